@@ -1,0 +1,40 @@
+# Two commands: `make run` shows what parallel self-distillation does, `make test` checks the house.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test test-all lint clean
+
+run: .venv/run.stamp
+	$(BIN)/kedro run
+
+test: .venv/test.stamp lint
+	$(BIN)/pytest -n auto --cov --cov-report=term-missing:skip-covered
+
+test-all: .venv/test.stamp lint
+	$(BIN)/pytest -n auto -m "" --cov --cov-report=term-missing:skip-covered
+
+lint: .venv/test.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mlic needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+
+# uv, where it can be had, installs in seconds what takes pip minutes
+.venv/run.stamp: $(BIN)/python pyproject.toml constraints.txt
+	if command -v uv >/dev/null || $(BIN)/pip install --quiet uv; then \
+		PATH="$(CURDIR)/$(BIN):$$PATH" uv pip install --quiet --python $(BIN)/python -c constraints.txt -e .; \
+	else $(BIN)/pip install --quiet -c constraints.txt -e .; fi
+	touch $@
+
+.venv/test.stamp: $(BIN)/python pyproject.toml constraints.txt
+	if command -v uv >/dev/null || $(BIN)/pip install --quiet uv; then \
+		PATH="$(CURDIR)/$(BIN):$$PATH" uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[dev]"; \
+	else $(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"; fi
+	touch $@ .venv/run.stamp
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,96 @@
+"""What benchmark scripts share: a table to read, claims to check, a header that says where."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["ROOT", "Claim", "emit", "table"]
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One figure with its goal; ``holds`` says whether it is met."""
+
+    name: str
+    value: float
+    unit: str
+    goal: str
+    holds: bool
+    seeds: list[int] = field(default_factory=list)
+    device: str = "cpu"
+
+
+def emit(script: str, rows: list[dict[str, Any]], claims: list[Claim], write: bool) -> None:
+    """Print rows and claims, the claims as JSON on the last line; keep both where asked.
+
+    Parameters
+    ----------
+    script
+        ``__file__`` of the benchmark: its stem names the results.
+    rows
+        One dict a row, all with the same keys.
+    claims
+        Figures and goals.
+    write
+        Whether to write ``benchmarks/results/<stem>.md`` and ``.json``.
+    """
+    listed = [asdict(claim) for claim in claims]
+    print(table(rows))
+    if write:
+        header, stem = _header(), ROOT / "benchmarks" / "results" / Path(script).stem
+        lines = [f"# {Path(script).stem}", "", *(f"- {k}: {v}" for k, v in header.items()), ""]
+        text = "\n".join([*lines, table(rows), "", "## Claims", "", table(listed), ""])
+        stem.with_suffix(".md").write_text(text, encoding="utf-8")
+        document = {"header": header, "claims": listed, "rows": rows}
+        stem.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
+    print(json.dumps(listed))
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Rows as an aligned Markdown table."""
+    if not rows:
+        return "(no rows)"
+    cells = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    cells.insert(1, ["-" * width for width in widths])
+    padded = ([c.ljust(w) for c, w in zip(row, widths, strict=True)] for row in cells)
+    return "\n".join("| " + " | ".join(row) + " |" for row in padded)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return str(len(value)) if len(value) > 5 else " ".join(map(str, value))
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _header() -> dict[str, str]:
+    script = Path(sys.argv[0]).resolve()
+    shown = script.relative_to(ROOT) if script.is_relative_to(ROOT) else script.name
+    return {
+        "command": " ".join(["python", str(shown), *sys.argv[1:]]),
+        "cores": f"{os.cpu_count()} ({platform.machine()})",
+        "python": platform.python_version(),
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str:
+    asked = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip() or "none yet"

@@ -1,0 +1,160 @@
+"""What a person reads on the terminal: the closing table, and errors without a wall."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mlic.errors import MlicError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import TracebackType
+
+__all__ = [
+    "PlainExcepthook",
+    "closing_table",
+    "exit_codes",
+    "find_mlic_error",
+    "is_news",
+    "main_figures",
+]
+
+_METRICS = ("mAP", "CF1", "OF1")
+_RESUME = "finished work is kept, the same command goes on from there"
+
+
+def closing_table(summary: Mapping[str, Any]) -> Table:
+    """Set out what was trained: a row for the baseline, each strategy's teachers and the student.
+
+    Parameters
+    ----------
+    summary
+        The summary of a run: figures in percent under ``baseline``, ``teachers.<strategy>`` and
+        ``student``, and seconds under the same names below ``seconds``. A part that is missing
+        leaves its row or cell out.
+
+    Returns
+    -------
+    rich.table.Table
+        Figures in percent, times in seconds.
+
+    Examples
+    --------
+    >>> table = closing_table({"baseline": {"mAP": 50.0}, "student": {"mAP": 53.04}})
+    >>> table.row_count, list(table.columns[1].cells)
+    (2, ['50.0', '53.0'])
+    """
+    table = Table(title="Results on the test split, in percent")
+    table.add_column("")
+    for name in (*_METRICS, "seconds"):
+        table.add_column(name, justify="right")
+    for label, figures, seconds in _rows(summary):
+        cells = [_cell(figures.get(name), 1) for name in _METRICS]
+        table.add_row(label, *cells, _cell(seconds, 0))
+    return table
+
+
+def _rows(
+    summary: Mapping[str, Any],
+) -> Iterator[tuple[str, Mapping[str, float], float | None]]:
+    seconds = summary.get("seconds", {})
+    if "baseline" in summary:
+        yield "baseline", summary["baseline"], seconds.get("baseline")
+    for strategy, figures in summary.get("teachers", {}).items():
+        yield f"teachers {strategy}", figures, seconds.get("teachers", {}).get(strategy)
+    if "student" in summary:
+        yield "student", summary["student"], seconds.get("student")
+
+
+def _cell(number: float | None, digits: int) -> str:
+    return "" if number is None else f"{number:.{digits}f}"
+
+
+def main_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick from a run's summary what runs are compared by, with the student's gain.
+
+    Examples
+    --------
+    >>> main_figures({"baseline": {"mAP": 50.0}, "student": {"mAP": 52.5}, "seed": 3})["gain"]
+    {'mAP': 2.5}
+    """
+    parts = ("baseline", "teachers", "student", "seconds")
+    figures: dict[str, Any] = {part: summary[part] for part in parts if part in summary}
+    baseline, student = figures.get("baseline", {}), figures.get("student", {})
+    common = [name for name in _METRICS if name in baseline and name in student]
+    return figures | {"gain": {name: student[name] - baseline[name] for name in common}}
+
+
+def find_mlic_error(error: BaseException | None) -> MlicError | None:
+    """Find the first `MlicError` among an exception and what led to it.
+
+    Examples
+    --------
+    >>> try:
+    ...     raise ValueError("wrapped") from MlicError("label 'cat' is unknown")
+    ... except ValueError as error:
+    ...     find_mlic_error(error)
+    MlicError("label 'cat' is unknown")
+    """
+    while error is not None and not isinstance(error, MlicError):
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return error
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Filter for Kedro's log: keep all but an error that is about to be told by the excepthook."""
+    return record.levelno < logging.ERROR or find_mlic_error(sys.exc_info()[1]) is None
+
+
+class PlainExcepthook:
+    """An excepthook that tells a `MlicError` in one line and leaves the rest to another hook.
+
+    The environment's ``MLIC_TRACEBACK=1`` brings the traceback back.
+
+    Parameters
+    ----------
+    previous
+        The hook for all other exceptions.
+    """
+
+    def __init__(self, previous: Callable[..., object]) -> None:
+        self._previous = previous
+
+    def __call__(
+        self, kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
+        """Tell the exception on stderr."""
+        ours = find_mlic_error(error)
+        if issubclass(kind, KeyboardInterrupt):
+            _tell("interrupted", _RESUME)
+        elif ours is None or os.environ.get("MLIC_TRACEBACK") == "1":
+            self._previous(kind, error, traceback)
+        else:
+            _tell("error", str(ours))
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Exit with 130 on Ctrl-C, where click would exit with 1, and say what becomes of the work."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _tell("interrupted", _RESUME)
+        raise SystemExit(130) from None
+    except SystemExit as stop:
+        if stop.code == 143:
+            _tell("terminated", _RESUME)
+        raise
+
+
+def _tell(what: str, message: str) -> None:
+    text = Text.assemble((f"{what}:", "bold red"), " ", message)
+    Console(stderr=True).print(text, soft_wrap=True)

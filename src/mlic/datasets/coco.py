@@ -1,0 +1,152 @@
+"""Image-level labels of MS-COCO, from its instance annotations."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kedro.io import AbstractDataset
+
+from mlic.datasets.base import (
+    DatasetDataError,
+    read_json,
+    require_files,
+    resolve_inside,
+    spoken_once,
+)
+from mlic.images.raw import RawPictures
+from mlic.labels import PRESENT, LabelMatrix, LabelSpace
+
+__all__ = ["CocoDataset"]
+
+SPLITS = {"train": "train", "val": "test"}
+
+
+class CocoDataset(AbstractDataset[None, RawPictures]):
+    """One year of MS-COCO as a multi-label data set.
+
+    A category is present in a picture that has any annotation of it, crowds included; labels
+    stand in category-id order, categories without a picture included. Pictures without
+    annotations stay, with every label absent. COCO's ``val`` is the test split, as in the
+    literature; validation is to be split off training. Picture ids are ``<train|val>/<image id>``.
+
+    Parameters
+    ----------
+    folder
+        Holds ``annotations/instances_{train,val}<year>.json`` and the pictures in
+        ``{train,val}<year>/``.
+    year
+        Such as 2014; may be left out where there is only one.
+    metadata
+        For plugins; not used here.
+
+    References
+    ----------
+    Lin et al., "Microsoft COCO: common objects in context", ECCV 2014.
+    """
+
+    def __init__(
+        self, folder: str, year: int | str | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
+        self._folder = Path(folder)
+        self._year = None if year is None else str(year)
+        self.metadata = metadata
+
+    def _describe(self) -> dict[str, Any]:
+        return {"folder": self._folder, "year": self._year}
+
+    def _exists(self) -> bool:
+        return any(self._folder.glob(f"annotations/instances_train{self._year or '*'}.json"))
+
+    def load(self) -> RawPictures:
+        """Read ids, labels and splits; no picture is decoded.
+
+        Raises
+        ------
+        DatasetDataError
+            If annotations are absent, damaged or contradict each other, or pictures are missing.
+        """
+        with spoken_once(self._folder):
+            year = self._year or self._find_year()
+            files = {name: self._annotations(name, year) for name in SPLITS}
+            names = [name for name, file in files.items() if name == "train" or file.is_file()]
+            parts = [self._load_part(files[name], name, year) for name in names]
+            first = parts[0][0]
+            for name, (labels, _) in zip(names, parts, strict=True):
+                first.space.require_same(labels.space, str(files["train"]), str(files[name]))
+            return RawPictures(
+                LabelMatrix(
+                    first.space,
+                    np.concatenate([labels.ids for labels, _ in parts]),
+                    np.concatenate([labels.states for labels, _ in parts]),
+                    np.concatenate([labels.split for labels, _ in parts]),
+                ),
+                [path for _, paths in parts for path in paths],
+            )
+
+    def save(self, data: None) -> None:
+        """Refuse: COCO's layout is read only.
+
+        Raises
+        ------
+        DatasetDataError
+            Always.
+        """
+        raise DatasetDataError(f"{self._folder} is read only: save to a ManifestDataset")
+
+    def _annotations(self, name: str, year: str) -> Path:
+        return self._folder / "annotations" / f"instances_{name}{year}.json"
+
+    def _find_year(self) -> str:
+        files = self._folder.glob("annotations/instances_train*.json")
+        years = sorted(match[1] for f in files if (match := re.search(r"train(\d+)$", f.stem)))
+        if len(years) != 1:
+            raise DatasetDataError(
+                f"{self._folder}/annotations holds instances_train<year>.json for "
+                f"{', '.join(years) or 'no year'}: "
+                + ("name one as 'year'" if years else "unpack COCO's annotations there")
+            )
+        return years[0]
+
+    def _load_part(self, file: Path, name: str, year: str) -> tuple[LabelMatrix, list[Path]]:
+        with spoken_once(file):
+            labels, file_names = read_instances(file, name)
+            folder = (self._folder / f"{name}{year}").resolve()
+            paths = [resolve_inside(folder, file_name) for file_name in file_names]
+            require_files(paths, file)
+            return labels, paths
+
+
+def read_instances(file: Path, name: str) -> tuple[LabelMatrix, list[str]]:
+    """Image-level labels and file names from one file of instance annotations.
+
+    Parameters
+    ----------
+    file
+        ``instances_<name><year>.json``.
+    name
+        ``"train"`` or ``"val"``.
+
+    Raises
+    ------
+    DatasetDataError
+        If the file is damaged, or an annotation is of an unknown picture or category.
+    """
+    content = read_json(file)
+    with spoken_once(file):
+        categories = sorted(content["categories"], key=lambda category: int(category["id"]))
+        images = content["images"]
+        columns = {category["id"]: column for column, category in enumerate(categories)}
+        rows = {image["id"]: row for row, image in enumerate(images)}
+        states = np.zeros((len(images), len(categories)), dtype=np.int8)
+        for annotation in content["annotations"]:
+            states[rows[annotation["image_id"]], columns[annotation["category_id"]]] = PRESENT
+        labels = LabelMatrix(
+            LabelSpace(tuple(category["name"] for category in categories)),
+            np.asarray([f"{name}/{image['id']}" for image in images], dtype=np.str_),
+            states,
+            np.full(len(images), SPLITS[name]),
+        )
+        return labels, [str(image["file_name"]) for image in images]

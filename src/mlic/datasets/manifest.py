@@ -1,0 +1,274 @@
+"""Pictures listed in a table: one row a picture, labels in any of four common forms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from kedro.io import AbstractDataset
+
+from mlic.datasets.base import (
+    DatasetDataError,
+    label_table,
+    preview_labels,
+    require_files,
+    resolve_inside,
+    spoken_once,
+    write_whole,
+)
+from mlic.datasets.manifest_labels import Manifest
+from mlic.images.raw import RawPictures
+from mlic.labels import LabelMatrix, LabelSpace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kedro_datasets._typing import TablePreview
+    from numpy.typing import NDArray
+
+__all__ = ["ManifestDataset"]
+
+
+class ManifestDataset(AbstractDataset[RawPictures, RawPictures]):
+    r"""A CSV or Parquet manifest of labelled pictures.
+
+    Columns: ``image_id`` (else the path, else the row number); ``path`` or ``image`` (encoded
+    bytes); ``labels`` as a list of names, a list of 1/0/−1, or a delimited string of names in
+    which ``?dog`` means unknown; or, without ``labels``, one column a class with 1, 0, −1 or
+    nothing (unknown). ``split`` (train, validation, test) and ``group`` are optional, and
+    ``source``, ``width`` and ``height`` are not read.
+
+    Without a class list, free names are sorted to one, and columns keep the file's order.
+
+    Parameters
+    ----------
+    filepath
+        The manifest; ``.csv`` or ``.parquet``.
+    folder
+        Where ``path`` starts and what it must not leave; the manifest's folder by default.
+    test_filepath
+        A second manifest whose rows all are the test split.
+    label_delimiter
+        Between the labels of a delimited string.
+    classes
+        The class list, or a text file of it, one name a line.
+    metadata
+        For plugins; not used here.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "pictures.csv")
+    >>> _ = file.write_text("path,labels\na.jpg,cat;?dog\n")
+    >>> _ = file.with_name("a.jpg").write_bytes(b"not decoded yet")
+    >>> raw = ManifestDataset(str(file)).load()
+    >>> raw.labels.space.names, raw.labels.states.tolist()
+    (('cat', 'dog'), [[1, -1]])
+    """
+
+    def __init__(
+        self,
+        filepath: str,
+        *,
+        folder: str | None = None,
+        test_filepath: str | None = None,
+        label_delimiter: str = ";",
+        classes: list[str] | str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._filepath = Path(filepath)
+        self._folder = Path(folder) if folder is not None else self._filepath.parent
+        self._test_filepath = Path(test_filepath) if test_filepath is not None else None
+        self._label_delimiter = label_delimiter
+        self._classes = classes
+        self.metadata = metadata
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "filepath": self._filepath,
+            "folder": self._folder,
+            "test_filepath": self._test_filepath,
+        }
+
+    def _exists(self) -> bool:
+        return all(path.is_file() for path in self._files)
+
+    @property
+    def _files(self) -> list[Path]:
+        return [path for path in (self._filepath, self._test_filepath) if path is not None]
+
+    def load(self) -> RawPictures:
+        """Read the manifest; no picture is decoded.
+
+        Raises
+        ------
+        DatasetDataError
+            If the manifest contradicts itself, its class list or its test manifest, or names
+            pictures that are missing or lie outside the folder.
+        """
+        manifests = [self._read(path) for path in self._files]
+        with spoken_once(self._filepath):
+            labels = self._labels(manifests)
+            sources = [source for each in manifests for source in self._sources(each)]
+            return RawPictures(labels, sources, _join_groups(manifests))
+
+    def _read(self, path: Path, nrows: int | None = None) -> Manifest:
+        with spoken_once(path):
+            readers = {".csv": _read_csv, ".parquet": _read_parquet}
+            if path.suffix.lower() not in readers:
+                raise DatasetDataError(f"{path} is neither .csv nor .parquet: convert it")
+            frame, metadata = readers[path.suffix.lower()](path, nrows)
+            if frame.empty:
+                raise DatasetDataError(f"{path} lists no picture: give one row for each picture")
+            return Manifest(path, frame, metadata, self._label_delimiter)
+
+    def _labels(self, manifests: Sequence[Manifest]) -> LabelMatrix:
+        space = self._space(manifests)
+        splits = [manifest.split for manifest in manifests]
+        if len(manifests) == 2:
+            splits = [splits[0], _all_test(*manifests)]
+        return LabelMatrix(
+            space,
+            np.concatenate([manifest.ids for manifest in manifests]),
+            np.concatenate([manifest.states(space) for manifest in manifests]),
+            np.concatenate(splits),
+        )
+
+    def _space(self, manifests: Sequence[Manifest]) -> LabelSpace:
+        """Class list that all agree on: the dataset's, the files' own, or all names that occur."""
+        given = self._given_space()
+        spaces = {} if given is None else {"the dataset's 'classes'": given}
+        for manifest in manifests:
+            stated = manifest.stated_space()
+            if stated is not None and not (given is not None and manifest.names_labels):
+                spaces[str(manifest.file)] = stated
+        if not spaces:
+            return LabelSpace(tuple(sorted(set().union(*(m.used_names() for m in manifests)))))
+        first, space = next(iter(spaces.items()))
+        for place, other in spaces.items():
+            space.require_same(other, first, place)
+        return space
+
+    def _given_space(self) -> LabelSpace | None:
+        if not isinstance(self._classes, str):
+            return LabelSpace(tuple(self._classes)) if self._classes is not None else None
+        with spoken_once(self._classes):
+            lines = Path(self._classes).read_text(encoding="utf-8").splitlines()
+        return LabelSpace(tuple(line.strip() for line in lines if line.strip()))
+
+    def _sources(self, manifest: Manifest) -> list[bytes | Path]:
+        frame = manifest.frame
+        if "image" in frame:
+            return [_encoded(image, manifest) for image in frame["image"]]
+        if "path" not in frame:
+            raise DatasetDataError(f"{manifest.file} has no column 'path' or 'image': add one")
+        folder = self._folder.resolve()
+        paths = [resolve_inside(folder, str(name)) for name in frame["path"]]
+        require_files(paths, manifest.file)
+        return [*paths]
+
+    def save(self, data: RawPictures) -> None:
+        """Write a Parquet manifest that `load` reads back.
+
+        Raises
+        ------
+        DatasetDataError
+            If the file is not ``.parquet``, or pictures are partly bytes and partly files.
+        """
+        import pyarrow.parquet as pq
+
+        if self._filepath.suffix.lower() != ".parquet" or self._test_filepath is not None:
+            raise DatasetDataError(f"{self._filepath}: a manifest is saved to one .parquet file")
+        with spoken_once(self._filepath):
+            groups = None if data.groups is None else data.groups.tolist()
+            table = label_table(data.labels, group=groups, **self._columns(data))
+            with write_whole(self._filepath) as partial:
+                pq.write_table(table, partial)
+
+    def _columns(self, data: RawPictures) -> dict[str, list[Any]]:
+        if all(isinstance(source, bytes) for source in data.sources):
+            return {"image": list(data.sources)}
+        folder = self._folder.resolve()
+        paths = [Path(s).resolve() for s in data.sources if not isinstance(s, bytes)]
+        if len(paths) != len(data) or not all(path.is_relative_to(folder) for path in paths):
+            raise DatasetDataError(
+                f"{self._filepath}: the pictures are not all bytes, nor all files in {folder}: "
+                "give the dataset the 'folder' that holds them"
+            )
+        return {"path": [path.relative_to(folder).as_posix() for path in paths]}
+
+    def count_pictures(self) -> int:
+        """Return the number of rows, without reading the pictures or labels."""
+        return sum(_count_rows(path) for path in self._files)
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """Ids, splits and labels of the first rows, for Kedro-Viz."""
+        manifest = self._read(self._filepath, nrows)
+        with spoken_once(self._filepath):
+            space = self._space([manifest])
+            labels = LabelMatrix(space, manifest.ids, manifest.states(space), manifest.split)
+        return preview_labels(labels)
+
+
+def _read_csv(path: Path, nrows: int | None) -> tuple[Any, dict[str, str]]:
+    """Every cell as the text it is: ids keep their zeros, nothing turns into NaN."""
+    import pandas as pd
+
+    if path.stat().st_size == 0:
+        raise DatasetDataError(f"{path} is empty: give a header and one row for each picture")
+    return pd.read_csv(path, dtype=str, keep_default_na=False, nrows=nrows), {}
+
+
+def _read_parquet(path: Path, nrows: int | None) -> tuple[Any, dict[str, str]]:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    metadata = {k.decode(): v.decode() for k, v in (file.schema_arrow.metadata or {}).items()}
+    if nrows is None:
+        return file.read().to_pandas(ignore_metadata=True), metadata
+    columns = [name for name in file.schema_arrow.names if name != "image"]
+    batch = next(file.iter_batches(nrows, columns=columns), None)
+    table = file.schema_arrow.empty_table() if batch is None else batch
+    return table.to_pandas(ignore_metadata=True), metadata
+
+
+def _encoded(image: object, manifest: Manifest) -> bytes:
+    """Bytes of a cell; a gap becomes an unreadable picture, which decoding sets aside."""
+    if image is not None and not isinstance(image, bytes):
+        raise DatasetDataError(
+            f"{manifest.file}: column 'image' holds {type(image).__name__}, not the bytes of "
+            "picture files: write the bytes, or use a column 'path'"
+        )
+    return image or b""
+
+
+def _count_rows(path: Path) -> int:
+    import csv
+
+    import pyarrow.parquet as pq
+
+    with spoken_once(path):
+        if path.suffix.lower() == ".parquet":
+            return int(pq.read_metadata(path).num_rows)
+        with path.open(newline="", encoding="utf-8") as file:
+            return max(0, sum(1 for row in csv.reader(file) if row) - 1)
+
+
+def _all_test(manifest: Manifest, test: Manifest) -> NDArray[np.str_]:
+    if (manifest.split == "test").any():
+        raise DatasetDataError(
+            f"{manifest.file} has rows in split 'test' and there is a test manifest {test.file}: "
+            "keep one of the two"
+        )
+    return np.full(len(test.ids), "test")
+
+
+def _join_groups(manifests: Sequence[Manifest]) -> NDArray[np.str_] | None:
+    if all(manifest.groups is None for manifest in manifests):
+        return None
+    alone = [np.char.add("only ", manifest.ids) for manifest in manifests]
+    groups = [
+        m.groups if m.groups is not None else a for m, a in zip(manifests, alone, strict=True)
+    ]
+    return np.concatenate(groups)

@@ -1,0 +1,162 @@
+"""PASCAL VOC's image-level labels, from the layout of its development kit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kedro.io import AbstractDataset
+
+from mlic.datasets.base import DatasetDataError, require_files, spoken_once
+from mlic.images.raw import RawPictures
+from mlic.labels import ABSENT, PRESENT, UNKNOWN, LabelMatrix, LabelSpace
+
+__all__ = ["VocDataset"]
+
+CLASSES = (
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
+STATES = {"-1": ABSENT, "0": UNKNOWN, "1": PRESENT}  # VOC's 0 marks pictures judged difficult
+States = dict[str, list[int]]
+
+
+class VocDataset(AbstractDataset[None, RawPictures]):
+    """One year of PASCAL VOC, read from ``ImageSets/Main/<class>_<set>.txt``.
+
+    VOC's -1, 0 and 1 become absent, unknown (difficult) and present. ``train`` and ``val`` become
+    training and validation; where there is no ``train`` list it is ``trainval`` without ``val``.
+    ``test`` is read where the classes are listed for it.
+
+    Parameters
+    ----------
+    folder
+        ``VOCdevkit``, or the folder that holds it.
+    year
+        Such as 2007.
+    metadata
+        For plugins; not used here.
+
+    References
+    ----------
+    Everingham et al., "The Pascal Visual Object Classes (VOC) challenge", IJCV 2010, and the
+    development kit's documentation, section "Classification task".
+    """
+
+    def __init__(
+        self, folder: str, year: int | str, metadata: dict[str, Any] | None = None
+    ) -> None:
+        self._folder = Path(folder)
+        self._year = str(year)
+        self.metadata = metadata
+
+    def _describe(self) -> dict[str, Any]:
+        return {"folder": self._folder, "year": self._year}
+
+    def _exists(self) -> bool:
+        return (self._root / "ImageSets" / "Main").is_dir()
+
+    @property
+    def _root(self) -> Path:
+        nested = self._folder / "VOCdevkit"
+        return (nested if nested.is_dir() else self._folder) / f"VOC{self._year}"
+
+    def load(self) -> RawPictures:
+        """Read ids, labels and splits; no picture is decoded.
+
+        Raises
+        ------
+        DatasetDataError
+            If lists are absent or contradict each other, or listed pictures are missing.
+        """
+        with spoken_once(self._root):
+            splits = self._splits()
+            ids = [name for states in splits.values() for name in states]
+            states = [row for each in splits.values() for row in each.values()]
+            declared = [split for split, each in splits.items() for _ in each]
+            paths = [self._root / "JPEGImages" / f"{name}.jpg" for name in ids]
+            require_files(paths, self._root / "ImageSets" / "Main")
+            labels = LabelMatrix(
+                LabelSpace(CLASSES),
+                np.asarray(ids),
+                np.asarray(states, np.int8),
+                np.asarray(declared),
+            )
+            return RawPictures(labels, paths)
+
+    def save(self, data: None) -> None:
+        """Refuse: VOC's layout is read only.
+
+        Raises
+        ------
+        DatasetDataError
+            Always.
+        """
+        raise DatasetDataError(f"{self._root} is read only: save to a ManifestDataset")
+
+    def _splits(self) -> dict[str, States]:
+        sets = {name: self._read_set(name) for name in ("train", "val", "trainval", "test")}
+        validation = sets["val"] or {}
+        train = sets["train"]
+        if train is None:
+            joint = sets["trainval"] or {}
+            train = {name: row for name, row in joint.items() if name not in validation}
+        if not train and not validation:
+            raise DatasetDataError(
+                f"{self._root}/ImageSets/Main has no lists such as {CLASSES[0]}_trainval.txt: "
+                "unpack VOC's trainval archive there, or correct 'folder' and 'year'"
+            )
+        return {"train": train, "validation": validation, "test": sets["test"] or {}}
+
+    def _read_set(self, name: str) -> States | None:
+        """States of every class by picture id, or None where no class has a list of that set."""
+        # Class names are VOC's own: 'train_val.txt' is the class train in the set val.
+        files = [self._root / "ImageSets" / "Main" / f"{label}_{name}.txt" for label in CLASSES]
+        missing = [file for file in files if not file.is_file()]
+        if len(missing) == len(files):
+            return None
+        if missing:
+            raise DatasetDataError(
+                f"{missing[0]} and {len(missing) - 1} more lists of '{name}' are missing: "
+                "unpack VOC's archive again"
+            )
+        columns = [_read_list(file) for file in files]
+        for file, column in zip(files, columns, strict=True):
+            if list(column) != list(columns[0]):
+                raise DatasetDataError(
+                    f"{file} lists other pictures than {files[0].name}: unpack VOC's archive again"
+                )
+        return {name: [column[name] for column in columns] for name in columns[0]}
+
+
+def _read_list(file: Path) -> dict[str, int]:
+    """State of one class by picture id."""
+    states: dict[str, int] = {}
+    for line in filter(str.strip, file.read_text(encoding="utf-8").splitlines()):
+        name, _, state = line.strip().partition(" ")
+        if state.strip() not in STATES or name in states or Path(name).name != name:
+            raise DatasetDataError(
+                f"{file}: the line '{line.strip()}' is not a new picture id and -1, 0 or 1: "
+                "unpack VOC's archive again"
+            )
+        states[name] = STATES[state.strip()]
+    return states

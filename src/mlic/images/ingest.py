@@ -1,0 +1,148 @@
+"""From encoded pictures to a store on disk, made once and reused while its inputs are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlic.errors import DataError
+from mlic.images.decode import decode_pictures
+from mlic.images.store import (
+    SCHEMA,
+    PictureStore,
+    fingerprint_pictures,
+    partial_pixels,
+    read_about,
+    refuse_full_disk,
+    write_about,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from mlic.images.raw import RawPictures
+
+__all__ = ["write_store"]
+
+logger = logging.getLogger(__name__)
+
+
+def write_store(
+    folder: str | Path, raw: RawPictures, size: int, workers: int | None = None
+) -> tuple[PictureStore, pd.DataFrame]:
+    """Decode pictures to a store on disk, or open the one already made from the same inputs.
+
+    Pixels go straight to the disk: the pictures need not fit in memory. Files count as the same
+    while path, size and time of change are; bytes, while their hash is.
+
+    Parameters
+    ----------
+    folder
+        Where the store is to lie; made if absent.
+    raw
+        The encoded pictures.
+    size
+        Side of the decoded squares, in pixels.
+    workers
+        Threads that decode; see `decode_pictures`.
+
+    Returns
+    -------
+    store : PictureStore
+        The readable pictures, in the order of ``raw``.
+    quarantine : DataFrame
+        The others: columns id, source, reason.
+
+    Raises
+    ------
+    DataError
+        If the disk has not room for the pixels, or no picture at all is readable.
+    """
+    folder = Path(folder)
+    inputs = fingerprint_inputs(raw, size)
+    known = _matching(folder, inputs)
+    if known is not None:
+        logger.info("Pictures are decoded already: %s is reused.", folder)
+        return PictureStore.open(folder), _quarantine(raw, known["quarantine"])
+    shape = (len(raw), size, size, 3)
+    refuse_full_disk(folder, int(np.prod(shape, dtype=np.int64)))
+    with partial_pixels(folder, shape) as pixels:
+        unreadable = decode_pictures(raw, size, pixels, workers)
+        kept = np.flatnonzero(~np.isin(raw.labels.ids, [name for name, _ in unreadable]))
+        if not len(kept):
+            raise DataError(f"none of the {len(raw)} pictures is readable: {unreadable[0][1]}")
+        _move_up(pixels, kept)
+        ids = raw.labels.ids[kept]
+        fingerprint = fingerprint_pictures(ids, pixels[: len(kept)])
+    _truncate(folder / "pixels.npy", (len(kept), size, size, 3))
+    about = {"ids": ids.tolist(), "fingerprint": fingerprint}
+    write_about(folder, about | {"inputs": inputs, "quarantine": unreadable})
+    return PictureStore.open(folder), _quarantine(raw, unreadable)
+
+
+def fingerprint_inputs(raw: RawPictures, size: int) -> str:
+    """Sixteen hex digits over what a store is made from, without decoding it."""
+    digest = hashlib.sha256(f"{SCHEMA}\x1f{size}".encode())
+    for name, source in zip(raw.labels.ids.tolist(), raw.sources, strict=True):
+        digest.update(f"\x1e{name}\x1f".encode())
+        digest.update(
+            _state(source) if isinstance(source, Path) else hashlib.sha256(source).digest()
+        )
+    return digest.hexdigest()[:16]
+
+
+def _state(path: Path) -> bytes:
+    """Path, size and time of change; a missing file has a state too, and is quarantined later."""
+    if not path.is_file():
+        return f"{path} is missing".encode()
+    status = path.stat()
+    return f"{path}\x1f{status.st_size}\x1f{status.st_mtime_ns}".encode()
+
+
+def _move_up(pixels: NDArray[np.uint8], kept: NDArray[np.intp]) -> None:
+    """Close the gaps that unreadable pictures left; rows only ever move up, so none is lost."""
+    for target, row in enumerate(kept.tolist()):
+        if target != row:
+            pixels[target] = pixels[row]
+
+
+def _truncate(path: Path, shape: tuple[int, ...]) -> None:
+    """Shorten an array on disk to its first rows, without a second copy of it."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    with path.open("r+b") as file:
+        # NumPy pads headers so that the number of rows may change in place.
+        np.lib.format.write_array_header_1_0(file, header)
+        file.truncate(file.tell() + int(np.prod(shape, dtype=np.int64)))
+
+
+def _matching(folder: Path, inputs: str) -> dict[str, Any] | None:
+    """Return what is known of a whole store of the same inputs, if there is one."""
+    if not (folder / "store.json").is_file():
+        return None
+    try:
+        about = read_about(folder)
+        PictureStore.open(folder)
+    except DataError as error:
+        logger.warning("Pictures are decoded again: %s", error)
+        return None
+    if about.get("inputs") == inputs:
+        return about
+    logger.info("The pictures, their labels' ids or the size changed: %s is made anew.", folder)
+    return None
+
+
+def _quarantine(raw: RawPictures, unreadable: list[tuple[str, str]]) -> pd.DataFrame:
+    import pandas as pd
+
+    reasons = dict(unreadable)
+    rows = [
+        (name, str(source) if isinstance(source, Path) else f"{len(source)} bytes", reasons[name])
+        for name, source in zip(raw.labels.ids.tolist(), raw.sources, strict=True)
+        if name in reasons
+    ]
+    return pd.DataFrame(rows, columns=["id", "source", "reason"], dtype="str")

@@ -1,0 +1,371 @@
+"""The embedded data set: small pictures of things that keep company, drawn by the project itself.
+
+Every picture is a scene of one community (a kitchen, a street, a garden) with an occasional guest
+from another. Things of different communities look alike in pairs, a plate and a wheel, a fork and
+a fence, so that a label's companions say something about it that its own pixels do not.
+
+All drawing is integer arithmetic and all chance is integers from one PCG64 stream: a seed gives
+the same bytes on every machine.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from tqdm import tqdm
+
+from mlic.images.raw import RawPictures
+from mlic.labels import LabelMatrix, LabelSpace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["SceneOptions", "draw_scenes"]
+
+Ints = NDArray[np.integer]
+Pixels = NDArray[np.uint8]
+
+
+class SceneOptions(BaseModel):
+    """What the scenes look like and how their labels keep company."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_pictures: int = Field(3000, ge=1, description="pictures to draw")
+    size: int = Field(64, ge=32, le=512, description="side of a picture, pixels")
+    num_communities: int = Field(3, ge=2, le=8, description="groups of labels that keep company")
+    labels_per_community: int = Field(4, ge=2, le=8, description="labels in each group")
+    cross_probability: float = Field(
+        0.12, ge=0, le=1, description="chance that a thing is a guest from another community"
+    )
+    label_noise: float = Field(
+        0.03, ge=0, le=0.5, description="share of a label's present states moved to other pictures"
+    )
+    max_objects: int = Field(5, ge=1, le=12, description="most things in a picture, at least 1")
+    max_clutter: int = Field(4, ge=0, description="most lines and blobs of no label in a picture")
+    smallest: float = Field(0.24, ge=0.2, le=0.6, description="least diameter of a thing / side")
+    largest: float = Field(0.42, ge=0.2, le=0.6, description="greatest diameter of a thing / side")
+
+    @model_validator(mode="after")
+    def _check_diameters(self) -> Self:
+        if self.smallest > self.largest:
+            raise ValueError(
+                f"smallest ({self.smallest}) exceeds largest ({self.largest}): exchange the two"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class _Disc:
+    """An ellipse with its axes upright, in glyph units: a glyph spans −100 … 100."""
+
+    x: int
+    y: int
+    rx: int
+    ry: int
+    cut: bool = False
+
+    def covers(self, u: Ints, v: Ints) -> NDArray[np.bool_]:
+        across, down = (u - self.x) * self.ry, (v - self.y) * self.rx
+        return across * across + down * down <= (self.rx * self.ry) ** 2
+
+
+@dataclass(frozen=True)
+class _Slab:
+    """An upright trapezium, symmetric about x, half as wide as told at its top and bottom."""
+
+    x: int
+    top: int
+    half_top: int
+    bottom: int
+    half_bottom: int
+    cut: bool = False
+
+    def covers(self, u: Ints, v: Ints) -> NDArray[np.bool_]:
+        below, above = v - self.top, self.bottom - v
+        reach = self.half_top * above + self.half_bottom * below
+        return (below >= 0) & (above >= 0) & (abs(u - self.x) * (below + above) <= reach)
+
+
+Glyph = tuple[_Disc | _Slab, ...]
+
+
+def _bar(left: int, top: int, right: int, bottom: int, cut: bool = False) -> _Slab:
+    half = (right - left) // 2
+    return _Slab(left + half, top, half, bottom, half, cut)
+
+
+# fmt: off
+# Kitchen, street and garden: four things each, the rarest last.
+_THINGS: dict[str, Glyph] = {
+    "plate": (_Disc(0, 0, 95, 95), _Disc(0, 0, 72, 72, cut=True), _Disc(0, 0, 50, 50)),
+    "fork": (
+        _bar(-52, -100, -36, -20), _bar(-23, -100, -7, -20), _bar(7, -100, 23, -20),
+        _bar(36, -100, 52, -20), _bar(-52, -34, 52, -8), _bar(-11, -8, 11, 100),
+    ),
+    "knife": (_Slab(0, -100, 4, -20, 24), _bar(-24, -20, 24, 14), _bar(-12, 14, 12, 100)),
+    "cup": (_Disc(48, 0, 50, 48), _Disc(48, 0, 28, 26, cut=True), _Slab(-18, -74, 64, 78, 50)),
+    "car": (
+        _Slab(0, -58, 36, -8, 60), _bar(-98, -12, 98, 36),
+        _Disc(-54, 38, 26, 26), _Disc(54, 38, 26, 26),
+    ),
+    "sign": (_Slab(0, -100, 4, -5, 74), _bar(-11, -5, 11, 100)),
+    "lamp": (_Disc(0, -70, 34, 30), _bar(-11, -50, 11, 100), _bar(-40, 80, 40, 100)),
+    "wheel": (
+        _Disc(0, 0, 95, 95), _Disc(0, 0, 70, 70, cut=True), _Disc(0, 0, 24, 24),
+        _bar(-10, -80, 10, 80), _bar(-80, -10, 80, 10),
+    ),
+    "fence": (
+        *(_Slab(x, -80, 2, -52, 14) for x in (-70, -24, 24, 70)),
+        *(_bar(x - 14, -52, x + 14, 80) for x in (-70, -24, 24, 70)),
+        _bar(-96, -22, 96, -2), _bar(-96, 34, 96, 54),
+    ),
+    "bird": (
+        _Disc(0, 12, 70, 38), _Disc(58, -28, 28, 28),
+        _Slab(-74, -30, 24, 14, 8), _Slab(-6, -92, 6, 0, 34),
+    ),
+    "tree": (_Slab(0, -100, 4, -20, 56), _Slab(0, -46, 20, 45, 78), _bar(-15, 45, 15, 100)),
+    "flower": (
+        _Disc(0, -55, 40, 40), _Disc(52, -17, 40, 40), _Disc(32, 45, 40, 40),
+        _Disc(-32, 45, 40, 40), _Disc(-52, -17, 40, 40), _Disc(0, 0, 26, 26, cut=True),
+    ),
+}
+
+# For any other number of communities: a body for each member, a mark for each community.
+_BODIES: tuple[Glyph, ...] = (
+    (_Disc(0, 0, 92, 92),),
+    (_bar(-76, -76, 76, 76),),
+    (_Slab(0, -98, 2, 80, 92),),
+    (_bar(-34, -96, 34, 96), _bar(-96, -34, 96, 34)),
+    (_Slab(0, -96, 84, 0, 40), _Slab(0, 0, 40, 96, 84)),
+    (_Slab(0, -98, 2, 0, 76), _Slab(0, 0, 76, 98, 2)),
+    (_Disc(0, 0, 98, 50),),
+    (_bar(-26, -98, 26, 98),),
+)
+_MARKS: tuple[Glyph, ...] = (
+    (),
+    (_Disc(0, 0, 32, 32, cut=True),),
+    (_bar(-100, -14, 100, 14, cut=True),),
+    (_bar(-14, -100, 14, 100, cut=True),),
+    (_bar(0, -100, 100, 100, cut=True),),
+    (_bar(-100, 30, 100, 100, cut=True),),
+    (_bar(-100, -100, 0, 0, cut=True),),
+    (_Disc(0, -42, 24, 24, cut=True), _Disc(0, 42, 24, 24, cut=True)),
+)
+_BLOB: Glyph = (_Disc(-20, 0, 75, 60), _Disc(45, 20, 50, 70))
+_STROKE: Glyph = (_bar(-12, -100, 12, 100),)
+
+_COLOURS = (
+    (226, 84, 72), (92, 190, 98), (82, 128, 228), (236, 200, 72), (190, 96, 206), (80, 200, 206),
+    (238, 146, 62), (236, 232, 222), (150, 116, 84), (240, 150, 180), (168, 214, 90), (44, 48, 60),
+)
+# fmt: on
+_FREQUENCY = (40, 20, 10, 1)  # how readily a member is chosen; repeats beyond four
+_TURN = 64  # directions in a full turn
+# Rounded values lie far from one half, so the last digit of a machine's sine cannot change them.
+_SINE = [round(1024 * math.sin(2 * math.pi * k / _TURN)) for k in range(_TURN)]
+_TILT = 7  # a thing leans by at most so many directions
+_TRIES = 8  # places tried before a thing is left out
+
+
+def draw_scenes(options: SceneOptions, seed: int) -> tuple[RawPictures, Pixels]:
+    """Draw labelled scenes.
+
+    Parameters
+    ----------
+    options
+        How many, how large, how hard.
+    seed
+        Seed of the PCG64 stream from which everything is drawn.
+
+    Returns
+    -------
+    RawPictures
+        Uncompressed BMP bytes with noisy labels; no split is declared.
+    NDArray[np.uint8]
+        Masks, shape (n, size, size): c + 1 where label c is the topmost thing, 0 elsewhere. A
+        label's truth before noise is that it appears in the mask.
+
+    Notes
+    -----
+    A thing that would hide more than half of another one is placed elsewhere; where no place is
+    found in a few tries it is left out of picture and labels. Label noise exchanges, for each
+    label, ``label_noise`` of its present states with as many absent ones: how often a label
+    occurs never changes.
+
+    Examples
+    --------
+    >>> raw, masks = draw_scenes(SceneOptions(num_pictures=2), seed=0)
+    >>> len(raw), masks.shape, raw.labels.space.names[:4]
+    (2, (2, 64, 64), ('plate', 'fork', 'knife', 'cup'))
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    glyphs = _label_glyphs(options.num_communities, options.labels_per_community)
+    shape = (options.num_pictures, options.size, options.size)
+    masks = np.zeros(shape, dtype=np.uint8)
+    sources = []
+    for mask in tqdm(masks, desc="drawing scenes", unit="picture", disable=None):
+        sources.append(_encode(_draw_scene(mask, list(glyphs.values()), options, rng)))
+    states = _present(masks, len(glyphs)).astype(np.int8)
+    _move_labels(states, options.label_noise, rng)
+    ids = np.array([f"scene_{i:06d}" for i in range(len(masks))])
+    labels = LabelMatrix(LabelSpace(tuple(glyphs)), ids, states, np.full(len(ids), ""))
+    return RawPictures(labels, sources), masks
+
+
+def _label_glyphs(communities: int, members: int) -> dict[str, Glyph]:
+    """Name and shape of each label, community by community."""
+    if (communities, members) == (3, 4):
+        return _THINGS
+    return {
+        f"group{group + 1}_thing{member + 1}": _BODIES[member] + _MARKS[group]
+        for group in range(communities)
+        for member in range(members)
+    }
+
+
+def _draw_scene(
+    mask: Pixels, glyphs: Sequence[Glyph], options: SceneOptions, rng: np.random.Generator
+) -> Pixels:
+    """Draw one picture, shape (size, size, 3), and fill its mask, shape (size, size)."""
+    canvas = _background(options.size, rng)
+    for _ in range(_pick(rng, 0, options.max_clutter)):
+        _add_clutter(canvas, rng)
+    least, most = (round(share * options.size) for share in (options.smallest, options.largest))
+    areas = np.zeros(len(glyphs) + 1, dtype=np.int64)
+    for label in _choose_labels(options, rng):
+        coverage = _rasterise(glyphs[label], _pick(rng, least, most), _pick(rng, -_TILT, _TILT))
+        window = _free_window(mask, coverage, areas, rng)
+        if window is not None:
+            _paint(canvas, window, coverage, _colour(label, rng))
+            mask[window][_solid(coverage)] = label + 1
+            areas[label + 1] = _solid(coverage).sum()
+    canvas += rng.integers(-14, 15, size=(*mask.shape, 1), dtype=np.int16) + _pick(rng, -20, 20)
+    return np.clip(canvas, 0, 255).astype(np.uint8)
+
+
+def _pick(rng: np.random.Generator, low: int, high: int) -> int:
+    """Pick a number, both ends included."""
+    return int(rng.integers(low, high + 1))
+
+
+def _choose_labels(options: SceneOptions, rng: np.random.Generator) -> list[int]:
+    """Choose the labels of one picture: a community's own and now and then a guest."""
+    communities, members = options.num_communities, options.labels_per_community
+    chances = np.tile(np.resize(_FREQUENCY, members), (communities, 1))
+    at_home = np.arange(communities) == _pick(rng, 0, communities - 1)
+    labels: list[int] = []
+    for _ in range(_pick(rng, 1, options.max_objects)):
+        guest = _pick(rng, 0, 999) < round(1000 * options.cross_probability)
+        limits = (chances * (at_home ^ guest)[:, None]).cumsum()
+        if limits[-1] > 0:
+            labels.append(int(np.searchsorted(limits, rng.integers(limits[-1]), side="right")))
+            chances.flat[labels[-1]] = 0
+    return labels
+
+
+def _background(size: int, rng: np.random.Generator) -> Ints:
+    """Draw a muted ground with soft spots, shape (size, size, 3)."""
+    spots = rng.integers(-28, 29, size=(9, 9))
+    weights = np.maximum(size - abs(8 * np.arange(size)[:, None] - size * np.arange(9)), 0)
+    texture = weights @ spots @ weights.T // (size * size)
+    tint = rng.integers(-22, 23, size=3) + _pick(rng, 50, 159)
+    ground: Ints = texture.astype(np.int16)[:, :, None] + tint.astype(np.int16)
+    return ground
+
+
+def _add_clutter(canvas: Ints, rng: np.random.Generator) -> None:
+    """Paint a line or a blob of any colour anywhere."""
+    glyph = (_BLOB, _STROKE)[_pick(rng, 0, 1)]
+    diameter = _pick(rng, len(canvas) // 5, len(canvas) // 3)
+    coverage = _rasterise(glyph, diameter, _pick(rng, 0, _TURN - 1))
+    _paint(canvas, _window(coverage, len(canvas), rng), coverage, _colour(None, rng))
+
+
+def _rasterise(glyph: Glyph, diameter: int, angle: int) -> Ints:
+    """Count the covered of each pixel's four samples, cropped to what the glyph touches."""
+    side = diameter * 10 // 7 + 1
+    # Samples by their distance from the centre, in quarter pixels.
+    quarter = 2 * np.arange(2 * side, dtype=np.int32) + 1 - 2 * side
+    along = quarter * (_SINE[(angle + _TURN // 4) % _TURN] * 3200 // diameter)
+    aside = quarter * (_SINE[angle % _TURN] * 3200 // diameter)
+    u, v = (along + aside[:, None]) >> 16, (along[:, None] - aside) >> 16
+    inside = np.zeros(u.shape, dtype=np.bool_)
+    for part in glyph:
+        covered = part.covers(u, v)
+        inside = inside & ~covered if part.cut else inside | covered
+    pairs = inside[::2].view(np.int8) + inside[1::2].view(np.int8)
+    coverage = pairs[:, ::2] + pairs[:, 1::2]
+    rows, columns = np.flatnonzero(coverage.any(axis=1)), np.flatnonzero(coverage.any(axis=0))
+    return coverage[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _solid(coverage: Ints) -> NDArray[np.bool_]:
+    """Tell which pixels a glyph covers by more than half."""
+    return coverage >= 3
+
+
+def _window(coverage: Ints, size: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Choose where in a picture a glyph goes, wholly inside."""
+    height, width = coverage.shape
+    top, left = _pick(rng, 0, size - height), _pick(rng, 0, size - width)
+    return slice(top, top + height), slice(left, left + width)
+
+
+def _free_window(
+    mask: Pixels, coverage: Ints, areas: Ints, rng: np.random.Generator
+) -> tuple[slice, slice] | None:
+    """Choose a place that leaves half of every earlier thing in sight, if there is one."""
+    visible = np.bincount(mask.ravel(), minlength=len(areas))
+    for _ in range(_TRIES):
+        window = _window(coverage, len(mask), rng)
+        hidden = np.bincount(mask[window][_solid(coverage)], minlength=len(areas))
+        if (2 * (visible - hidden) >= areas)[1:].all():
+            return window
+    return None
+
+
+def _paint(canvas: Ints, window: tuple[slice, slice], coverage: Ints, colour: Ints) -> None:
+    """Blend a colour into a picture where a glyph covers it."""
+    under = canvas[window]
+    under += (colour - under) * coverage[:, :, None] // 4
+
+
+def _colour(label: int | None, rng: np.random.Generator) -> Ints:
+    """Choose a colour in some shade; one time in three it is the label's own."""
+    hue = _pick(rng, 0, len(_COLOURS) - 1)
+    if label is not None and _pick(rng, 0, 2) == 0:
+        hue = label % len(_COLOURS)
+    shade = _pick(rng, 65, 115)
+    return np.array([part * shade // 100 for part in _COLOURS[hue]], dtype=np.int16)
+
+
+def _present(masks: Pixels, num_labels: int) -> NDArray[np.bool_]:
+    """Tell which labels each mask shows, shape (n, num_labels)."""
+    present = np.zeros((len(masks), num_labels + 1), dtype=np.bool_)
+    present[np.arange(len(masks))[:, None], masks.reshape(len(masks), -1)] = True
+    return present[:, 1:]
+
+
+def _move_labels(states: NDArray[np.int8], share: float, rng: np.random.Generator) -> None:
+    """Exchange a share of each label's present states with absent ones, in place."""
+    for column in states.T:
+        order = rng.integers(2**62, size=len(column)).argsort(kind="stable")
+        present, absent = order[column[order] == 1], order[column[order] == 0]
+        moved = min(round(share * len(present)), len(absent))
+        column[present[:moved]] = 0
+        column[absent[:moved]] = 1
+
+
+def _encode(pixels: Pixels) -> bytes:
+    """Encode a picture as an uncompressed BMP."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="BMP")
+    return file.getvalue()

@@ -1,0 +1,32 @@
+"""Plain binary cross-entropy a label."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+__all__ = ["BinaryCrossEntropy"]
+
+
+class BinaryCrossEntropy:
+    """Binary cross-entropy from logits.
+
+    Parameters
+    ----------
+    smoothing
+        Targets become ``smoothing / 2`` and ``1 − smoothing / 2``; in [0, 1).
+
+    Examples
+    --------
+    >>> BinaryCrossEntropy()(torch.zeros(1, 2), torch.tensor([[1, -1]])).tolist()
+    [[0.6931471824645996, 0.0]]
+    """
+
+    def __init__(self, smoothing: float = 0.0) -> None:
+        self.smoothing = smoothing
+
+    def __call__(self, logits: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """One term a cell; shape (B, C), float32, zero where the state is −1."""
+        targets = (states == 1).float() * (1 - self.smoothing) + self.smoothing / 2
+        loss = binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")
+        return loss * (states >= 0)

@@ -1,0 +1,30 @@
+"""Kullback–Leibler divergence of softmax distributions over the labels."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn.functional import log_softmax
+
+__all__ = ["ClassSoftmaxKL"]
+
+
+class ClassSoftmaxKL:
+    """``T² KL(softmax(t/T) ‖ softmax(z/T))`` over the label axis, as PSD's release offers it.
+
+    A softmax takes labels for exclusive, which those of one picture are not: kept to compare
+    with, `binary_kl` is the sound form.
+
+    Parameters
+    ----------
+    temperature
+        T, above 0.
+    """
+
+    def __init__(self, temperature: float = 4.0) -> None:
+        self.temperature = temperature
+
+    def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """The summands of the divergence; shape (B, C), float32."""
+        ours = log_softmax(student.float() / self.temperature, dim=1)
+        theirs = log_softmax(teacher.float() / self.temperature, dim=1)
+        return self.temperature**2 * theirs.exp() * (theirs - ours)

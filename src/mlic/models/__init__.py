@@ -1,0 +1,1 @@
+"""Image models: any timm backbone with one of our heads."""

@@ -1,0 +1,111 @@
+"""A timm model without its classifier, with the weights a person asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from mlic.errors import CheckpointError, ParameterError
+from mlic.models.torchvision_shim import allow_torchvision_without_cuda
+
+if TYPE_CHECKING:
+    from mlic.models.options import ModelOptions
+
+__all__ = ["build_backbone", "normalisation"]
+
+Backbone = Any  # timm's models share methods, not a base class
+
+
+def build_backbone(options: ModelOptions, load_weights: bool = True) -> Backbone:
+    """Build a timm backbone.
+
+    Parameters
+    ----------
+    options
+        Name, constructor options and weights.
+    load_weights
+        False where a checkpoint's own weights follow.
+
+    Returns
+    -------
+    torch.nn.Module
+        With timm's ``forward_features`` and ``forward_head``, and no classifier.
+
+    Raises
+    ------
+    ParameterError
+        If timm does not know the name or refuses an option.
+    CheckpointError
+        If the weights cannot be had or do not fit.
+    """
+    allow_torchvision_without_cuda()
+    import timm
+
+    fetch = load_weights and options.weights == "pretrained"
+    try:
+        model = timm.create_model(
+            options.backbone, pretrained=fetch, num_classes=0, **options.backbone_options
+        )
+    except (RuntimeError, TypeError) as error:
+        if fetch and timm.is_model(options.backbone):
+            raise _not_fetched(options.backbone, error) from error
+        raise ParameterError(
+            f"model.backbone='{options.backbone}' with options {options.backbone_options} cannot "
+            f"be built by timm: {error}; timm.list_models() lists the names"
+        ) from error
+    except OSError as error:  # what a hub raises when it is out of reach
+        raise _not_fetched(options.backbone, error) from error
+    if load_weights and options.weights and not fetch:
+        _load_file(model, Path(options.weights))
+    return model
+
+
+def _not_fetched(backbone: str, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"pretrained weights of '{backbone}' cannot be fetched ({error}): "
+        "give the path of a safetensors file as model.weights, or model.weights=null"
+    )
+
+
+def _load_file(model: Backbone, path: Path) -> None:
+    """Load a safetensors file in timm's names; only a classifier may be left over."""
+    if not path.is_file():
+        raise CheckpointError(f"model.weights: there is no file {path}; correct the path")
+    try:
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise CheckpointError(f"model.weights: {path} is no safetensors file ({error})") from error
+    wrong_shape = [
+        name
+        for name, value in model.state_dict().items()
+        if name in weights and weights[name].shape != value.shape
+    ]
+    if wrong_shape:
+        raise CheckpointError(
+            f"model.weights: {path} does not fit this backbone: '{wrong_shape[0]}' has another "
+            "shape; choose the backbone (and its options) that the file was made for"
+        )
+    result = model.load_state_dict(weights, strict=False)
+    missing = [name for name in result.missing_keys if not name.endswith("num_batches_tracked")]
+    classifier = model.pretrained_cfg.get("classifier") or "classifier"
+    names = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    surplus = [name for name in result.unexpected_keys if not name.startswith(names)]
+    if missing or surplus:
+        first = f"lacks '{missing[0]}'" if missing else f"has '{surplus[0]}' that the model lacks"
+        raise CheckpointError(f"model.weights: {path} does not fit this backbone: it {first}")
+
+
+def normalisation(backbone: Backbone) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation, a channel each, of inputs in [0, 1] that a backbone expects."""
+    config = backbone.pretrained_cfg
+    return tuple(config["mean"]), tuple(config["std"])
+
+
+def out_of_the_head(backbone: Backbone, features: torch.Tensor) -> torch.Tensor:
+    """Pooled features as timm's own classifier would see them; shape (B, head_hidden_size)."""
+    pooled: torch.Tensor = backbone.forward_head(features, pre_logits=True)
+    return pooled

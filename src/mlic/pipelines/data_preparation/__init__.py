@@ -1,0 +1,5 @@
+"""From a data set's files to decoded pictures and a split label matrix."""
+
+from mlic.pipelines.data_preparation.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

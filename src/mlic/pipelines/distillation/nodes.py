@@ -1,0 +1,58 @@
+"""Join what the teachers wrote, and train the student on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlic.images.options import DataOptions
+from mlic.images.store import PictureStore
+from mlic.labels import LabelMatrix
+from mlic.models.options import ModelOptions
+from mlic.pipelines.training_run import train_or_reuse
+from mlic.seeds import derive_seed
+from mlic.training.checkpoint import Checkpoint
+from mlic.training.options import DistillationOptions, TrainingOptions
+from mlic.training.targets import SoftTargets, TeacherLogits
+
+__all__ = ["join_logits", "train_student"]
+
+
+def join_logits(labels: LabelMatrix, *logits: TeacherLogits) -> SoftTargets:
+    """Put the logits of all teachers in the order of the label space."""
+    from mlic.training.targets import assemble_targets
+
+    members: dict[str, list[TeacherLogits]] = {}
+    for one in logits:
+        strategy = one.teacher.removeprefix("teachers.").rpartition("_")[0]
+        members.setdefault(strategy, []).append(one)
+    return assemble_targets(labels.space, members)
+
+
+def train_student(
+    pictures: PictureStore,
+    labels: LabelMatrix,
+    soft_targets: SoftTargets,
+    data: DataOptions,
+    model: ModelOptions,
+    training: TrainingOptions,
+    distillation: DistillationOptions,
+    seed: int,
+    store: Path,
+) -> Checkpoint:
+    """Train one model of all labels on the truth and on its teachers."""
+    from mlic.training.job import TrainingJob
+
+    job = TrainingJob(
+        name="student",
+        role="student",
+        labels=labels,
+        pictures=pictures,
+        image_size=data.image_size,
+        model=model,
+        options=training.for_role("student"),
+        seed=derive_seed(seed, "student"),
+        view_seed=seed,
+        targets=soft_targets,
+        distillation=distillation,
+    )
+    return train_or_reuse(job, store)

@@ -1,0 +1,51 @@
+"""Wiring of the student."""
+
+from collections.abc import Sequence
+
+from kedro.pipeline import Node, Pipeline
+
+from mlic.pipelines.distillation.nodes import join_logits, train_student
+from mlic.pipelines.teacher_training.pipeline import teacher_names
+
+__all__ = ["create_pipeline"]
+
+
+def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp"), num_parts: int = 3) -> Pipeline:
+    """teachers.*.logits → soft_targets → student.checkpoint."""
+    names = teacher_names(strategies, num_parts)
+    join = Node(
+        join_logits,
+        inputs=["labels", *(f"teachers.{name}.logits" for name in names)],
+        outputs="soft_targets",
+        name="join_logits",
+    )
+    train = Node(
+        train_student,
+        inputs={
+            "pictures": "pictures",
+            "labels": "labels",
+            "soft_targets": "soft_targets",
+            "data": "params:data",
+            "model": "params:model",
+            "training": "params:training",
+            "distillation": "params:distillation",
+            "seed": "params:seed",
+            "store": "store",
+        },
+        outputs="checkpoint",
+        name="train",
+        tags="training",
+    )
+    student = Pipeline(
+        [train],
+        namespace="student",
+        inputs={"pictures", "labels", "soft_targets"},
+        parameters={
+            "params:data",
+            "params:model",
+            "params:training",
+            "params:distillation",
+            "params:seed",
+        },
+    )
+    return Pipeline([join]) + student

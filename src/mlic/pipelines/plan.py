@@ -1,0 +1,106 @@
+"""What a run is about to do, in one line: trainings, minutes, megabytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+
+    from mlic.parameters import Parameters
+
+__all__ = ["plan_run"]
+
+_COPIES = 3  # of weights: the training's store, the catalog's entry, MLflow's artifact
+_FORWARD = 1 / 3  # of a training step's time is its forward pass
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Sizes of the data set, as far as they can be known before it is read."""
+
+    pictures: int
+    train: int
+    labels: int
+
+
+def plan_run(pipeline: Pipeline, parameters: Parameters, catalog: CatalogProtocol[str, Any]) -> str:
+    """Say what will be trained, for about how long, and how much will be written.
+
+    Minutes come from a few steps timed on this machine, and count every training as if nothing
+    were up to date.
+    """
+    from mlic.training.probe import measure_step
+
+    roles = Counter(
+        _role(node.namespace or "") for node in pipeline.nodes if "training" in node.tags
+    )
+    data = _measure_data(pipeline, parameters, catalog)
+    seconds, weights = measure_step(
+        parameters.model,
+        parameters.training.for_role("baseline"),
+        parameters.data.image_size,
+        data.labels,
+    )
+    passes = sum(number * _passes(parameters, role) for role, number in roles.items())
+    minutes = passes * data.train * seconds / 60
+    megabytes = _bytes(parameters, data, roles, weights) / 1e6
+    number = roles.total()
+    return (
+        f"{number} training{'s' if number > 1 else ''} ({_spell(roles)}), "
+        f"about {max(round(minutes), 1)} minute{'s' if round(minutes) > 1 else ''}, "
+        f"{megabytes:.0f} MB on disk; trainings that are up to date are loaded instead"
+    )
+
+
+def _role(namespace: str) -> str:
+    """Baseline, student, or the strategy of a teacher."""
+    return namespace.removeprefix("teachers.").rpartition("_")[0] or namespace
+
+
+def _spell(roles: Counter[str]) -> str:
+    teachers = [f"{n} {role} teachers" for role, n in roles.items() if role not in _SINGLE]
+    singles = [role for role in roles if role in _SINGLE]
+    return ", ".join(singles[:1] + teachers + singles[1:])
+
+
+_SINGLE = ("baseline", "student")
+
+
+def _passes(parameters: Parameters, role: str) -> float:
+    """Training passes over the pictures that one training of a role costs."""
+    if role in _SINGLE:
+        return parameters.training.for_role(role).epochs
+    options = parameters.training.for_role("teacher")
+    return options.epochs + options.augmentation.views * _FORWARD
+
+
+def _measure_data(
+    pipeline: Pipeline, parameters: Parameters, catalog: CatalogProtocol[str, Any]
+) -> _Data:
+    """Sizes of the labels at hand, unless this run makes them anew."""
+    options, scenes = parameters.data, parameters.scenes
+    labels = catalog.get("labels")
+    if "labels" not in pipeline.all_outputs() and labels is not None and labels.exists():
+        matrix = labels.load()
+        return _Data(len(matrix), len(matrix.rows("train")), len(matrix.space))
+    if options.source == "scenes":
+        pictures = scenes.num_pictures
+        num_labels = scenes.num_communities * scenes.labels_per_community
+    else:
+        raw: Any = catalog.get("raw_pictures")
+        pictures, num_labels = raw.count_pictures(), 100  # labels weigh little in the estimate
+    train = round(pictures * (1 - options.validation_fraction - options.test_fraction))
+    return _Data(pictures, train, num_labels)
+
+
+def _bytes(parameters: Parameters, data: _Data, roles: Counter[str], weights: int) -> float:
+    pixels = data.pictures * parameters.data.side**2 * 3
+    checkpoints = roles.total() * weights * 4 * _COPIES
+    views = parameters.training.for_role("teacher").augmentation.views
+    strategies = sum(role not in _SINGLE for role in roles)
+    logits = strategies * views * data.train * data.labels * 4 * _COPIES
+    return pixels + checkpoints + logits

@@ -1,0 +1,88 @@
+"""Read the test split once, and turn what the models say of it into figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from mlic.images.store import PictureStore
+from mlic.labels import LabelMatrix
+from mlic.labels.partition import Partition
+from mlic.parameters import EvaluationOptions
+from mlic.training.checkpoint import Checkpoint
+from mlic.training.options import TrainingOptions
+from mlic.training.predictions import Predictions
+
+__all__ = ["predict_test_split", "summarise_run", "tabulate_average_precision", "write_report"]
+
+
+def predict_test_split(
+    pictures: PictureStore,
+    labels: LabelMatrix,
+    training: TrainingOptions,
+    *checkpoints: Checkpoint,
+) -> Predictions:
+    """Let every model look at the test pictures."""
+    from mlic.training.predict import predict_checkpoint
+    from mlic.training.predictions import Predictions
+
+    rows = labels.rows("test")
+    logits, names = {}, {}
+    for checkpoint in checkpoints:
+        name = checkpoint.info.name
+        labels.space.indices(checkpoint.info.labels)
+        logits[name] = predict_checkpoint(checkpoint, pictures, rows, training)
+        names[name] = checkpoint.info.labels
+    return Predictions(labels.ids[rows], logits, names)
+
+
+def summarise_run(
+    predictions: Predictions,
+    labels: LabelMatrix,
+    quarantine: pd.DataFrame,
+    evaluation: EvaluationOptions,
+    seed: int,
+    **artefacts: Partition | Checkpoint,
+) -> dict[str, Any]:
+    """The run in one document; figures in percent on the test split."""
+    from mlic.labels.partition import Partition
+    from mlic.pipelines.reporting.summary import describe_data, score_models, time_models
+    from mlic.provenance import git_commit
+
+    partitions = {p.strategy: p for p in artefacts.values() if isinstance(p, Partition)}
+    checkpoints = [c for c in artefacts.values() if not isinstance(c, Partition)]
+    test = labels.in_split("test")
+    return {
+        "data": describe_data(labels, len(quarantine)),
+        "partitions": {name: partition.to_dict() for name, partition in partitions.items()},
+        **score_models(predictions, test, list(partitions), evaluation.threshold),
+        "seconds": time_models(checkpoints),
+        "seed": seed,
+        "git": git_commit(),
+    }
+
+
+def tabulate_average_precision(predictions: Predictions, labels: LabelMatrix) -> pd.DataFrame:
+    """Average precision of every label on the test split, in percent, a column a model."""
+    import pandas as pd
+
+    from mlic.metrics import average_precision
+    from mlic.pipelines.reporting.summary import committees
+
+    test = labels.in_split("test")
+    columns = {
+        model: 100 * average_precision(logits, test.states)
+        for model, logits in committees(predictions, labels.space).items()
+    }
+    positives = (test.states == 1).sum(axis=0)
+    return pd.DataFrame({"label": labels.space.names, "positives": positives, **columns})
+
+
+def write_report(
+    summary: dict[str, Any], label_counts: pd.DataFrame, average_precision: pd.DataFrame
+) -> str:
+    """The run as one page of HTML that needs nothing else."""
+    from mlic.pipelines.reporting.html import render_report
+
+    return render_report(summary, label_counts, average_precision)

@@ -1,0 +1,16 @@
+"""Kedro's settings: the hooks, and where configuration is looked for."""
+
+from omegaconf.resolvers import oc
+
+from mlic.hooks import Announce, PipelineShape, PlainErrors, RunTracking
+
+# Kedro calls them last first: errors are plain before parameters are checked, and a run is
+# announced before its MLflow run is opened.
+HOOKS = (PipelineShape(), RunTracking(), Announce(), PlainErrors())
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "config_patterns": {"mlflow": ["mlflow*", "mlflow*/**"]},
+    "custom_resolvers": {"oc.env": oc.env},  # mlflow.yml honours MLFLOW_TRACKING_URI
+}

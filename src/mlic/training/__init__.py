@@ -1,0 +1,1 @@
+"""One loop for baseline, teachers and student; its checkpoints and their store."""

@@ -1,0 +1,109 @@
+"""One training as data: what is learnt, from what, with which options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlic.errors import DataError
+from mlic.training.fingerprint import code_fingerprint
+
+if TYPE_CHECKING:
+    from mlic.images.store import PictureStore
+    from mlic.labels import LabelMatrix
+    from mlic.models.options import ModelOptions
+    from mlic.training.options import DistillationOptions, TrainingOptions
+    from mlic.training.targets import SoftTargets
+
+__all__ = ["TrainingJob"]
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A training, whole: two equal jobs yield equal weights on one machine.
+
+    Parameters
+    ----------
+    name
+        ``baseline``, ``student`` or ``teachers.<strategy>_<part>``.
+    role
+        ``baseline``, ``teacher`` or ``student``.
+    labels
+        The labels to learn, for every picture, row for row with `pictures`.
+    pictures
+        The decoded pictures.
+    image_size
+        Side of the model's input, in pixels.
+    model, options
+        Architecture, and budget and recipe with the role's overrides worked in.
+    seed
+        The job's own seed, for weights and order.
+    view_seed
+        The run's seed, for the views, which all jobs of a run share.
+    targets, distillation
+        What teachers say and how it is weighed; both or neither.
+    provenance
+        What else made this job, such as strategy, part and the partition's fingerprint.
+    """
+
+    name: str
+    role: str
+    labels: LabelMatrix
+    pictures: PictureStore
+    image_size: int
+    model: ModelOptions
+    options: TrainingOptions
+    seed: int
+    view_seed: int
+    targets: SoftTargets | None = None
+    distillation: DistillationOptions | None = None
+    provenance: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not np.array_equal(self.labels.ids, self.pictures.ids):
+            raise DataError(
+                "labels and stored pictures are not of the same pictures in the same order: run "
+                "the data_preparation pipeline again"
+            )
+        if self.targets is not None:
+            self.labels.space.require_same(self.targets.space, "the labels", "the soft targets")
+            same_views = self.targets.views == self.views
+            if not same_views or not np.array_equal(self.train_ids, self.targets.ids):
+                raise DataError(
+                    "the soft targets were written for other training pictures or other views "
+                    "(training.augmentation, seed): run the teacher_training pipeline again"
+                )
+
+    @property
+    def views(self) -> dict[str, Any]:
+        """What decides the views of a picture, JSON-able."""
+        return {"seed": self.view_seed, **self.options.augmentation.model_dump(mode="json")}
+
+    @property
+    def train_rows(self) -> NDArray[np.intp]:
+        """Rows to learn from."""
+        return self.labels.rows("train")
+
+    @property
+    def train_ids(self) -> NDArray[np.str_]:
+        """Ids of the pictures to learn from."""
+        return self.labels.ids[self.train_rows]
+
+    def components(self) -> dict[str, Any]:
+        """All that decides the weights, JSON-able: the training's fingerprint, spelt out."""
+        soft = self.distillation.model_dump(mode="json") if self.distillation else None
+        return {
+            "data": self.pictures.fingerprint,
+            "labels": self.labels.fingerprint,
+            "targets": self.targets.fingerprint if self.targets else None,
+            "provenance": self.provenance or {},
+            "image_size": self.image_size,
+            "model": self.model.model_dump(mode="json"),
+            "training": self.options.model_dump(mode="json", exclude={"overrides"}),
+            "distillation": soft,
+            "seed": [self.seed, self.view_seed],
+            "code": code_fingerprint(),
+        }

@@ -1,0 +1,253 @@
+"""The one training loop: baseline, teachers and student differ only in their job."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from mlic.errors import TrainingError
+from mlic.images.augmentation import ViewMaker
+from mlic.images.render import render_views
+from mlic.metrics import mean_average_precision
+from mlic.models.classifier import MultiLabelClassifier, build_classifier
+from mlic.training.checkpoint import Checkpoint, CheckpointInfo
+from mlic.training.device import make_fabric, memory_advice
+from mlic.training.objective import Objective
+from mlic.training.predict import predict_logits, read_pixels
+
+if TYPE_CHECKING:
+    from mlic.training.job import TrainingJob
+
+__all__ = ["Report", "train"]
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[int, Mapping[str, float]], None]
+
+
+def _ignore(epoch: int, metrics: Mapping[str, float]) -> None:
+    """Report to nobody."""
+
+
+def train(job: TrainingJob, report: Report = _ignore) -> Checkpoint:
+    """Train, and keep the weights that do best on validation.
+
+    After every epoch the raw and the averaged weights are judged on the validation split; the
+    better of the two of the best epoch is kept. The test split is never read.
+
+    Parameters
+    ----------
+    job
+        What to train.
+    report
+        Called after every epoch with its number, from 1, and its figures.
+
+    Returns
+    -------
+    Checkpoint
+        Weights in float32, on the CPU.
+
+    Raises
+    ------
+    TrainingError
+        If memory runs out, the loss stops being finite, or there is nothing to learn from.
+    """
+    with memory_advice(job.options, job.name):
+        return _Training(job).run(report)
+
+
+class _Training:
+    """The moving parts of one training."""
+
+    def __init__(self, job: TrainingJob) -> None:
+        self.job, self.options = job, job.options
+        if not len(job.train_rows):
+            raise TrainingError(f"{job.name}: no picture is in the training split")
+        self.fabric = make_fabric(self.options)
+        torch.manual_seed(job.seed)
+        self.rng = np.random.default_rng(job.seed)
+        model = build_classifier(job.model, len(job.labels.space))
+        model = model.to(memory_format=torch.channels_last)
+        self.model: MultiLabelClassifier = self.fabric.to_device(model)
+        self.frame = (job.image_size, *model.normalisation)
+        self.views = ViewMaker(job.pictures.ids.tolist(), self.options.augmentation, job.view_seed)
+        self.objective = Objective(self.options, job.distillation)
+        self.steps = math.ceil(
+            math.ceil(len(job.train_rows) / self.options.batch_size) / self.options.accumulation
+        )
+        self._prepare_optimiser()
+        self.best: dict[str, Any] = {}
+
+    def _prepare_optimiser(self) -> None:
+        from timm.optim import create_optimizer_v2
+        from timm.utils import ModelEmaV3
+
+        options = self.options
+        try:
+            optimiser = create_optimizer_v2(
+                self.model,
+                opt=options.optimizer,
+                lr=options.learning_rate,
+                weight_decay=options.weight_decay,
+            )
+        except ValueError as error:
+            raise TrainingError(
+                f"training.optimizer='{options.optimizer}' is unknown to timm ({error})"
+            ) from error
+        self.average = ModelEmaV3(
+            self.model, decay=options.ema_decay, use_warmup=options.ema_warmup, warmup_power=0.75
+        )
+        self.module, self.optimiser = self.fabric.setup(self.model, optimiser)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser,
+            max_lr=options.learning_rate,
+            total_steps=self.options.epochs * self.steps,
+            pct_start=options.warmup,
+        )
+
+    def run(self, report: Report) -> Checkpoint:
+        job, start, history = self.job, time.perf_counter(), []
+        bar = tqdm(
+            total=self.options.epochs * len(job.train_rows),
+            desc=job.name,
+            unit="picture",
+            disable=None,
+            leave=False,
+        )
+        with bar:
+            for epoch in range(1, self.options.epochs + 1):
+                figures = self._run_epoch(epoch, bar)
+                history.append(figures)
+                report(epoch, figures)
+        seconds = time.perf_counter() - start
+        log.info(
+            "%s: trained in %.1f s, best validation mAP %.1f %% (epoch %d, %s weights)",
+            job.name,
+            seconds,
+            100 * self.best["score"],
+            self.best["epoch"],
+            "averaged" if self.best["averaged"] else "raw",
+        )
+        return self._checkpoint(seconds, history)
+
+    def _run_epoch(self, epoch: int, bar: Any) -> dict[str, float]:
+        start = time.perf_counter()
+        figures = self._learn(epoch, bar)
+        rate = len(self.job.train_rows) / (time.perf_counter() - start)
+        scores = {"raw": self._validate(self.model), "ema": self._validate(self.average.module)}
+        self._keep_best(epoch, scores)
+        bar.set_postfix_str(f"validation mAP {100 * max(scores.values()):.1f} %")
+        judged = {f"validation_mAP_{name}": value for name, value in scores.items()}
+        return {**figures, **judged, "pictures_per_second": rate}
+
+    def _learn(self, epoch: int, bar: Any) -> dict[str, float]:
+        """One pass over the training pictures; means of the loss terms stay on the device."""
+        self.module.train()
+        sums: dict[str, torch.Tensor] = {}
+        batches = list(self._batches())
+        for number, batch in enumerate(batches, 1):
+            loss, terms = self._losses(batch, epoch)
+            self.fabric.backward(loss / self._scale(number, len(batches)))
+            if number % self.options.accumulation == 0 or number == len(batches):
+                self._step()
+            for name, value in {"loss": loss, **terms}.items():
+                sums[name] = sums.get(name, torch.zeros_like(loss)) + value.detach() / len(batches)
+            bar.update(len(batch))
+        figures = {name if name == "loss" else f"loss_{name}": float(v) for name, v in sums.items()}
+        if not math.isfinite(figures["loss"]):
+            raise TrainingError(
+                f"{self.job.name}: the loss is {figures['loss']} in epoch {epoch}; lower "
+                f"training.learning_rate (now {self.options.learning_rate})"
+            )
+        return {**figures, "learning_rate": float(self.schedule.get_last_lr()[0])}
+
+    def _scale(self, number: int, num_batches: int) -> int:
+        """Batches that share the optimiser step of this one; 1 where losses are summed."""
+        if self.options.reduction == "sum":
+            return 1
+        accumulation = self.options.accumulation
+        group = (number - 1) // accumulation
+        return min(accumulation, num_batches - group * accumulation)
+
+    def _batches(self) -> Iterator[NDArray[np.intp]]:
+        """Positions among the training rows, shuffled."""
+        order = self.rng.permutation(len(self.job.train_rows))
+        size = self.options.batch_size
+        for start in range(0, len(order), size):
+            batch = order[start : start + size]
+            if len(batch) > 1 or len(order) == 1:  # batch norm cannot learn from one picture
+                yield batch
+
+    def _losses(
+        self, batch: NDArray[np.intp], epoch: int
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        job, fabric = self.job, self.fabric
+        rows = job.train_rows[batch]
+        view = (epoch - 1) % self.views.num_views
+        boxes = fabric.to_device(torch.from_numpy(self.views.boxes(rows, view)))
+        pixels = read_pixels(job.pictures, rows, fabric)
+        states = fabric.to_device(torch.from_numpy(job.labels.states[rows]))
+        targets = None
+        if job.targets is not None:
+            targets = {
+                strategy: fabric.to_device(torch.from_numpy(np.asarray(values[view][batch])))
+                for strategy, values in job.targets.values.items()
+            }
+        logits = self.module(render_views(pixels, boxes, *self.frame))
+        return self.objective(logits, states, targets)
+
+    def _step(self) -> None:
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.schedule.step()
+        self.average.update(self.model)
+
+    def _validate(self, model: torch.nn.Module) -> float:
+        job = self.job
+        rows = job.labels.rows("validation")
+        if not len(rows):
+            return math.nan
+        logits = predict_logits(
+            model, job.pictures, rows, self.frame, self.fabric, self.options.batch_size
+        )
+        return mean_average_precision(logits, job.labels.states[rows])
+
+    def _keep_best(self, epoch: int, scores: dict[str, float]) -> None:
+        """Keep the better weights; with nothing to judge by, the last averaged ones."""
+        averaged = not scores["raw"] > scores["ema"]
+        score = scores["ema" if averaged else "raw"]
+        if self.best and not math.isnan(score) and score <= self.best["score"]:
+            return
+        model = self.average.module if averaged else self.model
+        weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+        self.best = {"epoch": epoch, "averaged": averaged, "score": score, "weights": weights}
+
+    def _checkpoint(self, seconds: float, history: list[dict[str, float]]) -> Checkpoint:
+        job, score = self.job, self.best["score"]
+        space = job.labels.space
+        info = CheckpointInfo(
+            name=job.name,
+            role=job.role,
+            labels=space.names,
+            label_fingerprint=space.fingerprint,
+            model=job.model,
+            image_size=job.image_size,
+            mean=self.frame[1],
+            std=self.frame[2],
+            components=job.components(),
+            epoch=self.best["epoch"],
+            averaged=self.best["averaged"],
+            validation_map=None if math.isnan(score) else score,
+            seconds=seconds,
+            history=history,
+        )
+        weights = {name: value.numpy() for name, value in self.best["weights"].items()}
+        return Checkpoint(weights, info)

@@ -1,0 +1,115 @@
+"""What a person may say about trainings and distillation."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from mlic.images.augmentation import AugmentationOptions
+from mlic.plugins import plugin_names
+
+__all__ = ["DISTILLERS", "LOSSES", "Choice", "DistillationOptions", "TrainingOptions"]
+
+LOSSES = "mlic.losses"
+DISTILLERS = "mlic.losses.distillation"
+ROLES = ("baseline", "teacher", "student")
+
+
+class Choice(BaseModel):
+    """A plug-in by name, with its options."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+def _known(package: str, choice: Choice) -> Choice:
+    if choice.name not in plugin_names(package):
+        raise ValueError(
+            f"unknown name '{choice.name}'; known are {', '.join(plugin_names(package))}"
+        )
+    return choice
+
+
+class TrainingOptions(BaseModel):
+    """The budget and the recipe of one training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1, description="pictures a forward pass")
+    accumulation: int = Field(default=1, ge=1, description="forward passes an optimiser step")
+    optimizer: str = Field(default="adamw", description="a name of timm.optim")
+    learning_rate: float = Field(gt=0, description="peak of the one-cycle schedule")
+    weight_decay: float = Field(default=1e-4, ge=0, description="not on biases and norms")
+    warmup: float = Field(default=0.1, gt=0, lt=1, description="share of steps up to the peak")
+    ema_decay: float = Field(default=0.997, ge=0, lt=1)
+    ema_warmup: bool = Field(default=True, description="let the decay grow from 0 at the start")
+    loss: Choice = Choice(name="asymmetric")
+    reduction: Literal["mean", "sum"] = Field(
+        default="mean", description="over known cells, or the sum over batch and labels"
+    )
+    augmentation: AugmentationOptions = AugmentationOptions()
+    precision: Literal["auto", "32", "bf16", "16"] = Field(
+        default="auto", description="auto: mixed on a GPU, 32 bits on the CPU"
+    )
+    threads: int = Field(default=4, ge=1, description="CPU threads of one training")
+    overrides: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="other values for baseline, teacher or student"
+    )
+
+    @field_validator("loss")
+    @classmethod
+    def _known_loss(cls, choice: Choice) -> Choice:
+        return _known(LOSSES, choice)
+
+    @model_validator(mode="after")
+    def _sound_overrides(self) -> Self:
+        if unknown := set(self.overrides) - set(ROLES):
+            raise ValueError(f"overrides: unknown role '{min(unknown)}'; known are {ROLES}")
+        for role in self.overrides:
+            self.for_role(role)
+        return self
+
+    def for_role(self, role: str) -> TrainingOptions:
+        """The options of baseline, teacher or student, its overrides worked in.
+
+        Examples
+        --------
+        >>> base = TrainingOptions(
+        ...     epochs=9, batch_size=8, learning_rate=1e-3, overrides={"student": {"epochs": 12}}
+        ... )
+        >>> base.for_role("student").epochs, base.for_role("teacher").epochs
+        (12, 9)
+        """
+        own = self.overrides.get(role, {})
+        if not own and not self.overrides:
+            return self
+        return TrainingOptions(**{**self.model_dump(exclude={"overrides"}), **own})
+
+
+class DistillationOptions(BaseModel):
+    """How the student weighs truth and teachers.
+
+    ``L = hard_weight · loss + Σ_s soft_weight · share_s · distiller(student, teachers of s)``
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    distiller: Choice = Choice(name="binary_kl")
+    hard_weight: float = Field(default=0.5, ge=0, description="weight of the loss on the truth")
+    soft_weight: float = Field(default=0.5, ge=0, description="weight of all teachers together")
+    shares: dict[str, float] | None = Field(
+        default=None, description="a strategy's share of soft_weight; nothing: equal shares"
+    )
+
+    @field_validator("distiller")
+    @classmethod
+    def _known_distiller(cls, choice: Choice) -> Choice:
+        return _known(DISTILLERS, choice)
+
+    def share(self, strategy: str, strategies: list[str]) -> float:
+        """Share of the soft weight that falls to one strategy."""
+        return 1 / len(strategies) if self.shares is None else self.shares.get(strategy, 0.0)

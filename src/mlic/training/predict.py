@@ -1,0 +1,123 @@
+"""Logits of a model for stored pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mlic.images.augmentation import ViewMaker
+from mlic.images.render import render_views, render_whole
+from mlic.training.device import make_fabric, memory_advice
+from mlic.training.targets import TeacherLogits
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+    from torch import nn
+
+    from mlic.images.store import PictureStore
+    from mlic.training.checkpoint import Checkpoint
+    from mlic.training.job import TrainingJob
+    from mlic.training.options import TrainingOptions
+
+__all__ = ["predict_checkpoint", "predict_logits", "predict_training_views", "read_pixels"]
+
+
+def read_pixels(pictures: PictureStore, rows: NDArray[np.intp], fabric: Fabric) -> torch.Tensor:
+    """Pixels of some pictures on the device; shape (B, H, W, 3), uint8."""
+    batch: torch.Tensor = fabric.to_device(torch.from_numpy(np.asarray(pictures.pixels[rows])))
+    return batch
+
+
+def predict_logits(
+    model: nn.Module,
+    pictures: PictureStore,
+    rows: NDArray[np.intp],
+    checkpoint_like: tuple[int, tuple[float, ...], tuple[float, ...]],
+    fabric: Fabric,
+    batch_size: int,
+    view: tuple[ViewMaker, int] | None = None,
+) -> NDArray[np.float32]:
+    """Run a model in evaluation mode.
+
+    Parameters
+    ----------
+    model
+        Gives logits of shape (B, C); already on the device.
+    pictures, rows
+        What to read; rows of shape (n,).
+    checkpoint_like
+        Input size, mean and standard deviation.
+    fabric
+        Device and precision.
+    batch_size
+        Pictures a forward pass.
+    view
+        A view maker and the number of the view; nothing for the whole picture.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, C), float32.
+    """
+    was_training = model.training
+    model.eval()
+    logits = []
+    with torch.inference_mode(), fabric.autocast():
+        for start in range(0, len(rows), batch_size):
+            batch = rows[start : start + batch_size]
+            pixels = read_pixels(pictures, batch, fabric)
+            if view is None:
+                images = render_whole(pixels, *checkpoint_like)
+            else:
+                boxes = fabric.to_device(torch.from_numpy(view[0].boxes(batch, view[1])))
+                images = render_views(pixels, boxes, *checkpoint_like)
+            logits.append(model(images).float().cpu())
+    model.train(was_training)
+    return torch.cat(logits).numpy()
+
+
+def predict_checkpoint(
+    checkpoint: Checkpoint,
+    pictures: PictureStore,
+    rows: NDArray[np.intp],
+    options: TrainingOptions,
+    views: ViewMaker | None = None,
+) -> NDArray[np.float32]:
+    """Logits of a checkpoint's model.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, C) of the whole pictures, or (views, n, C) if a view maker is given; float32.
+    """
+    fabric = make_fabric(options)
+    model = fabric.to_device(checkpoint.build().to(memory_format=torch.channels_last))
+    info = checkpoint.info
+    frame = (info.image_size, info.mean, info.std)
+    size = options.batch_size
+    with memory_advice(options, info.name):
+        if views is None:
+            return predict_logits(model, pictures, rows, frame, fabric, size)
+        return np.stack(
+            [
+                predict_logits(model, pictures, rows, frame, fabric, size, (views, number))
+                for number in range(views.num_views)
+            ]
+        )
+
+
+def predict_training_views(job: TrainingJob, checkpoint: Checkpoint) -> TeacherLogits:
+    """What a trained teacher says of every view of every training picture of its job."""
+    maker = ViewMaker(job.pictures.ids.tolist(), job.options.augmentation, job.view_seed)
+    values = predict_checkpoint(checkpoint, job.pictures, job.train_rows, job.options, maker)
+    return TeacherLogits(
+        teacher=job.name,
+        space=job.labels.space,
+        ids=job.train_ids,
+        values=values,
+        views=job.views,
+        fingerprint=checkpoint.fingerprint,
+    )

@@ -1,0 +1,47 @@
+"""How long a training will take on this machine, measured on a few steps."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import torch
+
+from mlic.models.classifier import build_classifier
+from mlic.training.device import make_fabric, memory_advice
+from mlic.training.objective import Objective
+
+if TYPE_CHECKING:
+    from mlic.models.options import ModelOptions
+    from mlic.training.options import TrainingOptions
+
+__all__ = ["measure_step"]
+
+
+def measure_step(
+    model_options: ModelOptions, options: TrainingOptions, image_size: int, num_labels: int
+) -> tuple[float, int]:
+    """Time forward and backward passes on random pictures.
+
+    Returns
+    -------
+    seconds : float
+        Of one picture in training; the best of three passes after one to warm up.
+    parameters : int
+        Of the model.
+    """
+    fabric = make_fabric(options)
+    with memory_advice(options, "the trial step"):
+        model = fabric.setup(build_classifier(model_options, num_labels, load_weights=False))
+        objective = Objective(options)
+        pictures = torch.rand(options.batch_size, 3, image_size, image_size, device=fabric.device)
+        states = torch.zeros(options.batch_size, num_labels, device=fabric.device)
+        times = []
+        for _ in range(4):
+            start = time.perf_counter()
+            loss, _terms = objective(model(pictures), states)
+            fabric.backward(loss)
+            loss.item()  # waits for a GPU
+            times.append(time.perf_counter() - start)
+    parameters = sum(p.numel() for p in model.parameters())
+    return min(times[1:]) / options.batch_size, parameters

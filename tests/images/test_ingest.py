@@ -1,0 +1,121 @@
+import io
+import logging
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mlic.images.ingest as ingest
+from mlic.errors import DataError
+from mlic.images.ingest import write_store
+from mlic.images.raw import RawPictures
+from mlic.images.store import PictureStore
+from mlic.labels import LabelMatrix, LabelSpace
+
+SQUARES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+
+
+def encode(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def raw_of(sources):
+    n = len(sources)
+    states = np.ones((n, 1), dtype=np.int8)
+    ids = [f"p{i}" for i in range(n)]
+    return RawPictures(LabelMatrix(LabelSpace(("cat",)), ids, states, [""] * n), sources)
+
+
+@pytest.fixture
+def sources():
+    return [encode(square) for square in SQUARES]
+
+
+def test_the_store_holds_the_pictures_in_order(tmp_path, sources):
+    store, quarantine = write_store(tmp_path, raw_of(sources), 8)
+    np.testing.assert_array_equal(store.pixels, SQUARES)
+    assert store.ids.tolist() == [f"p{i}" for i in range(6)]
+    assert quarantine.empty and list(quarantine.columns) == ["id", "source", "reason"]
+    assert store.fingerprint == PictureStore.from_arrays(store.ids, SQUARES).fingerprint
+
+
+@pytest.mark.parametrize("bad", [[0], [5], [2, 3], [0, 1, 2, 3, 4]])
+def test_unreadable_pictures_leave_no_gap_in_array_or_file(tmp_path, sources, bad):
+    for row in bad:
+        sources[row] = b"bad"
+    store, quarantine = write_store(tmp_path / "holes", raw_of(sources), 8)
+    kept = [row for row in range(6) if row not in bad]
+    np.testing.assert_array_equal(store.pixels, SQUARES[kept])
+    assert quarantine["id"].tolist() == [f"p{row}" for row in bad]
+    assert quarantine["source"].unique().tolist() == ["3 bytes"]
+    whole = PictureStore.from_arrays(store.ids, SQUARES[kept]).save(tmp_path / "whole")
+    assert whole.fingerprint == store.fingerprint
+    written = [(tmp_path / name / "pixels.npy").read_bytes() for name in ("holes", "whole")]
+    assert written[0] == written[1]
+
+
+def test_the_same_inputs_are_not_decoded_twice(tmp_path, sources, monkeypatch, caplog):
+    sources[1] = b"bad"
+    first, first_quarantine = write_store(tmp_path, raw_of(sources), 8)
+    monkeypatch.setattr(ingest, "decode_pictures", None)
+    with caplog.at_level(logging.INFO):
+        second, second_quarantine = write_store(tmp_path, raw_of(sources), 8)
+    assert "reused" in caplog.text
+    assert first.fingerprint == second.fingerprint
+    assert first_quarantine.equals(second_quarantine)
+
+
+@pytest.mark.parametrize("change", ["bytes", "size", "ids"])
+def test_other_inputs_are_decoded_anew(tmp_path, sources, change):
+    before, _ = write_store(tmp_path, raw_of(sources), 8)
+    raw, size = raw_of(sources), 8
+    if change == "bytes":
+        raw = raw_of([*sources[:5], encode(SQUARES[0])])
+    elif change == "size":
+        size = 4
+    else:
+        raw = raw_of(sources[:5])
+    after, _ = write_store(tmp_path, raw, size)
+    assert after.fingerprint != before.fingerprint
+    assert (len(after), after.size) == (len(raw), size)
+
+
+def test_a_changed_file_is_noticed(tmp_path, sources):
+    file = tmp_path / "a.png"
+    file.write_bytes(sources[0])
+    before, _ = write_store(tmp_path / "store", raw_of([file]), 8)
+    file.write_bytes(sources[1])
+    os.utime(file, ns=(1, 1))  # same size on many file systems: the time alone must do
+    after, _ = write_store(tmp_path / "store", raw_of([file]), 8)
+    np.testing.assert_array_equal(after.pixels[0], SQUARES[1])
+    assert before.fingerprint != after.fingerprint
+
+
+def test_a_damaged_store_is_made_again_and_told(tmp_path, sources, caplog):
+    write_store(tmp_path, raw_of(sources), 8)
+    (tmp_path / "pixels.npy").write_bytes(b"")
+    store, _ = write_store(tmp_path, raw_of(sources), 8)
+    np.testing.assert_array_equal(store.pixels, SQUARES)
+    assert "decoded again" in caplog.text
+
+
+def test_no_readable_picture_is_an_error_and_leaves_nothing(tmp_path):
+    with pytest.raises(DataError, match="none of the 2 pictures"):
+        write_store(tmp_path, raw_of([b"bad", b"worse"]), 8)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_leaves_the_old_store_whole(tmp_path, sources, monkeypatch):
+    before, _ = write_store(tmp_path, raw_of(sources), 8)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ingest, "decode_pictures", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_store(tmp_path, raw_of(sources), 4)
+    assert PictureStore.open(tmp_path).fingerprint == before.fingerprint
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pixels.npy", "store.json"]

@@ -1,0 +1,83 @@
+from itertools import product
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from mlic.labels import cuts
+from mlic.labels.local_search import Moves, Swaps
+
+
+def random_affinity(size, seed):
+    rng = np.random.default_rng(seed)
+    weights = rng.random((size, size)) * (rng.random((size, size)) < 0.6)
+    weights = (weights + weights.T) / 2
+    np.fill_diagonal(weights, 0)
+    return weights
+
+
+def all_memberships(size, num_parts, allowed):
+    for rest in product(range(num_parts), repeat=size - 1):
+        membership = np.array((0, *rest))
+        if allowed(sorted(np.bincount(membership, minlength=num_parts))):
+            yield membership
+
+
+def test_cut_value_equals_networkx():
+    weights = random_affinity(12, 0)
+    graph = nx.from_numpy_array(weights)
+    membership = np.arange(12) % 3
+    cut = 0.0
+    for part in range(3):
+        inside = np.flatnonzero(membership == part)
+        cut += nx.cut_size(graph, inside, weight="weight") / nx.volume(graph, inside, "weight")
+    assert cuts.cut_value(weights, membership) == pytest.approx(cut)
+
+
+@pytest.mark.parametrize(("num_parts", "seed"), [(2, 0), (2, 1), (3, 2), (4, 3)])
+def test_normalised_cut_finds_the_optimum(num_parts, seed):
+    weights = random_affinity(9, seed)
+    candidates = all_memberships(9, num_parts, lambda sizes: sizes[0] >= 2)
+    best = min(cuts.cut_value(weights, membership) for membership in candidates)
+    found = cuts.normalised_cut(weights, num_parts, 2, np.random.default_rng(seed))
+    assert cuts.cut_value(weights, found) == pytest.approx(best)
+
+
+@pytest.mark.parametrize(("num_parts", "seed"), [(2, 0), (3, 1), (4, 2)])
+def test_balanced_max_cut_finds_the_optimum(num_parts, seed):
+    weights = random_affinity(9, seed)
+    sizes = sorted(cuts.equal_sizes(9, num_parts))
+    candidates = all_memberships(9, num_parts, lambda found: found == sizes)
+    best = min(cuts.inside_mass(weights, membership) for membership in candidates)
+    found = cuts.balanced_max_cut(weights, num_parts, np.random.default_rng(seed))
+    assert sorted(np.bincount(found)) == sizes
+    assert cuts.inside_mass(weights, found) == pytest.approx(best)
+
+
+@pytest.mark.parametrize("kind", ["moves", "swaps"])
+def test_values_kept_while_stepping_are_true(kind):
+    weights, membership = random_affinity(20, 5), np.arange(20) % 4
+    moving = kind == "moves"
+    state = Moves(weights, membership, 4, 2) if moving else Swaps(weights, membership, 4)
+    locked = np.zeros(20, dtype=bool)
+    steps = 0
+    while state.step(locked):
+        steps += 1
+        if moving:
+            truth = cuts.cut_value(weights, state.membership)
+        else:
+            truth = cuts.inside_mass(weights, state.membership) * weights.sum() / 2
+        assert state.value == pytest.approx(truth)
+    assert steps >= 9 and np.bincount(state.membership).min() >= 2
+    assert np.array_equal(membership, np.arange(20) % 4)
+
+
+@pytest.mark.parametrize(("size", "num_parts"), [(80, 3), (13, 13), (5, 1)])
+def test_equal_sizes(size, num_parts):
+    sizes = cuts.equal_sizes(size, num_parts)
+    assert sum(sizes) == size and len(sizes) == num_parts and max(sizes) - min(sizes) <= 1
+
+
+def test_nothing_inside_nothing():
+    assert cuts.inside_mass(np.zeros((3, 3)), np.array([0, 0, 1])) == 0.0
+    assert cuts.cut_value(np.zeros((3, 3)), np.zeros(3, dtype=int)) == 0.0

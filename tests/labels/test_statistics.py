@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import sparse
+
+from mlic.errors import DataError, LabelError
+from mlic.labels import LabelSpace
+from mlic.labels import statistics as module
+from mlic.labels.statistics import LabelStatistics, count_labels, states_equal
+
+STATES = hnp.arrays(
+    np.int8,
+    hnp.array_shapes(min_dims=2, max_dims=2, max_side=7),
+    elements=st.sampled_from([-1, 0, 1]),
+)
+
+
+def space_of(states):
+    return LabelSpace(tuple(f"label {i}" for i in range(states.shape[1])))
+
+
+@given(STATES, st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_equals_counting_one_by_one(states, as_sparse):
+    counted = count_labels(sparse.csr_matrix(states) if as_sparse else states, space_of(states))
+    n, size = states.shape
+    for i in range(size):
+        assert counted.counts[i] == sum(states[r, i] == 1 for r in range(n))
+        assert counted.known[i] == sum(states[r, i] != -1 for r in range(n))
+        for j in range(size):
+            both = sum(states[r, i] == 1 and states[r, j] == 1 for r in range(n))
+            base = sum(states[r, j] == 1 and states[r, i] != -1 for r in range(n))
+            assert counted.cooccurrence[i, j] == (0 if i == j else both)
+            assert counted.support[i, j] == base
+            share = both / base if base and i != j else 0.0
+            assert counted.conditional[i, j] == share
+
+
+def test_blocks_add_up(monkeypatch):
+    states = np.random.default_rng(0).integers(-1, 2, size=(101, 6)).astype(np.int8)
+    whole = count_labels(states, space_of(states))
+    monkeypatch.setattr(module, "BLOCK_ROWS", 7)
+    blocks = count_labels(states, space_of(states))
+    assert all(np.array_equal(getattr(whole, k), getattr(blocks, k)) for k in module.COUNTS)
+
+
+def test_lift_is_one_for_independent_labels():
+    states = np.array([[1, 1], [1, 0], [0, 1], [0, 0]], dtype=np.int8)
+    assert count_labels(states, space_of(states)).lift[0, 1] == 1.0
+
+
+def test_the_states_given_are_not_changed():
+    states = sparse.csr_matrix(np.array([[1, -1, 0], [-1, 1, 1]], dtype=np.int8))
+    before = states.toarray()
+    count_labels(states, space_of(states))
+    assert np.array_equal(states.toarray(), before)
+
+
+def test_bad_states_are_refused():
+    with pytest.raises(LabelError, match="do not fit 3 labels"):
+        count_labels(np.zeros((2, 2), dtype=np.int8), LabelSpace(("a", "b", "c")))
+    with pytest.raises(LabelError, match="neither 1"):
+        states_equal(np.array([[2, 0]]), 1)
+
+
+def test_tensors_and_back(scenes):
+    tensors, metadata = scenes.to_tensors()
+    assert all(isinstance(text, str) for text in metadata.values())
+    again = LabelStatistics.from_tensors(tensors, metadata)
+    assert again.space == scenes.space and again.num_pictures == scenes.num_pictures
+    assert all(np.array_equal(getattr(again, k), getattr(scenes, k)) for k in module.COUNTS)
+    del tensors["support"]
+    with pytest.raises(DataError, match="lack support"):
+        LabelStatistics.from_tensors(tensors, metadata)
+
+
+def test_shapes_are_checked(scenes):
+    with pytest.raises(LabelError, match="'counts' has shape"):
+        LabelStatistics(scenes.space, 1, scenes.counts[:2], *[scenes.support] * 3)
+
+
+def test_equals_the_published_coco_counts(coco, shared):
+    with np.load(shared / "embeddings/coco_glove_adj.npz") as file:
+        order = [file["classes"].tolist().index(name) for name in coco.space.names]
+        counts, together = file["counts"][order], file["cooccurrence"][np.ix_(order, order)]
+    assert coco.num_pictures == 82081
+    assert np.array_equal(coco.counts, counts)
+    assert np.array_equal(coco.cooccurrence, together)

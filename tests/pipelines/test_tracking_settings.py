@@ -1,0 +1,40 @@
+"""Settings of MLflow, and flat names for nested values."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlic.errors import ParameterError
+from mlic.pipelines.tracking_settings import flatten, flatten_numbers, read_settings
+
+
+def test_relative_database_lies_under_the_root(tmp_path):
+    assert read_settings({}, tmp_path).tracking_uri == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.mark.parametrize("uri", ["http://localhost:5000", "sqlite:////elsewhere/runs.db"])
+def test_other_addresses_are_left_alone(uri, tmp_path):
+    assert read_settings({"tracking_uri": uri}, tmp_path).tracking_uri == uri
+
+
+def test_settings_name_the_mistake(tmp_path):
+    with pytest.raises(ParameterError, match="uri_tracking"):
+        read_settings({"uri_tracking": "x"}, tmp_path)
+    with pytest.raises(ParameterError, match="sampling_seconds"):
+        read_settings({"sampling_seconds": 0}, tmp_path)
+
+
+KEYS = st.text("abc", min_size=1, max_size=3)
+TREES = st.recursive(
+    st.floats() | st.text("xy"), lambda leaf: st.dictionaries(KEYS, leaf, max_size=3), max_leaves=6
+)
+
+
+@given(st.dictionaries(KEYS, TREES, max_size=3))
+def test_flat_keys_lead_to_the_same_leaves(tree):
+    for path, value in flatten(tree).items():
+        node = tree
+        for key in path.split("."):
+            node = node[key]
+        assert node is value
+    assert all(isinstance(value, float) for value in flatten_numbers(tree).values())

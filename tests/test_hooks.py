@@ -1,0 +1,368 @@
+"""Hooks: the shape of the pipelines, the parent run's life, and what the terminal shows."""
+
+import logging
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import click
+import pytest
+from click.testing import CliRunner
+from kedro.framework.hooks.manager import _create_hook_manager
+from kedro.framework.project import pipelines
+from kedro.io import DataCatalog
+from kedro.pipeline import Node, Pipeline
+from kedro_datasets.json import JSONDataset
+from rich.console import Console
+
+import mlic.hooks
+import mlic.parameters
+from mlic.console import PlainExcepthook, closing_table, exit_codes, find_mlic_error, is_news
+from mlic.errors import DataError, ParameterError, TrainingError
+from mlic.hooks import Announce, PipelineShape, PlainErrors, RunTracking
+from mlic.pipelines import tracking
+from mlic.settings import CONFIG_LOADER_ARGS, HOOKS
+
+SUMMARY = {
+    "baseline": {"mAP": 50.0, "CF1": 40.0, "OF1": 45.0},
+    "teachers": {"cgp": {"mAP": 51.0}, "dgp": {"mAP": 52.0}},
+    "student": {"mAP": 55.5, "CF1": 41.0, "OF1": 47.0},
+    "seconds": {"baseline": 10.2, "teachers": {"cgp": 20.0}, "student": 11.0, "total": 80.0},
+    "seed": 0,
+}
+RUN_PARAMS = {
+    "run_id": "2026",
+    "env": None,
+    "pipeline_names": None,
+    "tags": (),
+    "namespaces": "cgp_0",
+}
+
+
+def identity(value):
+    return value
+
+
+TRAINING = Pipeline(
+    [
+        Node(identity, "data", "model", name="train", tags="training"),
+        Node(identity, "model", "summary", name="summarise"),
+    ]
+)
+
+
+@pytest.fixture
+def context(tmp_path):
+    config = {"mlflow": {"experiment": "mine"}, "parameters": {"seed": 3}}
+    return SimpleNamespace(project_path=tmp_path, env=None, config_loader=config)
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    summary = JSONDataset(filepath=str(tmp_path / "summary.json"))
+    summary.save(SUMMARY)
+    return DataCatalog({"summary": summary})
+
+
+class Store(tracking.TrainingRun):
+    """Stands for MLflow and writes down what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def open(self, settings, name, parameters, tags):
+        self.told.append(("open", settings, name, parameters, tags))
+
+    def close(self, status):
+        self.told.append(("close", status))
+
+    def report(self, epoch, metrics):
+        self.told.append(("report", metrics))
+
+    def attach(self, path, folder):
+        self.told.append(("attach", path.name))
+
+
+@pytest.fixture
+def store(monkeypatch):
+    store = Store()
+    monkeypatch.setattr(tracking, "open_parent", store.open)
+    monkeypatch.setattr(tracking, "close_parent", store.close)
+    monkeypatch.setattr(tracking, "parent_run", lambda: store)
+    monkeypatch.setattr(mlic.hooks, "exit_on_sigterm", lambda: None)
+    return store
+
+
+# Start-up and order
+
+
+def test_start_up_is_light():
+    program = (
+        "import sys, mlic.settings\n"
+        "heavy = {'torch', 'mlflow', 'pandas', 'timm', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_kedro_accepts_the_hooks():
+    manager = _create_hook_manager()
+    for hook in HOOKS:
+        assert manager.register(hook)
+    manager.check_pending()
+    order = [impl.plugin for impl in manager.hook.after_context_created.get_hookimpls()]
+    assert isinstance(order[-1], PlainErrors)  # called first
+    order = [impl.plugin for impl in manager.hook.before_pipeline_run.get_hookimpls()]
+    assert [type(plugin) for plugin in reversed(order)] == [Announce, RunTracking]
+    order = [impl.plugin for impl in manager.hook.after_pipeline_run.get_hookimpls()]
+    assert [type(plugin) for plugin in reversed(order)] == [RunTracking, Announce]
+
+
+def test_configuration_finds_mlflow_yml(tmp_path, monkeypatch):
+    from kedro.config import OmegaConfigLoader
+
+    (tmp_path / "base").mkdir()
+    (tmp_path / "local").mkdir()
+    (tmp_path / "base" / "mlflow.yml").write_text(
+        'tracking_uri: ${oc.env:MLFLOW_TRACKING_URI,"sqlite:///mlflow.db"}\n'
+    )
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    loader = OmegaConfigLoader(str(tmp_path), **CONFIG_LOADER_ARGS)
+    assert loader["mlflow"] == {"tracking_uri": "sqlite:///mlflow.db"}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server")
+    assert loader["mlflow"] == {"tracking_uri": "http://server"}
+
+
+# PipelineShape
+
+
+def test_shape_follows_each_context(context, monkeypatch):
+    remembered = []
+    monkeypatch.setattr(mlic.parameters, "check_parameters", lambda raw: f"checked {raw['seed']}")
+    registry = SimpleNamespace(
+        remember=remembered.append, register_pipelines=lambda: {remembered[-1]: Pipeline([])}
+    )
+    monkeypatch.setitem(sys.modules, "mlic.pipeline_registry", registry)
+    try:
+        for seed in (3, 4):
+            context.config_loader["parameters"] = {"seed": seed}
+            PipelineShape().after_context_created(context)
+            assert list(pipelines) == [f"checked {seed}"]
+    finally:
+        pipelines.configure(None)
+
+
+def test_wrong_parameters_stop_before_the_pipelines(context, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlic.pipeline_registry", SimpleNamespace(remember=None))
+    context.config_loader["parameters"] = {"sed": 3}
+    with pytest.raises(ParameterError, match="sed"):
+        PipelineShape().after_context_created(context)
+
+
+# RunTracking
+
+
+def started(context, pipeline=TRAINING):
+    hook = RunTracking()
+    hook.after_context_created(context)
+    hook.before_pipeline_run(RUN_PARAMS, pipeline)
+    return hook
+
+
+def test_parent_is_opened_with_settings_parameters_and_tags(context, store):
+    started(context)
+    opened = store.told[-1]
+    settings, name, parameters, tags = opened[1:]
+    assert settings.experiment == "mine"
+    assert settings.tracking_uri == f"sqlite:///{context.project_path}/mlflow.db"
+    assert (name, parameters) == ("__default__", {"seed": 3})
+    assert tags["kedro.env"] == "local"
+    assert tags["kedro.namespaces"] == "cgp_0"
+    assert "kedro.tags" not in tags
+
+
+def test_nothing_is_opened_where_nothing_trains(context, store):
+    started(context, TRAINING.filter(node_names=["summarise"]))
+    assert not [told for told in store.told if told[0] == "open"]
+
+
+def test_finished_run_logs_figures_and_files(context, store, catalog):
+    hook = started(context)
+    hook.after_pipeline_run(TRAINING, catalog)
+    (_, metrics), attached, closed = store.told[-3:]
+    assert metrics["baseline.mAP"] == 50.0
+    assert metrics["teachers.dgp.mAP"] == 52.0
+    assert metrics["gain.mAP"] == 5.5
+    assert metrics["seconds.total"] == 80.0
+    assert "seed" not in metrics
+    assert attached == ("attach", "summary.json")
+    assert closed == ("close", "FINISHED")
+
+
+def test_a_summary_of_another_run_is_not_logged(context, store, catalog):
+    part = TRAINING.filter(node_names=["train"])
+    started(context, part).after_pipeline_run(part, catalog)
+    assert [told[0] for told in store.told[-2:]] == ["open", "close"]
+
+
+def test_error_closes_as_failed(context, store):
+    started(context).on_pipeline_error()
+    assert store.told[-1] == ("close", "FAILED")
+
+
+def test_run_left_over_is_closed_as_killed(context, store):
+    hook = started(context)
+    hook.before_pipeline_run(RUN_PARAMS, TRAINING)
+    assert [told[:2] for told in store.told if told[0] == "close"] == [("close", "KILLED")] * 2
+    assert store.told[-1][0] == "open"
+
+
+def test_python_closes_an_open_parent_at_exit():
+    program = """
+from types import SimpleNamespace
+from kedro.pipeline import Node, Pipeline
+from mlic.hooks import RunTracking, tracking
+tracking.open_parent = lambda *_: print("open")
+tracking.close_parent = print
+config = {"mlflow": {}, "parameters": {}}
+pipeline = Pipeline([Node(len, "a", "b", tags="training")])
+closed, left_open = RunTracking(), RunTracking()
+for hook in (closed, left_open):
+    hook.after_context_created(SimpleNamespace(project_path=".", config_loader=config))
+    hook.before_pipeline_run({"run_id": "1"}, pipeline)
+closed.on_pipeline_error()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    told = [word for word in done.stdout.split() if word in {"open", "FAILED", "KILLED"}]
+    assert told == ["KILLED", "open", "KILLED", "open", "FAILED", "KILLED"], done.stderr
+
+
+# Announce
+
+
+def test_plan_is_announced_before_trainings(context, catalog, monkeypatch, caplog):
+    plan = SimpleNamespace(plan_run=lambda *_: "2 trainings [baseline, student]")
+    monkeypatch.setitem(sys.modules, "mlic.pipelines.plan", plan)
+    monkeypatch.setattr(mlic.parameters, "check_parameters", lambda raw: raw)
+    hook = Announce()
+    hook.after_context_created(context)
+    with caplog.at_level(logging.INFO, "mlic"):
+        hook.before_pipeline_run(TRAINING.filter(node_names=["summarise"]), catalog)
+        assert not caplog.records
+        hook.before_pipeline_run(TRAINING, catalog)
+    assert caplog.messages == ["2 trainings [baseline, student]"]
+
+
+def test_closing_table_is_shown_with_its_files(catalog, capsys):
+    Announce().after_pipeline_run(TRAINING, catalog)
+    shown = capsys.readouterr().out
+    assert "55.5" in shown
+    assert "summary.json" in shown.replace("\n", "")
+    Announce().after_pipeline_run(TRAINING.filter(node_names=["train"]), catalog)
+    assert not capsys.readouterr().out
+
+
+def test_closing_table_reads_row_by_row():
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(closing_table(SUMMARY))
+    rows = [line.strip()[1:-1].split("│") for line in capture.get().splitlines() if "│" in line]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["baseline", "50.0", "40.0", "45.0", "10"],
+        ["teachers cgp", "51.0", "", "", "20"],
+        ["teachers dgp", "52.0", "", "", ""],
+        ["student", "55.5", "41.0", "47.0", "11"],
+    ]
+
+
+# PlainErrors
+
+
+def wrapped(error):
+    try:
+        try:
+            raise error
+        except type(error) as cause:
+            raise RuntimeError("Failed while loading") from cause
+    except RuntimeError as outer:
+        return outer
+
+
+def test_mlic_error_speaks_once_and_alone(capsys):
+    others = []
+    hook = PlainExcepthook(lambda *exception: others.append(exception))
+    message = "picture 'a[0].jpg' is missing: " + "copy it " * 20
+    error = wrapped(DataError(message))
+    hook(type(error), error, None)
+    assert capsys.readouterr().err == f"error: {message}\n"
+    assert not others
+
+
+def test_other_errors_keep_their_traceback(capsys, monkeypatch):
+    others = []
+    hook = PlainExcepthook(lambda *exception: others.append(exception))
+    bug = KeyError("a")
+    hook(KeyError, bug, None)
+    monkeypatch.setenv("MLIC_TRACEBACK", "1")
+    ours = TrainingError("loss is NaN")
+    hook(TrainingError, ours, None)
+    assert [other[1] for other in others] == [bug, ours]
+    assert not capsys.readouterr().err
+
+
+def test_a_hidden_cause_stays_hidden():
+    try:
+        try:
+            raise DataError("inner")
+        except DataError:
+            raise ValueError("outer") from None
+    except ValueError as error:
+        assert find_mlic_error(error) is None
+
+
+def test_kedros_line_is_dropped_for_our_errors_only():
+    record = logging.LogRecord("kedro.pipeline.node", logging.ERROR, "", 0, "failed", (), None)
+    for error, kept in [(DataError("x"), False), (ValueError("x"), True)]:
+        try:
+            raise error
+        except (DataError, ValueError):
+            assert is_news(record) is kept
+    assert is_news(record)
+
+
+@pytest.mark.parametrize(
+    ("stop", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted: "),
+        (SystemExit(143), 143, "terminated: "),
+        (SystemExit(0), 0, ""),
+    ],
+)
+def test_exit_codes(stop, code, words, capsys):
+    with pytest.raises(SystemExit) as caught, exit_codes():
+        raise stop
+    assert caught.value.code == code
+    assert capsys.readouterr().err.startswith(words)
+
+
+def test_ctrl_c_in_a_command_exits_with_130(monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+    @click.command()
+    def run():
+        PlainErrors().after_context_created()
+        raise KeyboardInterrupt
+
+    result = CliRunner().invoke(run)
+    assert result.exit_code == 130
+    assert "interrupted: " in result.stderr
+    assert "Aborted" not in result.output
+
+
+def test_plain_errors_are_put_in_place_once(monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    for _ in range(2):
+        PlainErrors().after_context_created()
+    assert isinstance(sys.excepthook, PlainExcepthook)
+    assert sys.excepthook._previous is sys.__excepthook__
+    assert logging.getLogger("kedro.pipeline.node").filters.count(is_news) == 1
