@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlic.errors import ParameterError
 from mlic.images.options import DataOptions
@@ -44,6 +44,16 @@ class Parameters(BaseModel):
     distillation: DistillationOptions
     evaluation: EvaluationOptions
 
+    @model_validator(mode="after")
+    def _shares_of_known_strategies(self) -> Self:
+        shares, strategies = self.distillation.shares, self.partition.strategies
+        if shares is not None and set(shares) != set(strategies):
+            raise ValueError(
+                f"distillation.shares: names {', '.join(shares) or 'no strategy'}, but "
+                f"partition.strategies are {', '.join(strategies)}; give each of them a share"
+            )
+        return self
+
 
 def check_parameters(raw: Mapping[str, Any]) -> Parameters:
     """Check all parameters at once.
@@ -70,16 +80,29 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
 def _describe(mistake: Any) -> str:
     key = ".".join(str(step) for step in mistake["loc"])
     if mistake["type"] == "extra_forbidden":
-        close = get_close_matches(key.rpartition(".")[2], _all_keys(Parameters), n=1)
-        return f"{key}: unknown" + (f"; did you mean '{close[0]}'?" if close else "")
+        close = _closest(key)
+        return f"{key}: unknown" + (f"; did you mean '{close}'?" if close else "")
     if mistake["type"] == "missing":
         return f"{key}: missing; set it in conf/base/parameters*.yml"
     message = mistake["msg"].removeprefix("Value error, ")
-    return f"{key}: {message[0].lower()}{message[1:]} (got {mistake['input']!r})"
+    told = f"{message[0].lower()}{message[1:]}"
+    if isinstance(mistake["input"], Mapping):  # a rule of several keys, which it names itself
+        return f"{key}: {told}" if key else told
+    return f"{key}: {told} (got {mistake['input']!r})"
 
 
-def _all_keys(model: type[BaseModel]) -> Iterator[str]:
+def _closest(key: str) -> str | None:
+    """The known key whose name is most like this one's; of equals the one that lies nearest."""
+    known = list(_all_keys(Parameters))
+    names = [name.rpartition(".")[2] for name in known]
+    for name in get_close_matches(key.rpartition(".")[2], names, n=1):
+        alike = [path for path in known if path.rpartition(".")[2] == name]
+        return get_close_matches(key, alike, n=1, cutoff=0)[0]
+    return None
+
+
+def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
-        yield name
+        yield prefix + name
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _all_keys(field.annotation)
+            yield from _all_keys(field.annotation, f"{prefix}{name}.")

@@ -11,7 +11,7 @@ from typing import Any
 
 from mlic.errors import ParameterError
 
-__all__ = ["build_plugin", "plugin_names"]
+__all__ = ["build_plugin", "plugin_names", "refuse_unknown_plugin"]
 
 
 def plugin_names(package: str) -> list[str]:
@@ -44,21 +44,33 @@ def build_plugin(package: str, name: str, options: Mapping[str, object], /, *arg
     Raises
     ------
     ParameterError
-        If there is no such plug-in, or it does not know an option.
+        If there is no such plug-in, it does not know an option, or a value is out of range.
     """
-    known = plugin_names(package)
-    kind = package.rpartition(".")[2].rstrip("s")
-    if name not in known:
-        close = get_close_matches(name, known, n=1)
-        hint = f"did you mean '{close[0]}'? " if close else ""
-        raise ParameterError(f"there is no {kind} '{name}': {hint}known are {', '.join(known)}")
+    try:
+        refuse_unknown_plugin(package, name)
+    except ValueError as error:
+        raise ParameterError(f"{package}: {error}") from None
     module = importlib.import_module(f"{package}.{name}")
     factory = getattr(module, module.__all__[0])
     try:
-        signature(factory).bind(*args, **options)
-    except TypeError as error:
+        return factory(*args, **options)
+    except (TypeError, ValueError) as error:
         accepted = list(signature(factory).parameters)[len(args) :]
         raise ParameterError(
-            f"{kind} '{name}': {error}; its options are {', '.join(accepted) or 'none'}"
+            f"{package}.{name}: {error}; its options are {', '.join(accepted) or 'none'}"
         ) from error
-    return factory(*args, **options)
+
+
+def refuse_unknown_plugin(package: str, name: str) -> None:
+    """Refuse a name that no plug-in of a package has.
+
+    Raises
+    ------
+    ValueError
+        With a hint; pydantic's validators want this one.
+    """
+    known = plugin_names(package)
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean '{close[0]}'? " if close else ""
+        raise ValueError(f"unknown name '{name}'; {hint}known are {', '.join(known)}")

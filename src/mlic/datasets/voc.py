@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from kedro.io import AbstractDataset
@@ -43,9 +43,8 @@ States = dict[str, list[int]]
 class VocDataset(AbstractDataset[None, RawPictures]):
     """One year of PASCAL VOC, read from ``ImageSets/Main/<class>_<set>.txt``.
 
-    VOC's -1, 0 and 1 become absent, unknown (difficult) and present. ``train`` and ``val`` become
-    training and validation; where there is no ``train`` list it is ``trainval`` without ``val``.
-    ``test`` is read where the classes are listed for it.
+    VOC's -1, 0 and 1 become absent, unknown (difficult) and present. ``test`` is read where the
+    classes are listed for it.
 
     Parameters
     ----------
@@ -53,6 +52,9 @@ class VocDataset(AbstractDataset[None, RawPictures]):
         ``VOCdevkit``, or the folder that holds it.
     year
         Such as 2007.
+    training_set
+        ``"train"``: VOC's ``train`` and ``val`` are training and validation. ``"trainval"``: both
+        are training, as figures on VOC are published, and validation is left to be split off.
     metadata
         For plugins; not used here.
 
@@ -63,14 +65,23 @@ class VocDataset(AbstractDataset[None, RawPictures]):
     """
 
     def __init__(
-        self, folder: str, year: int | str, metadata: dict[str, Any] | None = None
+        self,
+        folder: str,
+        year: int | str,
+        training_set: Literal["train", "trainval"] = "train",
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         self._folder = Path(folder)
         self._year = str(year)
+        self._training_set = training_set
         self.metadata = metadata
 
     def _describe(self) -> dict[str, Any]:
-        return {"folder": self._folder, "year": self._year}
+        return {
+            "folder": self._folder,
+            "year": self._year,
+            "training_set": self._training_set,
+        }
 
     def _exists(self) -> bool:
         return (self._root / "ImageSets" / "Main").is_dir()
@@ -114,18 +125,17 @@ class VocDataset(AbstractDataset[None, RawPictures]):
         raise DatasetDataError(f"{self._root} is read only: save to a ManifestDataset")
 
     def _splits(self) -> dict[str, States]:
-        sets = {name: self._read_set(name) for name in ("train", "val", "trainval", "test")}
-        validation = sets["val"] or {}
-        train = sets["train"]
-        if train is None:
-            joint = sets["trainval"] or {}
-            train = {name: row for name, row in joint.items() if name not in validation}
-        if not train and not validation:
+        names = {"train": self._training_set, "validation": "val", "test": "test"}
+        if self._training_set == "trainval":
+            del names["validation"]
+        splits = {split: self._read_set(name) for split, name in names.items()}
+        if not splits["train"]:
             raise DatasetDataError(
-                f"{self._root}/ImageSets/Main has no lists such as {CLASSES[0]}_trainval.txt: "
-                "unpack VOC's trainval archive there, or correct 'folder' and 'year'"
+                f"{self._root}/ImageSets/Main has no lists such as "
+                f"{CLASSES[0]}_{self._training_set}.txt: unpack VOC's trainval archive there, or "
+                "correct 'folder', 'year' or 'training_set'"
             )
-        return {"train": train, "validation": validation, "test": sets["test"] or {}}
+        return {split: states or {} for split, states in splits.items()}
 
     def _read_set(self, name: str) -> States | None:
         """States of every class by picture id, or None where no class has a list of that set."""

@@ -85,9 +85,9 @@ class ViewMaker:
         keys = self._keys[np.asarray(rows, dtype=np.intp)]
         draws = [_uniform(keys, (view % self.num_views) * 8 + number) for number in range(5)]
         area = self.options.min_crop + draws[0] * (1 - self.options.min_crop)
-        aspect = self.options.max_aspect ** (draws[1] * 2 - 1)
-        width = np.minimum(np.sqrt(area * aspect), 1)
-        height = np.minimum(np.sqrt(area / aspect), 1)
+        # a large crop has little choice of aspect: beyond 1 / area it would not fit
+        aspect = np.minimum(self.options.max_aspect, 1 / area) ** (draws[1] * 2 - 1)
+        width, height = np.sqrt(area * aspect), np.sqrt(area / aspect)
         left, top = draws[2] * (1 - width), draws[3] * (1 - height)
         flip = (draws[4] < 0.5) & self.options.flip
         return np.stack([left, top, width, height, flip], axis=1).astype(np.float32)

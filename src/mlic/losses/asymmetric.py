@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import logsigmoid
 
+from mlic.errors import ParameterError
+
 __all__ = ["AsymmetricLoss"]
 
 
@@ -22,6 +24,11 @@ class AsymmetricLoss:
     clip
         Probability margin m in [0, 1).
 
+    Raises
+    ------
+    ParameterError
+        If one of them is out of range.
+
     Examples
     --------
     >>> loss = AsymmetricLoss()
@@ -34,6 +41,11 @@ class AsymmetricLoss:
     def __init__(
         self, gamma_negative: float = 4.0, gamma_positive: float = 0.0, clip: float = 0.05
     ) -> None:
+        if min(gamma_negative, gamma_positive) < 0 or not 0 <= clip < 1:
+            raise ParameterError(
+                f"asymmetric loss: gamma_negative={gamma_negative} and gamma_positive="
+                f"{gamma_positive} must be at least 0, clip={clip} in [0, 1)"
+            )
         self.gamma_negative = gamma_negative
         self.gamma_positive = gamma_positive
         self.clip = clip

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from mlic.errors import ParameterError
+
 __all__ = ["BinaryCrossEntropy"]
 
 
@@ -16,6 +18,11 @@ class BinaryCrossEntropy:
     smoothing
         Targets become ``smoothing / 2`` and ``1 − smoothing / 2``; in [0, 1).
 
+    Raises
+    ------
+    ParameterError
+        If it is out of range.
+
     Examples
     --------
     >>> BinaryCrossEntropy()(torch.zeros(1, 2), torch.tensor([[1, -1]])).tolist()
@@ -23,6 +30,8 @@ class BinaryCrossEntropy:
     """
 
     def __init__(self, smoothing: float = 0.0) -> None:
+        if not 0 <= smoothing < 1:
+            raise ParameterError(f"binary cross-entropy: smoothing={smoothing} must be in [0, 1)")
         self.smoothing = smoothing
 
     def __call__(self, logits: torch.Tensor, states: torch.Tensor) -> torch.Tensor:

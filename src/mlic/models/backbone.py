@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,9 +54,11 @@ def build_backbone(options: ModelOptions, load_weights: bool = True) -> Backbone
     except (RuntimeError, TypeError) as error:
         if fetch and timm.is_model(options.backbone):
             raise _not_fetched(options.backbone, error) from error
+        close = get_close_matches(options.backbone, timm.list_models(), n=1)
+        hint = f"did you mean '{close[0]}'? " if close and close[0] != options.backbone else ""
         raise ParameterError(
             f"model.backbone='{options.backbone}' with options {options.backbone_options} cannot "
-            f"be built by timm: {error}; timm.list_models() lists the names"
+            f"be built by timm: {error}; {hint}timm.list_models() lists the names"
         ) from error
     except OSError as error:  # what a hub raises when it is out of reach
         raise _not_fetched(options.backbone, error) from error
@@ -93,7 +96,8 @@ def _load_file(model: Backbone, path: Path) -> None:
     missing = [name for name in result.missing_keys if not name.endswith("num_batches_tracked")]
     classifier = model.pretrained_cfg.get("classifier") or "classifier"
     names = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    surplus = [name for name in result.unexpected_keys if not name.startswith(names)]
+    prefixes = tuple(f"{name}." for name in names)
+    surplus = [name for name in result.unexpected_keys if not name.startswith(prefixes)]
     if missing or surplus:
         first = f"lacks '{missing[0]}'" if missing else f"has '{surplus[0]}' that the model lacks"
         raise CheckpointError(f"model.weights: {path} does not fit this backbone: it {first}")

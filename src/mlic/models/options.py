@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from mlic.plugins import plugin_names
+from mlic.plugins import refuse_unknown_plugin
 
 __all__ = ["HEADS", "ModelOptions"]
 
@@ -32,6 +32,5 @@ class ModelOptions(BaseModel):
     @field_validator("head")
     @classmethod
     def _known_head(cls, name: str) -> str:
-        if name not in plugin_names(HEADS):
-            raise ValueError(f"unknown head '{name}'; known are {', '.join(plugin_names(HEADS))}")
+        refuse_unknown_plugin(HEADS, name)
         return name

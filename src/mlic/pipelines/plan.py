@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from mlic.parameters import Parameters
 
-__all__ = ["plan_run"]
+__all__ = ["passes_of_psd", "plan_run"]
 
 _COPIES = 3  # of weights: the training's store, the catalog's entry, MLflow's artifact
 _FORWARD = 1 / 3  # of a training step's time is its forward pass
@@ -33,18 +34,11 @@ def plan_run(pipeline: Pipeline, parameters: Parameters, catalog: CatalogProtoco
     Minutes come from a few steps timed on this machine, and count every training as if nothing
     were up to date.
     """
-    from mlic.training.probe import measure_step
-
     roles = Counter(
         _role(node.namespace or "") for node in pipeline.nodes if "training" in node.tags
     )
     data = _measure_data(pipeline, parameters, catalog)
-    seconds, weights = measure_step(
-        parameters.model,
-        parameters.training.for_role("baseline"),
-        parameters.data.image_size,
-        data.labels,
-    )
+    seconds, weights = _measure_step(parameters, data.labels)
     passes = sum(number * _passes(parameters, role) for role, number in roles.items())
     minutes = passes * data.train * seconds / 60
     megabytes = _bytes(parameters, data, roles, weights) / 1e6
@@ -56,13 +50,34 @@ def plan_run(pipeline: Pipeline, parameters: Parameters, catalog: CatalogProtoco
     )
 
 
+def _measure_step(parameters: Parameters, num_labels: int) -> tuple[float, int]:
+    """Seconds of a picture and weights of the model, measured in a thread of its own.
+
+    OpenMP's workers belong to the thread that called them. Had the main thread done so, the
+    processes that Kedro's ParallelRunner forks from it would wait for workers they do not have.
+    """
+    from mlic.training.probe import check_objectives, measure_step
+
+    training, image_size = parameters.training, parameters.data.image_size
+    check_objectives(training, parameters.distillation)
+    baseline = training.for_role("baseline")
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(
+            measure_step, parameters.model, baseline, image_size, num_labels
+        ).result()
+
+
 def _role(namespace: str) -> str:
     """Baseline, student, or the strategy of a teacher."""
     return namespace.removeprefix("teachers.").rpartition("_")[0] or namespace
 
 
 def _spell(roles: Counter[str]) -> str:
-    teachers = [f"{n} {role} teachers" for role, n in roles.items() if role not in _SINGLE]
+    teachers = [
+        f"{n} {role} teacher{'s' if n > 1 else ''}"
+        for role, n in roles.items()
+        if role not in _SINGLE
+    ]
     singles = [role for role in roles if role in _SINGLE]
     return ", ".join(singles[:1] + teachers + singles[1:])
 
@@ -78,6 +93,13 @@ def _passes(parameters: Parameters, role: str) -> float:
     return options.epochs + options.augmentation.views * _FORWARD
 
 
+def passes_of_psd(parameters: Parameters) -> float:
+    """Training passes over the pictures that all teachers, their targets and the student cost."""
+    partition = parameters.partition
+    teachers = len(partition.strategies) * partition.num_parts
+    return teachers * _passes(parameters, "teacher") + _passes(parameters, "student")
+
+
 def _measure_data(
     pipeline: Pipeline, parameters: Parameters, catalog: CatalogProtocol[str, Any]
 ) -> _Data:
@@ -91,10 +113,17 @@ def _measure_data(
         pictures = scenes.num_pictures
         num_labels = scenes.num_communities * scenes.labels_per_community
     else:
-        raw: Any = catalog.get("raw_pictures")
-        pictures, num_labels = raw.count_pictures(), 100  # labels weigh little in the estimate
+        pictures, num_labels = _count_raw(catalog.get("raw_pictures"))
     train = round(pictures * (1 - options.validation_fraction - options.test_fraction))
     return _Data(pictures, train, num_labels)
+
+
+def _count_raw(dataset: Any) -> tuple[int, int]:
+    """Pictures and labels; a manifest's pictures are counted without reading them."""
+    if hasattr(dataset, "count_pictures"):
+        return dataset.count_pictures(), 100  # labels weigh little in the estimate
+    raw = dataset.load()
+    return len(raw), len(raw.labels.space)
 
 
 def _bytes(parameters: Parameters, data: _Data, roles: Counter[str], weights: int) -> float:

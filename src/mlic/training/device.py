@@ -44,8 +44,10 @@ def memory_advice(options: TrainingOptions, name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        lacking = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        lacking = isinstance(
+            error, MemoryError | torch.OutOfMemoryError
+        ) or "allocate memory" in str(error)
         if not lacking:
             raise
         half, twice = max(options.batch_size // 2, 1), options.accumulation * 2

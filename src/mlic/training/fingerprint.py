@@ -9,15 +9,22 @@ from pathlib import Path
 
 import mlic
 
-__all__ = ["code_fingerprint"]
+__all__ = ["code_fingerprint", "file_fingerprint"]
 
 # the pictures themselves have a fingerprint of their own
-_DECISIVE = ("images/augmentation.py", "images/render.py", "losses", "models", "training")
+_DECISIVE = (
+    "images/augmentation.py",
+    "images/render.py",
+    "losses",
+    "metrics.py",
+    "models",
+    "training",
+)
 
 
 @cache
 def code_fingerprint() -> str:
-    """Sixteen hex digits over the code of views, losses, models and training.
+    """Sixteen hex digits over the code of views, losses, models, training and selection.
 
     Comments, docstrings and layout do not count; anything else does, so that no training is
     taken for fresh after the code changed.
@@ -30,6 +37,14 @@ def code_fingerprint() -> str:
             digest.update(path.relative_to(root).as_posix().encode())
             digest.update(_meaning(path.read_text(encoding="utf-8")).encode())
     return digest.hexdigest()[:16]
+
+
+def file_fingerprint(path: str | None) -> str | None:
+    """Sixteen hex digits over a file's content; None where there is no such file."""
+    if path is None or not Path(path).is_file():
+        return None
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _meaning(source: str) -> str:

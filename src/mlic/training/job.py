@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlic.errors import DataError
-from mlic.training.fingerprint import code_fingerprint
+from mlic.errors import DataError, TrainingError
+from mlic.training.fingerprint import code_fingerprint, file_fingerprint
 
 if TYPE_CHECKING:
     from mlic.images.store import PictureStore
@@ -68,6 +68,11 @@ class TrainingJob:
                 "labels and stored pictures are not of the same pictures in the same order: run "
                 "the data_preparation pipeline again"
             )
+        if (self.targets is None) != (self.distillation is None):
+            raise TrainingError(
+                f"{self.name}: soft targets and distillation options go together: give both or "
+                "neither"
+            )
         if self.targets is not None:
             self.labels.space.require_same(self.targets.space, "the labels", "the soft targets")
             same_views = self.targets.views == self.views
@@ -102,6 +107,7 @@ class TrainingJob:
             "provenance": self.provenance or {},
             "image_size": self.image_size,
             "model": self.model.model_dump(mode="json"),
+            "weights": file_fingerprint(self.model.weights),
             "training": self.options.model_dump(mode="json", exclude={"overrides"}),
             "distillation": soft,
             "seed": [self.seed, self.view_seed],

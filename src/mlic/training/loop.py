@@ -25,6 +25,7 @@ from mlic.training.predict import predict_logits, read_pixels
 
 if TYPE_CHECKING:
     from mlic.training.job import TrainingJob
+    from mlic.training.options import TrainingOptions
 
 __all__ = ["Report", "train"]
 
@@ -64,6 +65,31 @@ def train(job: TrainingJob, report: Report = _ignore) -> Checkpoint:
         return _Training(job).run(report)
 
 
+def _count_batches(num_pictures: int, batch_size: int) -> int:
+    """Batches an epoch, without a last one of a single picture: batch norm cannot learn from it."""
+    full, rest = divmod(num_pictures, batch_size)
+    return full + (rest > 1 or not full)
+
+
+def _one_cycle(
+    optimiser: torch.optim.Optimizer, options: TrainingOptions, steps: int
+) -> torch.optim.lr_scheduler.OneCycleLR:
+    """One-cycle schedule (Smith and Topin, arXiv 1708.07120) that peaks on a whole step.
+
+    PyTorch puts the peak at ``pct_start · total − 1``: between two steps it is missed, and at 0
+    it divides by zero.
+    """
+    total = max(steps, 3)
+    peak = min(max(round(options.warmup * steps), 1), total - 2)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimiser,
+        max_lr=options.learning_rate,
+        total_steps=total,
+        pct_start=(peak + 1) / total,
+        cycle_momentum=not optimiser.defaults.keys().isdisjoint({"betas", "momentum"}),
+    )
+
+
 class _Training:
     """The moving parts of one training."""
 
@@ -80,9 +106,9 @@ class _Training:
         self.frame = (job.image_size, *model.normalisation)
         self.views = ViewMaker(job.pictures.ids.tolist(), self.options.augmentation, job.view_seed)
         self.objective = Objective(self.options, job.distillation)
-        self.steps = math.ceil(
-            math.ceil(len(job.train_rows) / self.options.batch_size) / self.options.accumulation
-        )
+        self.num_batches = _count_batches(len(job.train_rows), self.options.batch_size)
+        self.steps = math.ceil(self.num_batches / self.options.accumulation)
+        self.steps_done = 0
         self._prepare_optimiser()
         self.best: dict[str, Any] = {}
 
@@ -97,6 +123,7 @@ class _Training:
                 opt=options.optimizer,
                 lr=options.learning_rate,
                 weight_decay=options.weight_decay,
+                foreach=True,
             )
         except ValueError as error:
             raise TrainingError(
@@ -106,12 +133,7 @@ class _Training:
             self.model, decay=options.ema_decay, use_warmup=options.ema_warmup, warmup_power=0.75
         )
         self.module, self.optimiser = self.fabric.setup(self.model, optimiser)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser,
-            max_lr=options.learning_rate,
-            total_steps=self.options.epochs * self.steps,
-            pct_start=options.warmup,
-        )
+        self.schedule = _one_cycle(optimiser, options, options.epochs * self.steps)
 
     def run(self, report: Report) -> Checkpoint:
         job, start, history = self.job, time.perf_counter(), []
@@ -145,46 +167,51 @@ class _Training:
         scores = {"raw": self._validate(self.model), "ema": self._validate(self.average.module)}
         self._keep_best(epoch, scores)
         bar.set_postfix_str(f"validation mAP {100 * max(scores.values()):.1f} %")
-        judged = {f"validation_mAP_{name}": value for name, value in scores.items()}
+        judged = {
+            f"validation_mAP_{name}": value
+            for name, value in scores.items()
+            if not math.isnan(value)  # JSON knows no NaN
+        }
         return {**figures, **judged, "pictures_per_second": rate}
 
     def _learn(self, epoch: int, bar: Any) -> dict[str, float]:
         """One pass over the training pictures; means of the loss terms stay on the device."""
         self.module.train()
         sums: dict[str, torch.Tensor] = {}
-        batches = list(self._batches())
-        for number, batch in enumerate(batches, 1):
+        for number, batch in enumerate(self._batches(), 1):
             loss, terms = self._losses(batch, epoch)
-            self.fabric.backward(loss / self._scale(number, len(batches)))
-            if number % self.options.accumulation == 0 or number == len(batches):
+            self.fabric.backward(loss / self._scale(number))
+            if number % self.options.accumulation == 0 or number == self.num_batches:
                 self._step()
             for name, value in {"loss": loss, **terms}.items():
-                sums[name] = sums.get(name, torch.zeros_like(loss)) + value.detach() / len(batches)
+                mean = value.detach() / self.num_batches
+                sums[name] = sums.get(name, torch.zeros_like(mean)) + mean
             bar.update(len(batch))
         figures = {name if name == "loss" else f"loss_{name}": float(v) for name, v in sums.items()}
         if not math.isfinite(figures["loss"]):
-            raise TrainingError(
-                f"{self.job.name}: the loss is {figures['loss']} in epoch {epoch}; lower "
-                f"training.learning_rate (now {self.options.learning_rate})"
-            )
+            raise self._diverged(f"the loss is {figures['loss']} in epoch {epoch}")
         return {**figures, "learning_rate": float(self.schedule.get_last_lr()[0])}
 
-    def _scale(self, number: int, num_batches: int) -> int:
+    def _diverged(self, symptom: str) -> TrainingError:
+        return TrainingError(
+            f"{self.job.name}: {symptom}; lower training.learning_rate "
+            f"(now {self.options.learning_rate})"
+        )
+
+    def _scale(self, number: int) -> int:
         """Batches that share the optimiser step of this one; 1 where losses are summed."""
         if self.options.reduction == "sum":
             return 1
         accumulation = self.options.accumulation
         group = (number - 1) // accumulation
-        return min(accumulation, num_batches - group * accumulation)
+        return min(accumulation, self.num_batches - group * accumulation)
 
     def _batches(self) -> Iterator[NDArray[np.intp]]:
         """Positions among the training rows, shuffled."""
         order = self.rng.permutation(len(self.job.train_rows))
         size = self.options.batch_size
-        for start in range(0, len(order), size):
-            batch = order[start : start + size]
-            if len(batch) > 1 or len(order) == 1:  # batch norm cannot learn from one picture
-                yield batch
+        for number in range(self.num_batches):
+            yield order[number * size : (number + 1) * size]
 
     def _losses(
         self, batch: NDArray[np.intp], epoch: int
@@ -208,7 +235,9 @@ class _Training:
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.schedule.step()
-        self.average.update(self.model)
+        self.steps_done += 1
+        # timm takes the decay for warmed up unless it is told the step
+        self.average.update(self.model, self.steps_done if self.options.ema_warmup else None)
 
     def _validate(self, model: torch.nn.Module) -> float:
         job = self.job
@@ -218,6 +247,8 @@ class _Training:
         logits = predict_logits(
             model, job.pictures, rows, self.frame, self.fabric, self.options.batch_size
         )
+        if not np.isfinite(logits).all():
+            raise self._diverged("the model's logits on validation are not all finite")
         return mean_average_precision(logits, job.labels.states[rows])
 
     def _keep_best(self, epoch: int, scores: dict[str, float]) -> None:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from mlic.images.augmentation import AugmentationOptions
-from mlic.plugins import plugin_names
+from mlic.plugins import refuse_unknown_plugin
 
-__all__ = ["DISTILLERS", "LOSSES", "Choice", "DistillationOptions", "TrainingOptions"]
+__all__ = ["DISTILLERS", "LOSSES", "ROLES", "Choice", "DistillationOptions", "TrainingOptions"]
 
 LOSSES = "mlic.losses"
 DISTILLERS = "mlic.losses.distillation"
 ROLES = ("baseline", "teacher", "student")
+SHARED = ("augmentation", "overrides")  # the student must see the views its teachers saw
 
 
 class Choice(BaseModel):
@@ -26,10 +34,7 @@ class Choice(BaseModel):
 
 
 def _known(package: str, choice: Choice) -> Choice:
-    if choice.name not in plugin_names(package):
-        raise ValueError(
-            f"unknown name '{choice.name}'; known are {', '.join(plugin_names(package))}"
-        )
+    refuse_unknown_plugin(package, choice.name)
     return choice
 
 
@@ -57,7 +62,8 @@ class TrainingOptions(BaseModel):
     )
     threads: int = Field(default=4, ge=1, description="CPU threads of one training")
     overrides: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="other values for baseline, teacher or student"
+        default_factory=dict,
+        description="other values for baseline, teacher or student; never of augmentation",
     )
 
     @field_validator("loss")
@@ -69,8 +75,17 @@ class TrainingOptions(BaseModel):
     def _sound_overrides(self) -> Self:
         if unknown := set(self.overrides) - set(ROLES):
             raise ValueError(f"overrides: unknown role '{min(unknown)}'; known are {ROLES}")
-        for role in self.overrides:
-            self.for_role(role)
+        for role, own in self.overrides.items():
+            if forbidden := [name for name in SHARED if name in own]:
+                raise ValueError(f"overrides.{role}: '{forbidden[0]}' is the same for all roles")
+            try:
+                self.for_role(role)
+            except ValidationError as error:
+                mistakes = [
+                    f"overrides.{'.'.join(map(str, (role, *e['loc'])))}: {e['msg']}"
+                    for e in error.errors()
+                ]
+                raise ValueError("; ".join(mistakes)) from None
         return self
 
     def for_role(self, role: str) -> TrainingOptions:

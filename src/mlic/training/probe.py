@@ -10,12 +10,25 @@ import torch
 from mlic.models.classifier import build_classifier
 from mlic.training.device import make_fabric, memory_advice
 from mlic.training.objective import Objective
+from mlic.training.options import ROLES
 
 if TYPE_CHECKING:
     from mlic.models.options import ModelOptions
-    from mlic.training.options import TrainingOptions
+    from mlic.training.options import DistillationOptions, TrainingOptions
 
-__all__ = ["measure_step"]
+__all__ = ["check_objectives", "measure_step"]
+
+
+def check_objectives(options: TrainingOptions, distillation: DistillationOptions) -> None:
+    """Build the objective of every role, so that a wrong option is told before hours of training.
+
+    Raises
+    ------
+    ParameterError
+        If a loss or the distiller refuses its options.
+    """
+    for role in ROLES:
+        Objective(options.for_role(role), distillation)
 
 
 def measure_step(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -89,8 +90,13 @@ class CheckpointStore:
         path = self.path(kind)
         partial = path.with_suffix(f".{os.getpid()}.partial")
         extended = {**metadata, "components": json.dumps(_plain(components))}
-        save_file(dict(tensors), partial, metadata=extended)
-        os.replace(partial, path)
+        # The writer takes each buffer as it lies, so strided weights must be made whole first.
+        whole = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+        try:
+            save_file(whole, partial, metadata=extended)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
         return path
 
 

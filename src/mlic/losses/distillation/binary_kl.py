@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import logsigmoid
 
+from mlic.errors import ParameterError
+
 __all__ = ["BinaryKL"]
 
 
@@ -16,6 +18,11 @@ class BinaryKL:
     temperature
         T, above 0. The factor T² keeps the gradient's size the same for every T.
 
+    Raises
+    ------
+    ParameterError
+        If T is not above 0.
+
     Examples
     --------
     >>> kl = BinaryKL(temperature=2.0)
@@ -24,6 +31,8 @@ class BinaryKL:
     """
 
     def __init__(self, temperature: float = 1.0) -> None:
+        if not temperature > 0:
+            raise ParameterError(f"binary KL: temperature={temperature} must be above 0")
         self.temperature = temperature
 
     def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:

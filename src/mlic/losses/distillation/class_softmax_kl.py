@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import log_softmax
 
+from mlic.errors import ParameterError
+
 __all__ = ["ClassSoftmaxKL"]
 
 
@@ -18,9 +20,16 @@ class ClassSoftmaxKL:
     ----------
     temperature
         T, above 0.
+
+    Raises
+    ------
+    ParameterError
+        If T is not above 0.
     """
 
     def __init__(self, temperature: float = 4.0) -> None:
+        if not temperature > 0:
+            raise ParameterError(f"class-softmax KL: temperature={temperature} must be above 0")
         self.temperature = temperature
 
     def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:

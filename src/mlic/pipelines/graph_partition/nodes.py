@@ -1,4 +1,8 @@
-"""Build one label graph a strategy, and cut it."""
+"""Build one label graph a strategy, and cut it.
+
+networkx types are generic in its stubs alone: they take no argument at run time, when Kedro reads
+the annotations.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +18,14 @@ from mlic.seeds import derive_seed
 __all__ = ["build_cooccurrence_graph", "build_disoccurrence_graph", "cut_graph"]
 
 
-def build_cooccurrence_graph(
-    statistics: LabelStatistics, options: PartitionOptions
-) -> nx.Graph[str]:
+def build_cooccurrence_graph(statistics: LabelStatistics, options: PartitionOptions) -> nx.Graph:  # type: ignore[type-arg]
     """Graph whose heavy edges join labels that keep company."""
     from mlic.labels.graph import label_graph
 
     return label_graph(statistics, "cgp", options.exponents["cgp"])
 
 
-def build_disoccurrence_graph(
-    statistics: LabelStatistics, options: PartitionOptions
-) -> nx.Graph[str]:
+def build_disoccurrence_graph(statistics: LabelStatistics, options: PartitionOptions) -> nx.Graph:  # type: ignore[type-arg]
     """Graph whose heavy edges join labels that avoid each other."""
     from mlic.labels.graph import label_graph
 
@@ -33,7 +33,10 @@ def build_disoccurrence_graph(
 
 
 def cut_graph(
-    graph: nx.Graph[str], statistics: LabelStatistics, options: PartitionOptions, seed: int
+    graph: nx.Graph,  # type: ignore[type-arg]
+    statistics: LabelStatistics,
+    options: PartitionOptions,
+    seed: int,
 ) -> Partition:
     """Cut a label graph into K groups and say how good the cut is."""
     from mlic.labels.partitioning import partition_graph

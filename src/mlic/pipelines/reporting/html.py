@@ -1,17 +1,248 @@
-"""The run as one page of HTML."""
+"""The run as one page of HTML that needs nothing else: no script, no network, no other file.
+
+Every text that comes from outside is escaped on its way in, here or in `markup`.
+"""
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING, Any
 
+from mlic.pipelines.reporting.markup import (
+    cell,
+    note,
+    number,
+    page,
+    percent,
+    row_name,
+    section,
+    table,
+    words,
+)
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
 
 __all__ = ["render_report"]
+
+_STRATEGIES = {
+    "cgp": "Co-occurrence (CGP)",
+    "dgp": "Dis-occurrence (DGP)",
+    "random": "Random groups",
+    "user": "Groups by hand",
+}
+_QUALITY = {
+    "ncut": ("normalised cut", "co-occurrence cut between groups, relative to what each has"),
+    "modularity": ("modularity", "co-occurrence inside groups beyond what chance puts there"),
+    "mass_counts": ("pairs inside", "share of all label pairs seen that fall into one group"),
+    "mass_counts_random": ("… at random", "the same for random groups of these sizes"),
+    "mass_graph": ("weight inside", "share of the co-occurrence graph's weight within groups"),
+    "mass_graph_random": ("… at random", "the same for random groups of these sizes"),
+}
 
 
 def render_report(
     summary: dict[str, Any], label_counts: pd.DataFrame, average_precision: pd.DataFrame
 ) -> str:
-    """Render."""
-    return label_counts.to_html() + average_precision.to_html() + str(summary)
+    """Write the report of a run.
+
+    Parameters
+    ----------
+    summary
+        As `summarise_run` makes it, or read back from its JSON; figures in percent. A figure
+        that is missing, None or NaN shows as a dash.
+    label_counts
+        ``label``, ``train``, ``validation``, ``test`` and ``unknown``; a row a label.
+    average_precision
+        ``label``, ``positives``, ``baseline`` and ``student``, in percent; a row a label, NaN
+        where a label has no positive in the test split.
+
+    Returns
+    -------
+    str
+        A whole HTML5 document.
+    """
+    body = [
+        f'<header><h1>Report of a run</h1>\n<p class="verdict">{_verdict(summary)}</p></header>',
+        section("Figures", _figures(summary)),
+        section("Data", _data(summary["data"])),
+        section("Labels by split", _counts(label_counts, summary["data"]["pictures"]["train"])),
+        section("Groups and their teachers", _groups(summary), _quality(summary["partitions"])),
+        section("Average precision by label", _precision(average_precision)),
+        _footer(summary),
+    ]
+    return page("Report of a run", "\n".join(body))
+
+
+def _strategy(name: str) -> str:
+    return _STRATEGIES.get(name, name)
+
+
+def _verdict(summary: Mapping[str, Any]) -> str:
+    baseline, student = summary["baseline"].get("mAP"), summary["student"].get("mAP")
+    if baseline is None or student is None:
+        return "Baseline and student cannot be compared: no label has a positive in the test split."
+    seconds = summary["seconds"]
+    whole = _ratio(seconds["total"] - seconds["baseline"], seconds["baseline"])
+    alone = _ratio(seconds["student"], seconds["baseline"])
+    side = "below" if student < baseline else "above"
+    return (
+        f"The student reaches {percent(student)} mAP on the test split, "
+        f"{number(abs(student - baseline))} points {side} the baseline's {percent(baseline)}, "
+        f"at {number(whole, 1)} times the baseline's seconds with its teachers, "
+        f"{number(alone, 1)} times without."
+    )
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _figures(summary: Mapping[str, Any]) -> str:
+    seconds = summary["seconds"]
+    models = [
+        ("Baseline", summary["baseline"], seconds["baseline"]),
+        *(
+            (f"Teachers together: {_strategy(name)}", figures, seconds["teachers"].get(name))
+            for name, figures in summary["teachers"].items()
+        ),
+        ("Student", summary["student"], seconds["student"]),
+    ]
+    rows = [
+        [
+            row_name(model),
+            *(cell(number(figures.get(name))) for name in ("mAP", "CF1", "OF1")),
+            cell(number(time, 1)),
+        ]
+        for model, figures, time in models
+    ]
+    shown = table(
+        f"All labels, {summary['data']['pictures']['test']:,} test pictures, in percent",
+        ("Model", "mAP", "CF1", "OF1", "Seconds of training"),
+        rows,
+    )
+    return shown + note(
+        "mAP: mean average precision over labels. CF1 and OF1: F1 by class and overall, at the "
+        "probability threshold of the evaluation. One seed is one draw: compare several before "
+        "a small difference is believed."
+    )
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    pictures = data["pictures"]
+    lines = {
+        **{f"Pictures, {split}": f"{count:,}" for split, count in pictures.items()},
+        "Pictures quarantined (unreadable)": f"{data['quarantined']:,}",
+        "Labels": f"{data['labels']:,}",
+        "Labels a picture, on average": number(data["labels_per_picture"]),
+        "Label states unknown": percent(100 * data["unknown_share"]),
+    }
+    rows = [[row_name(name), cell(value)] for name, value in lines.items()]
+    return table("Pictures and labels", ("What", "How many"), rows)
+
+
+def _counts(label_counts: pd.DataFrame, num_train: int) -> str:
+    ordered = label_counts.sort_values("train", ascending=False, kind="stable")
+    most = ordered["train"].max()
+    rows = [
+        [
+            row_name(label),
+            *(cell(f"{count:,}") for count in counts),
+            _bar(_ratio(counts[0], num_train), _ratio(counts[0], most)),
+        ]
+        for label, *counts in ordered[
+            ["label", "train", "validation", "test", "unknown"]
+        ].itertuples(index=False)
+    ]
+    return table(
+        "Pictures with each label, most frequent first; bars are drawn to the first of them",
+        ("Label", "Train", "Validation", "Test", "Unknown", "Share of training pictures"),
+        rows,
+    )
+
+
+def _bar(share: float | None, length: float | None) -> str:
+    told = percent(None if share is None else 100 * share, 1)
+    style = f'class="bar" style="--share:{100 * (length or 0):.1f}%"'
+    return cell(told, "td", style)
+
+
+def _groups(summary: Mapping[str, Any]) -> str:
+    return "\n".join(
+        _group_table(strategy, partition["parts"], summary["teachers"][strategy]["parts"])
+        for strategy, partition in summary["partitions"].items()
+    )
+
+
+def _group_table(
+    strategy: str, parts: Sequence[Sequence[str]], precisions: Sequence[float | None]
+) -> str:
+    rows = [
+        [
+            row_name(f"{strategy}_{part}"),
+            words(", ".join(labels)),
+            cell(len(labels)),
+            cell(number(precision)),
+        ]
+        for part, (labels, precision) in enumerate(zip(parts, precisions, strict=True))
+    ]
+    return table(
+        f"{_strategy(strategy)}: the labels of each teacher, and its mAP on them in percent",
+        ("Teacher", "Labels", "Number", "mAP"),
+        rows,
+        text_column="Labels",
+    )
+
+
+def _quality(partitions: Mapping[str, Mapping[str, Any]]) -> str:
+    """Quality figures of all partitions side by side; a partition made by hand has none."""
+    figures = {_strategy(name): partition["quality"] for name, partition in partitions.items()}
+    named = list(dict.fromkeys(name for quality in figures.values() for name in quality))
+    rows = []
+    for name in named:
+        title, meaning = _QUALITY.get(name, (name, ""))
+        cells = [cell(number(quality.get(name), 3)) for quality in figures.values()]
+        rows.append([row_name(title), *cells, words(meaning)])
+    if not rows:
+        return ""
+    shown = table(
+        "Quality of the groups", ("Figure", *figures, "What it says"), rows, "What it says"
+    )
+    return shown + note(
+        "Each is taken on the co-occurrence graph of its own exponent. Co-occurrence groups want "
+        "a low cut and the rest above random; dis-occurrence groups want the opposite."
+    )
+
+
+def _precision(average_precision: pd.DataFrame) -> str:
+    gain = average_precision["student"] - average_precision["baseline"]
+    ordered = average_precision.assign(gain=gain).sort_values(
+        "gain", ascending=False, kind="stable", na_position="last"
+    )
+    rows = [
+        [
+            row_name(label),
+            cell(f"{positives:,}"),
+            cell(number(baseline)),
+            cell(number(student)),
+            cell(number(difference, sign="+")),
+        ]
+        for label, positives, baseline, student, difference in ordered[
+            ["label", "positives", "baseline", "student", "gain"]
+        ].itertuples(index=False)
+    ]
+    shown = table(
+        f"In percent on the test split: the student is ahead on {(gain > 0).sum()} labels, "
+        f"behind on {(gain < 0).sum()}",
+        ("Label", "Positives", "Baseline", "Student", "Difference"),
+        rows,
+    )
+    return shown + note("–: no positive in the test split. Few positives make a figure uncertain.")
+
+
+def _footer(summary: Mapping[str, Any]) -> str:
+    commit = summary["git"] or "not under git"
+    text = f"Seed {summary['seed']} · commit {commit} · mlic {summary['version']}"
+    return f"<footer>{escape(text)}</footer>"

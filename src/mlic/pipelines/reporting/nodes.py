@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from mlic.errors import CheckpointError
 from mlic.images.store import PictureStore
-from mlic.labels import LabelMatrix
+from mlic.labels import LabelMatrix, LabelSpace
 from mlic.labels.partition import Partition
 from mlic.parameters import EvaluationOptions
 from mlic.training.checkpoint import Checkpoint
@@ -23,18 +24,31 @@ def predict_test_split(
     training: TrainingOptions,
     *checkpoints: Checkpoint,
 ) -> Predictions:
-    """Let every model look at the test pictures."""
+    """Let every model look at the test pictures.
+
+    Raises
+    ------
+    CheckpointError
+        If two checkpoints are of the same name, as two partitions by hand make them.
+    DataError, LabelError
+        If a test picture is not in the store, or a model's label not in the class list.
+    """
     from mlic.training.predict import predict_checkpoint
     from mlic.training.predictions import Predictions
 
-    rows = labels.rows("test")
+    ids = labels.in_split("test").ids
+    rows = pictures.rows(ids)
     logits, names = {}, {}
     for checkpoint in checkpoints:
         name = checkpoint.info.name
+        if name in names:
+            raise CheckpointError(
+                f"two checkpoints are called '{name}': give the partitions different strategies"
+            )
         labels.space.indices(checkpoint.info.labels)
         logits[name] = predict_checkpoint(checkpoint, pictures, rows, training)
         names[name] = checkpoint.info.labels
-    return Predictions(labels.ids[rows], logits, names)
+    return Predictions(ids, logits, names)
 
 
 def summarise_run(
@@ -46,6 +60,7 @@ def summarise_run(
     **artefacts: Partition | Checkpoint,
 ) -> dict[str, Any]:
     """The run in one document; figures in percent on the test split."""
+    from mlic import __version__
     from mlic.labels.partition import Partition
     from mlic.pipelines.reporting.summary import describe_data, score_models, time_models
     from mlic.provenance import git_commit
@@ -60,6 +75,7 @@ def summarise_run(
         "seconds": time_models(checkpoints),
         "seed": seed,
         "git": git_commit(),
+        "version": __version__,
     }
 
 
@@ -73,7 +89,7 @@ def tabulate_average_precision(predictions: Predictions, labels: LabelMatrix) ->
     test = labels.in_split("test")
     columns = {
         model: 100 * average_precision(logits, test.states)
-        for model, logits in committees(predictions, labels.space).items()
+        for model, logits in committees(predictions, test).items()
     }
     positives = (test.states == 1).sum(axis=0)
     return pd.DataFrame({"label": labels.space.names, "positives": positives, **columns})
@@ -82,7 +98,15 @@ def tabulate_average_precision(predictions: Predictions, labels: LabelMatrix) ->
 def write_report(
     summary: dict[str, Any], label_counts: pd.DataFrame, average_precision: pd.DataFrame
 ) -> str:
-    """The run as one page of HTML that needs nothing else."""
+    """The run as one page of HTML that needs nothing else.
+
+    Raises
+    ------
+    LabelError
+        If the two tables are of different labels, as files of two runs are.
+    """
     from mlic.pipelines.reporting.html import render_report
 
+    counted, judged = (LabelSpace(tuple(t["label"])) for t in (label_counts, average_precision))
+    counted.require_same(judged, "label_counts", "average_precision")
     return render_report(summary, label_counts, average_precision)

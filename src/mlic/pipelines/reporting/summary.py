@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mlic.labels import SPLITS, LabelMatrix, LabelSpace
+import numpy as np
+
+from mlic.errors import DataError
+from mlic.labels import SPLITS, LabelMatrix
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from mlic.training.checkpoint import Checkpoint
@@ -33,32 +35,60 @@ def describe_data(labels: LabelMatrix, num_quarantined: int) -> dict[str, Any]:
     }
 
 
-def committees(predictions: Predictions, space: LabelSpace) -> dict[str, NDArray[np.float32]]:
-    """Logits over the whole space: baseline, the teachers of each strategy together, student."""
+def committees(predictions: Predictions, test: LabelMatrix) -> dict[str, NDArray[np.float32]]:
+    """Logits over all labels: baseline, the teachers of each strategy together, student.
+
+    Raises
+    ------
+    DataError
+        If the predictions are not of the test pictures.
+    CheckpointError
+        If the teachers of a strategy leave a label out.
+    """
+    if not np.array_equal(predictions.ids, test.ids):
+        raise DataError(
+            "the test predictions are not of the pictures of the test split: run the reporting "
+            "pipeline again, from predict_test_split"
+        )
     groups: dict[str, list[str]] = {}
     for model in predictions.logits:
         group = model.removeprefix("teachers.").rpartition("_")[0] or model
         groups.setdefault(group, []).append(model)
-    return {group: predictions.joined(space, models) for group, models in groups.items()}
+    ordered = sorted(groups, key=lambda group: (group == "student", group != "baseline"))
+    return {group: predictions.joined(test.space, groups[group]) for group in ordered}
 
 
 def score_models(
     predictions: Predictions, test: LabelMatrix, strategies: Sequence[str], threshold: float
 ) -> dict[str, Any]:
-    """Figures of baseline, teachers and student, in percent."""
+    """Figures of baseline, teachers and student, in percent; what is undefined is left out.
+
+    ``parts`` holds the mAP of each teacher on its own labels, part by part, None where none of
+    them has a positive.
+    """
     scores = {
         name: _score(logits, test.states, threshold)
-        for name, logits in committees(predictions, test.space).items()
+        for name, logits in committees(predictions, test).items()
     }
-    teachers = {strategy: scores[strategy] for strategy in strategies}
-    for strategy, figures in teachers.items():
-        figures["parts"] = [
-            _score(logits, test.with_labels(test.space.indices(labels)).states, threshold)["mAP"]
-            for model, logits in predictions.logits.items()
-            if model.startswith(f"teachers.{strategy}_")
-            for labels in [predictions.labels[model]]
-        ]
+    teachers = {
+        strategy: {**scores[strategy], "parts": _score_parts(predictions, test, strategy)}
+        for strategy in strategies
+    }
     return {"baseline": scores["baseline"], "teachers": teachers, "student": scores["student"]}
+
+
+def _score_parts(predictions: Predictions, test: LabelMatrix, strategy: str) -> list[float | None]:
+    """Score each teacher by its part's number: a file may hold part 10 before part 2."""
+    from mlic.metrics import mean_average_precision
+
+    prefix = f"teachers.{strategy}_"
+    models = [model for model in predictions.logits if model.startswith(prefix)]
+    precisions = []
+    for model in sorted(models, key=lambda model: int(model.removeprefix(prefix))):
+        own = test.with_labels(test.space.indices(predictions.labels[model]))
+        value = mean_average_precision(predictions.logits[model], own.states)
+        precisions.append(None if np.isnan(value) else round(100 * value, 4))
+    return precisions
 
 
 def _score(
@@ -72,7 +102,8 @@ def _score(
     figures = {"mAP": mean_average_precision(logits, states)} | {
         name: at[name] for name in REPORTED
     }
-    return {name: round(100 * float(value), 4) for name, value in figures.items()}
+    # JSON knows no NaN: a figure that no label defines is left out
+    return {name: round(100 * value, 4) for name, value in figures.items() if not np.isnan(value)}
 
 
 def time_models(checkpoints: Iterable[Checkpoint]) -> dict[str, Any]:

@@ -1,0 +1,118 @@
+"""What a run announces: counts are exact, minutes follow the measured step."""
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.io import DataCatalog, MemoryDataset
+
+from mlic.errors import ParameterError
+from mlic.parameters import check_parameters
+from mlic.pipelines import baseline_training, distillation, plan, teacher_training
+from mlic.pipelines.plan import plan_run
+from mlic.training.probe import measure_step
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+ALL = (
+    baseline_training.create_pipeline()
+    + teacher_training.create_pipeline(("cgp", "dgp"), 2)
+    + distillation.create_pipeline(("cgp", "dgp"), 2)
+)
+
+
+@pytest.fixture
+def parameters():
+    loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
+    raw = loader["parameters"]
+    raw["data"] |= {"image_size": 32, "validation_fraction": 0.1, "test_fraction": 0.2}
+    raw["training"] |= {"epochs": 10, "augmentation": {"views": 3}, "overrides": {}, "threads": 1}
+    raw["training"]["batch_size"] = 4
+    return check_parameters(raw)
+
+
+@pytest.fixture
+def a_second_a_picture(monkeypatch):
+    """A machine on which a picture takes a second and the model has a million weights."""
+    monkeypatch.setattr(plan, "_measure_step", lambda *_: (1.0, 10**6))
+
+
+def catalog_of(labels):
+    catalog = DataCatalog()
+    catalog["labels"] = MemoryDataset(labels)
+    return catalog
+
+
+@pytest.mark.usefixtures("a_second_a_picture")
+def test_all_trainings_are_counted(parameters, labels):
+    told = plan_run(ALL, parameters, catalog_of(labels))
+    assert told.startswith("6 trainings (baseline, 2 cgp teachers, 2 dgp teachers, student)")
+    passes = 10 + 4 * (10 + 3 / 3) + 10  # a teacher says a word on three views, forward only
+    assert f"about {round(passes * 24 / 60)} minutes" in told
+    weights, logits = 6 * 4e6 * 3, 2 * 3 * 24 * 4 * 4 * 3
+    assert f"{(36 * 32 * 32 * 3 + weights + logits) / 1e6:.0f} MB" in told
+
+
+@pytest.mark.usefixtures("a_second_a_picture")
+def test_one_of_each_is_said_in_the_singular(parameters, labels):
+    teacher = teacher_training.create_pipeline(("cgp",), 1)
+    told = plan_run(teacher, parameters, catalog_of(labels))
+    assert told.startswith("1 training (1 cgp teacher), about 4 minutes")
+    quick = plan_run(teacher, parameters, catalog_of(labels.take(range(4))))
+    assert "about 1 minute," in quick or "about 2 minutes," in quick
+
+
+class Raw:
+    """A data set of the catalog that has 50 pictures of 7 labels."""
+
+    def load(self):
+        labels = type("Labels", (), {"space": range(7)})
+        return type("Raw", (), {"labels": labels, "__len__": lambda _: 50})()
+
+
+class Countable(Raw):
+    def count_pictures(self):
+        return 200
+
+    def load(self):
+        raise AssertionError("a manifest is counted without being read")
+
+
+@pytest.mark.usefixtures("a_second_a_picture")
+@pytest.mark.parametrize(("raw", "minutes"), [(Raw(), 6), (Countable(), 23)])
+def test_labels_not_made_yet_are_counted_at_the_source(parameters, raw, minutes):
+    data = parameters.data.model_copy(update={"source": "catalog"})
+    catalog = {"raw_pictures": raw}  # all that is asked of a catalog is get
+    baseline = baseline_training.create_pipeline()
+    told = plan_run(baseline, parameters.model_copy(update={"data": data}), catalog)
+    assert f"about {minutes} minutes" in told  # 10 epochs of 70 % at a second a picture
+
+
+@pytest.mark.usefixtures("a_second_a_picture")
+def test_scenes_are_counted_from_their_parameters(parameters):
+    told = plan_run(baseline_training.create_pipeline(), parameters, {})
+    assert f"about {round(10 * 0.7 * parameters.scenes.num_pictures / 60)} minutes" in told
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_after_the_plan_processes_can_still_be_forked(parameters, labels):
+    """A forked process would hang if the main thread had made OpenMP's workers."""
+    two = parameters.training.model_copy(update={"threads": 2, "batch_size": 32})
+    parameters = parameters.model_copy(update={"training": two})
+    assert plan_run(ALL, parameters, catalog_of(labels)).startswith("6 trainings")
+    child = multiprocessing.get_context("fork").Process(
+        target=measure_step, args=(parameters.model, two, 32, 4)
+    )
+    child.start()
+    child.join(30)
+    child.kill()
+    assert child.exitcode == 0
+
+
+def test_a_wrong_distiller_is_told_before_the_run(parameters, labels):
+    soft = {"distiller": {"name": "binary_kl", "options": {"temperture": 2}}}
+    raw = parameters.model_dump() | {"distillation": soft}
+    with pytest.raises(ParameterError, match="temperture"):
+        plan_run(ALL, check_parameters(raw), catalog_of(labels))

@@ -1,0 +1,84 @@
+"""The pipelines take the shape that the parameters ask for, and start without heavy imports."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kedro.config import OmegaConfigLoader
+
+from mlic import pipeline_registry
+from mlic.parameters import check_parameters
+from mlic.pipeline_registry import register_pipelines, remember
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+
+@pytest.fixture
+def shape(monkeypatch):
+    """Pipelines for some strategies and K."""
+    monkeypatch.setattr(pipeline_registry, "_shape", [])
+    raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
+
+    def shape(strategies, num_parts):
+        raw["partition"] = raw["partition"] | {"strategies": strategies, "num_parts": num_parts}
+        remember(check_parameters(raw))
+        return register_pipelines()
+
+    return shape
+
+
+def trainings(pipeline):
+    return sorted(node.namespace for node in pipeline.nodes if "training" in node.tags)
+
+
+@pytest.mark.parametrize(("strategies", "k"), [("cgp+dgp", 2), ("cgp+dgp", 5), ("cgp", 3)])
+def test_teachers_follow_strategies_and_k(shape, strategies, k):
+    found = trainings(shape(strategies, k)["__default__"])
+    teachers = [f"teachers.{s}_{part}" for s in strategies.split("+") for part in range(k)]
+    assert found == sorted([*teachers, "baseline", "student"])
+
+
+def test_two_shapes_in_one_process(shape):
+    many, few = shape("cgp+dgp", 5), shape("dgp", 2)
+    assert len(trainings(many["__default__"])) == 12
+    assert trainings(few["teacher_training"]) == ["teachers.dgp_0", "teachers.dgp_1"]
+    assert not any("cgp" in name for name in few["__default__"].datasets())
+
+
+def test_without_a_context_the_shape_is_that_of_the_base(monkeypatch):
+    monkeypatch.setattr(pipeline_registry, "_shape", [])
+    assert "teachers.cgp_0" in trainings(register_pipelines()["__default__"])
+
+
+def test_default_runs_everything_and_lacks_nothing(shape):
+    pipelines = shape("cgp+dgp", 2)
+    names = {
+        node.name for name, p in pipelines.items() if name != "__default__" for node in p.nodes
+    }
+    assert {node.name for node in pipelines["__default__"].nodes} == names
+    free = {name for name in pipelines["__default__"].inputs() if not name.startswith("params:")}
+    handles = {"pictures_folder", "baseline.store", "student.store"}
+    handles |= {f"teachers.{s}_{part}.store" for s in ("cgp", "dgp") for part in (0, 1)}
+    assert free <= handles | {"raw_pictures"}
+
+
+def test_the_student_depends_on_every_teacher(shape):
+    pipeline = shape("cgp+dgp", 2)["__default__"]
+    before = trainings(pipeline.to_nodes("student.train"))
+    assert before == ["student", *(f"teachers.{s}_{i}" for s in ("cgp", "dgp") for i in (0, 1))]
+
+
+def test_one_teacher_can_be_asked_for(shape):
+    pipeline = shape("cgp", 3)["__default__"]
+    assert trainings(pipeline.only_nodes_with_namespaces(["teachers.cgp_1"])) == ["teachers.cgp_1"]
+
+
+@pytest.mark.parametrize("module", ["mlic.hooks", "mlic.pipeline_registry", "mlic.datasets"])
+def test_start_up_pulls_in_nothing_heavy(module):
+    program = (
+        f"import sys, {module}\n"
+        "heavy = {'torch', 'mlflow', 'timm', 'torchvision'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,0 +1,162 @@
+"""Whole runs: the demo end to end, again, in another shape, and interrupted by bad input."""
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.io import DatasetError
+
+from mlic.console import find_mlic_error
+from mlic.errors import DataError, ParameterError, PartitionError
+from mlic.labels import LabelSpace
+from mlic.labels.partition import user_partition
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT / "../shared/data"
+TINY = {
+    "scenes": {"num_pictures": 160, "size": 32},
+    "data": {"image_size": 32, "validation_fraction": 0.2, "test_fraction": 0.3},
+    "model": {"backbone_options": {"channels": [8, 8, 16, 16], "stem_width": 8}},
+    "training": {"epochs": 1, "threads": 1, "augmentation": {"views": 2}},
+    "partition": {"num_parts": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project's configuration, where runs leave their files."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "src").mkdir()
+    return folder
+
+
+def run(project, env=None, pipelines=None, namespaces=None, **parameters):
+    bootstrap_project(project)
+    with KedroSession.create(project, env=env, runtime_params=parameters) as session:
+        session.run(pipeline_names=pipelines, namespaces=namespaces)
+
+
+def summary(project):
+    return json.loads((project / "data/08_reporting/summary.json").read_text())
+
+
+def figures(project):
+    return {name: summary(project)[name] for name in ("baseline", "teachers", "student", "data")}
+
+
+def tracked(project, query):
+    with sqlite3.connect(project / "mlflow.db") as database:
+        return database.execute(query).fetchall()
+
+
+@pytest.fixture(scope="module")
+def first_run(project):
+    run(project, **TINY)
+    return figures(project)
+
+
+def test_summary_holds_every_figure(project, first_run):
+    document = summary(project)
+    assert set(document) >= {"data", "partitions", "baseline", "teachers", "student", "seconds"}
+    assert set(document["partitions"]) == set(document["teachers"]) == {"cgp", "dgp"}
+    for model in (document["baseline"], document["student"], *document["teachers"].values()):
+        assert {"mAP", "CF1", "OF1"} <= model.keys() and 0 < model["mAP"] <= 100
+    assert document["data"]["pictures"] == {"train": 80, "validation": 32, "test": 48}
+    assert "<table" in (project / "data/08_reporting/report.html").read_text()
+
+
+def test_each_training_is_a_child_run_of_the_pipelines_run(project, first_run):
+    names = dict(tracked(project, "select name, status from runs"))
+    children = tracked(project, "select count(*) from tags where key = 'mlflow.parentRunId'")
+    expected = {f"teachers.{s}_{part}" for s in ("cgp", "dgp") for part in (0, 1)}
+    assert {"baseline", "student", *expected} < set(names)
+    assert set(names.values()) == {"FINISHED"} and children == [(6,)]
+
+
+def test_a_second_run_trains_nothing_and_gives_the_same(project, first_run, caplog):
+    before = tracked(project, "select count(*) from runs")[0][0]
+    run(project, **TINY)
+    assert figures(project) == first_run
+    assert sum("checkpoint is up to date" in record.message for record in caplog.records) == 6
+    assert tracked(project, "select count(*) from runs")[0][0] == before + 1
+
+
+def test_training_afresh_gives_the_same_figures(project, first_run):
+    shutil.rmtree(project / "data/06_models")
+    run(project, **TINY)
+    assert figures(project) == first_run
+
+
+def test_another_k_in_the_same_process_changes_the_teachers(project, first_run):
+    shape = {"num_parts": 3, "strategies": "cgp"}
+    run(project, pipelines=["graph_partition", "teacher_training"], **{**TINY, "partition": shape})
+    assert len(list((project / "data/06_models").glob("teachers.cgp_*.safetensors"))) == 3
+    with pytest.raises(PartitionError, match="3 parts.*2 teachers"):
+        run(project, pipelines=["teacher_training"], **TINY)
+    run(project, pipelines=["graph_partition"], **TINY)
+    run(project, namespaces=["teachers.cgp_1"], **TINY)
+
+
+def test_changed_parameters_retrain_and_say_why(project, first_run, caplog):
+    changed = {**TINY, "training": {**TINY["training"], "learning_rate": 0.02}}
+    run(project, pipelines=["baseline_training"], **changed)
+    assert "training.learning_rate was 0.01, is 0.02" in caplog.text
+
+
+def test_all_wrong_parameters_are_told_before_anything_runs(project):
+    wrong = {"training": {"epoch": 3, "batch_size": 0}, "model": {"head": "linaer"}}
+    with pytest.raises(ParameterError) as error:
+        run(project, **wrong)
+    assert all(key in str(error.value) for key in ("training.epoch", "batch_size", "linear"))
+
+
+def test_failed_run_is_failed_in_the_database_and_keeps_what_was_done(project, first_run):
+    kept = sorted((project / "data/06_models").iterdir())
+    store = project / "data/03_primary/pictures/store.json"
+    whole = store.read_text()
+    store.write_text("{")
+    with pytest.raises(DatasetError) as error:
+        run(project, pipelines=["baseline_training"], **TINY)
+    assert isinstance(find_mlic_error(error.value), DataError)
+    store.write_text(whole)
+    newest = tracked(project, "select status from runs order by start_time desc limit 1")
+    assert newest == [("FAILED",)]
+    assert sorted((project / "data/06_models").iterdir()) == kept
+
+
+def test_user_partition_of_another_size_is_refused():
+    partition = user_partition([["a", "b"], ["c"]], LabelSpace(("a", "b", "c")))
+    with pytest.raises(PartitionError):
+        partition.require_parts(3)
+
+
+SAMPLES = [  # of VOC there are two training pictures, of which validation takes one
+    ("ucmerced", "ucm17", {}, 2),
+    ("corel5k", "corel5k", {}, 2),
+    ("voc2007", "voc/VOCdevkit", {"validation_fraction": 0.5, "drop_labels_below": 1}, 1),
+    ("coco2014", "coco128", {"validation_fraction": 0.3, "drop_labels_below": 2}, 2),
+]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data sets are absent")
+@pytest.mark.parametrize(("env", "folder", "data", "num_parts"), SAMPLES)
+def test_environments_read_their_layout(project, env, folder, data, num_parts):
+    small = {"image_size": 16, "store_size": 16, **data}
+    partition = {"num_parts": num_parts, "min_size": 1}
+    run(
+        project,
+        env=env,
+        pipelines=["data_preparation", "label_statistics", "graph_partition"],
+        folder=str(SHARED / folder),
+        data=small,
+        partition=partition,
+    )
+    parts = json.loads((project / "data/05_model_input/partition_dgp.json").read_text())["parts"]
+    assert len(parts) == num_parts

@@ -1,0 +1,111 @@
+"""What teachers hand over: joined by label name, whatever their order."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from mlic.datasets import TensorsDataset
+from mlic.errors import CheckpointError, LabelError, PartitionError
+from mlic.labels import LabelSpace
+from mlic.training.targets import SoftTargets, TeacherLogits, assemble_targets
+
+SPACE = LabelSpace(("a", "b", "c", "d", "e"))
+IDS = np.array(["p0", "p1", "p2"])
+TRUTH = np.random.default_rng(0).normal(size=(2, 3, 5)).astype(np.float32)
+
+
+def teacher(number, names, **changes):
+    own = {
+        "teacher": f"teachers.cgp_{number}",
+        "space": LabelSpace(tuple(names)),
+        "ids": IDS,
+        "values": TRUTH[:, :, SPACE.indices(names)],
+        "views": {"seed": 0, "views": 2},
+        "fingerprint": f"f{number}",
+    }
+    return TeacherLogits(**{**own, **changes})
+
+
+TEACHERS = [teacher(0, "db"), teacher(1, "e"), teacher(2, "ac")]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_columns_find_their_labels_in_any_order(order):
+    targets = assemble_targets(SPACE, {"cgp": [TEACHERS[i] for i in order]})
+    assert np.array_equal(targets.values["cgp"], TRUTH)
+    assert targets.values["cgp"].dtype == np.float32
+    assert targets.teachers == {f"teachers.cgp_{i}": f"f{i}" for i in range(3)}
+    assert targets.strategies == ["cgp"] and np.array_equal(targets.ids, IDS)
+
+
+def test_more_than_nine_teachers():
+    names = tuple(f"l{i}" for i in range(13))
+    values = np.arange(13, dtype=np.float32).reshape(1, 1, 13)
+    members = [
+        TeacherLogits(
+            f"teachers.cgp_{i}", LabelSpace((name,)), IDS[:1], values[:, :, i : i + 1], {}, "f"
+        )
+        for i, name in enumerate(names)
+    ]
+    by_file_name = sorted(members, key=lambda member: member.teacher)  # 0, 1, 10, 11, 12, 2, …
+    assert by_file_name[2].teacher == "teachers.cgp_10"
+    targets = assemble_targets(LabelSpace(names), {"cgp": by_file_name})
+    assert np.array_equal(targets.values["cgp"], values)
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        (TEACHERS[:2], "'a' has no teacher among those of 'cgp'"),
+        ([*TEACHERS, teacher(3, "e")], "'e' has several teachers"),
+        ([TEACHERS[0], TEACHERS[1], teacher(2, "ae")], "'c' has no teacher"),
+        ([], "no teacher to learn from"),
+    ],
+)
+def test_no_partition_is_refused(members, told):
+    with pytest.raises(PartitionError, match=told):
+        assemble_targets(SPACE, {"cgp": members})
+
+
+def test_a_teacher_of_strange_labels_is_refused():
+    with pytest.raises(LabelError, match="'z'"):
+        assemble_targets(SPACE, {"cgp": [teacher(0, "a", space=LabelSpace(("z",)))]})
+
+
+@pytest.mark.parametrize(
+    "change", [{"ids": IDS[::-1]}, {"views": {"seed": 1, "views": 2}}, {"ids": IDS[:2]}]
+)
+@pytest.mark.parametrize("strategy", ["cgp", "dgp"])
+def test_other_pictures_or_views_are_refused(change, strategy):
+    odd = teacher(9, "ac", teacher="teachers.odd", **change)
+    members = {"cgp": [TEACHERS[0], TEACHERS[1]], "dgp": TEACHERS}
+    members[strategy] = [*members[strategy][:2], odd]
+    with pytest.raises(CheckpointError, match=r"'teachers\.odd' wrote logits for other pictures"):
+        assemble_targets(SPACE, members)
+
+
+def test_fingerprints_follow_what_decides():
+    base = assemble_targets(SPACE, {"cgp": TEACHERS})
+    again = assemble_targets(SPACE, {"cgp": TEACHERS[::-1]})
+    retrained = assemble_targets(
+        SPACE, {"cgp": [*TEACHERS[:2], teacher(2, "ac", fingerprint="new")]}
+    )
+    assert base.fingerprint == again.fingerprint != retrained.fingerprint
+
+
+def test_files_bring_both_back(tmp_path):
+    path = "mlic.training.targets"
+    logits = TensorsDataset(str(tmp_path / "l.safetensors"), holds=f"{path}.TeacherLogits")
+    logits.save(TEACHERS[0])
+    loaded = logits.load()
+    assert loaded.space == TEACHERS[0].space and loaded.views == TEACHERS[0].views
+    assert np.array_equal(loaded.values, TEACHERS[0].values)
+    assert assemble_targets(SPACE, {"cgp": [loaded, *TEACHERS[1:]]}).space == SPACE
+
+    soft = TensorsDataset(str(tmp_path / "s.safetensors"), holds=f"{path}.SoftTargets")
+    targets = assemble_targets(SPACE, {"cgp": TEACHERS, "dgp": TEACHERS[::-1]})
+    soft.save(targets)
+    back = soft.load()
+    assert isinstance(back, SoftTargets) and back.fingerprint == targets.fingerprint
+    assert np.array_equal(back.values["dgp"], TRUTH)
