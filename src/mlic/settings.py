@@ -1,15 +1,10 @@
 """Kedro's settings: the hooks, and where configuration is looked for."""
 
-import os
 import warnings
 
 from omegaconf.resolvers import oc
 
 from mlic.hooks import Announce, PipelineShape, PlainErrors, RunTracking
-
-# Threads that wait for each other by spinning slow a training twentyfold as soon as something else
-# wants a core; OpenMP reads this when torch is first imported, here and in spawned workers.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Namespaced entries hold dots; Kedro warns of every node that reads one from outside its namespace.
 warnings.filterwarnings("ignore", message="One or more dataset names contain")

@@ -123,12 +123,14 @@ class _Training:
                 opt=options.optimizer,
                 lr=options.learning_rate,
                 weight_decay=options.weight_decay,
-                foreach=True,
             )
         except ValueError as error:
             raise TrainingError(
                 f"training.optimizer='{options.optimizer}' is unknown to timm ({error})"
             ) from error
+        for group in optimiser.param_groups:
+            if "foreach" in group:  # PyTorch takes the slow way on the CPU unless it is told
+                group["foreach"] = True
         self.average = ModelEmaV3(
             self.model, decay=options.ema_decay, use_warmup=options.ema_warmup, warmup_power=0.75
         )
