@@ -51,7 +51,7 @@ MODELS = ("baseline", "long_baseline", "cgp", "dgp", "student")
 
 def main() -> None:
     options = parse()
-    overrides = list(options.set)
+    overrides = ["training.threads=1", *options.set]
     if options.quick:
         overrides += ["scenes.num_pictures=600", "training.epochs=2", "partition.num_parts=3"]
     parameters = load_parameters(overrides)
@@ -68,7 +68,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="2 seeds, few pictures and epochs")
     parser.add_argument("--write", action="store_true", help="keep the results")
     parser.add_argument("--seeds", type=int, help="number of seeds, 5 unless told")
-    parser.add_argument("--workers", type=int, default=2, help="seeds side by side")
+    parser.add_argument(
+        "--workers", type=int, default=5, help="seeds side by side, one thread each"
+    )
     parser.add_argument("--set", nargs="*", default=[], help="parameters other than the default")
     parser.add_argument("--fresh", action="store_true", help="ignore rows kept before")
     return parser.parse_args()

@@ -243,7 +243,8 @@ closed.on_pipeline_error()
 def test_plan_is_announced_before_trainings(context, catalog, monkeypatch, caplog):
     plan = SimpleNamespace(plan_run=lambda *_: "2 trainings [baseline, student]")
     monkeypatch.setitem(sys.modules, "mlic.pipelines.plan", plan)
-    monkeypatch.setattr(mlic.parameters, "check_parameters", lambda raw: raw)
+    checked = SimpleNamespace(partition=SimpleNamespace(num_parts=2))
+    monkeypatch.setattr(mlic.parameters, "check_parameters", lambda raw: checked)
     hook = Announce()
     hook.after_context_created(context)
     with caplog.at_level(logging.INFO, "mlic"):

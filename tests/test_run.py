@@ -100,7 +100,7 @@ def test_another_k_in_the_same_process_changes_the_teachers(project, first_run):
     run(project, pipelines=["graph_partition", "teacher_training"], **{**TINY, "partition": shape})
     assert len(list((project / "data/06_models").glob("teachers.cgp_*.safetensors"))) == 3
     with pytest.raises(PartitionError, match=r"3 parts.*2 teachers"):
-        run(project, pipelines=["teacher_training"], **TINY)
+        run(project, pipelines=["baseline_training", "teacher_training"], **TINY)
     run(project, pipelines=["graph_partition"], **TINY)
     run(project, namespaces=["teachers.cgp_1"], **TINY)
 
@@ -116,6 +116,12 @@ def test_all_wrong_parameters_are_told_before_anything_runs(project):
     with pytest.raises(ParameterError) as error:
         run(project, **wrong)
     assert all(key in str(error.value) for key in ("training.epoch", "batch_size", "linear"))
+
+
+def test_more_groups_than_labels_and_missing_weights_are_told_before_anything_runs(project):
+    wrong = {"partition": {"num_parts": 7}, "model": {"weights": "nowhere.safetensors"}}
+    with pytest.raises(ParameterError, match=r"(?s)at most 6.*no file nowhere\.safetensors"):
+        run(project, **wrong)
 
 
 def test_failed_run_is_failed_in_the_database_and_keeps_what_was_done(project, first_run):

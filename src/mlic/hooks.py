@@ -119,13 +119,21 @@ class Announce:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Log the number of trainings and an estimate of time and space."""
+        """Log the number of trainings and an estimate of time and space.
+
+        Raises
+        ------
+        PartitionError
+            If a partition of an earlier run does not fit the teachers that are wired.
+        """
         if not _trains(pipeline) or self._context is None:
             return
         from mlic.parameters import check_parameters
         from mlic.pipelines.plan import plan_run
+        from mlic.pipelines.wiring import refuse_other_partitions
 
         parameters = check_parameters(self._context.config_loader["parameters"])
+        refuse_other_partitions(pipeline, parameters.partition.num_parts, catalog)
         logger.info(plan_run(pipeline, parameters, catalog))
 
     @hook_impl(trylast=True)

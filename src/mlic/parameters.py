@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -45,14 +46,39 @@ class Parameters(BaseModel):
     evaluation: EvaluationOptions
 
     @model_validator(mode="after")
-    def _shares_of_known_strategies(self) -> Self:
-        shares, strategies = self.distillation.shares, self.partition.strategies
-        if shares is not None and set(shares) != set(strategies):
-            raise ValueError(
-                f"distillation.shares: names {', '.join(shares) or 'no strategy'}, but "
-                f"partition.strategies are {', '.join(strategies)}; give each of them a share"
-            )
+    def _fit_together(self) -> Self:
+        """Rules of several keys, all told at once."""
+        rules = (self._wrong_shares(), self._too_many_groups(), self._missing_weights())
+        if mistakes := [mistake for mistake in rules if mistake]:
+            raise ValueError("\n  ".join(mistakes))
         return self
+
+    def _wrong_shares(self) -> str | None:
+        shares, strategies = self.distillation.shares, self.partition.strategies
+        if shares is None or set(shares) == set(strategies):
+            return None
+        return (
+            f"distillation.shares: names {', '.join(shares) or 'no strategy'}, but "
+            f"partition.strategies are {', '.join(strategies)}; give each of them a share"
+        )
+
+    def _too_many_groups(self) -> str | None:
+        """How many labels are drawn is known; real ones are counted when they are read."""
+        drawn = self.scenes.num_communities * self.scenes.labels_per_community
+        options, most = self.partition, drawn // self.partition.min_size
+        if self.data.source != "scenes" or options.num_parts <= most:
+            return None
+        return (
+            f"partition.num_parts: {options.num_parts} groups of at least {options.min_size} do "
+            f"not fit {drawn} labels; ask for at most {most}"
+        )
+
+    def _missing_weights(self) -> str | None:
+        """Looked for here and not by the model's options, which checkpoints carry elsewhere."""
+        weights = self.model.weights
+        if weights in (None, "pretrained") or Path(weights).is_file():
+            return None
+        return f"model.weights: there is no file {weights}; correct the path"
 
 
 def check_parameters(raw: Mapping[str, Any]) -> Parameters:
