@@ -46,7 +46,7 @@ from mlic.pipelines.reporting.summary import committees
 from mlic.pipelines.teacher_training.nodes import assign_groups, train_teacher
 
 BUILDERS = {"cgp": build_cooccurrence_graph, "dgp": build_disoccurrence_graph}
-MODELS = ("baseline", "long_baseline", "cgp", "dgp", "student")
+MODELS = ("baseline", "longer", "cgp", "dgp", "student")
 
 
 def main() -> None:
@@ -118,7 +118,7 @@ def train_all(parameters: Parameters, seed: int, folder: Path) -> dict[str, Any]
     budget = round(passes_of_psd(p))
     longer = p.training.model_copy(update={"epochs": budget, "overrides": {}})
     long_run = train_baseline(pictures, labels, p.data, p.model, longer, seed, folder / "long")
-    long_run = replace(long_run, info=long_run.info.model_copy(update={"name": "long_baseline"}))
+    long_run = replace(long_run, info=long_run.info.model_copy(update={"name": "longer"}))
     checkpoints = [baseline, long_run, student, *(checkpoint for checkpoint, _ in teachers)]
     predictions = predict_test_split(pictures, labels, p.training, *checkpoints)
     test = labels.in_split("test")
@@ -169,7 +169,7 @@ def score(logits: dict[str, Any], test: LabelMatrix) -> dict[str, float]:
 
 
 def claims(rows: list[dict[str, Any]], seeds: list[int]) -> list[Claim]:
-    found = [gain(rows, seeds, other) for other in ("baseline", "long_baseline")]
+    found = [gain(rows, seeds, other) for other in ("baseline", "longer")]
     found.append(limit(rows, seeds, "ari_cgp", "= 1", lambda value: value == 1, min))
     found.append(limit(rows, seeds, "ari_shuffled", "< 0.1", lambda value: value < 0.1, max))
     found.append(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from mlic.images.augmentation import ViewMaker
 from mlic.images.render import render_views, render_whole
@@ -101,10 +102,13 @@ def predict_checkpoint(
     with memory_advice(options, info.name):
         if views is None:
             return predict_logits(model, pictures, rows, frame, fabric, size)
+        numbers = tqdm(
+            range(views.num_views), f"{info.name}: logits", unit="view", disable=None, leave=False
+        )
         return np.stack(
             [
                 predict_logits(model, pictures, rows, frame, fabric, size, (views, number))
-                for number in range(views.num_views)
+                for number in numbers
             ]
         )
 
