@@ -134,6 +134,7 @@ def decode_pictures(
     """
 
     def decode_row(row: int) -> str | None:
+        """Decode one picture; return what is wrong with it."""
         try:
             out[row] = decode_picture(raw.sources[row], size)
         except DataError as error:

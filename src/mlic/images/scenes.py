@@ -73,6 +73,7 @@ class _Disc:
     cut: bool = False
 
     def covers(self, u: Ints, v: Ints) -> NDArray[np.bool_]:
+        """Tell which of the points (u, v), in glyph units, lie inside."""
         across, down = (u - self.x) * self.ry, (v - self.y) * self.rx
         return across * across + down * down <= (self.rx * self.ry) ** 2
 
@@ -89,6 +90,7 @@ class _Slab:
     cut: bool = False
 
     def covers(self, u: Ints, v: Ints) -> NDArray[np.bool_]:
+        """Tell which of the points (u, v), in glyph units, lie inside."""
         below, above = v - self.top, self.bottom - v
         reach = self.half_top * above + self.half_bottom * below
         return (below >= 0) & (above >= 0) & (abs(u - self.x) * (below + above) <= reach)

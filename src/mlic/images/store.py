@@ -197,6 +197,7 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 
 def write_about(folder: Path, about: dict[str, Any]) -> None:
+    """Write ``store.json`` whole or not at all: it is what makes a store valid."""
     partial = folder / "store.json.partial"
     partial.write_text(json.dumps({"schema": SCHEMA} | about, indent=1), encoding="utf-8")
     os.replace(partial, folder / "store.json")

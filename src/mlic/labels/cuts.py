@@ -111,6 +111,7 @@ def normalised_cut(
     """
 
     def search(membership: Membership) -> Moves:
+        """Start a local search from an assignment."""
         return Moves(weights, membership, num_parts, min_size)
 
     points = _spectral_points(weights, num_parts, rng)
@@ -140,6 +141,7 @@ def balanced_max_cut(weights: Weights, num_parts: int, rng: np.random.Generator)
     """
 
     def search(membership: Membership) -> Swaps:
+        """Start a local search from an assignment."""
         return Swaps(weights, membership, num_parts)
 
     starts = effort(STARTS, len(weights))

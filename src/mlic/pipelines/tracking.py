@@ -80,6 +80,7 @@ class _MlflowRun(TrainingRun):
         self._run_id = run_id
 
     def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Log one batch; NaN is left out."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
@@ -92,6 +93,7 @@ class _MlflowRun(TrainingRun):
             self._client.log_batch(self._run_id, metrics=batch)
 
     def attach(self, path: Path, folder: str) -> None:
+        """Log a file as an artifact."""
         with _warn_if_refused(f"the file {path}"):
             self._client.log_artifact(self._run_id, str(path), folder)
 

@@ -138,6 +138,7 @@ class _Training:
         self.schedule = _one_cycle(optimiser, options, options.epochs * self.steps)
 
     def run(self, report: Report) -> Checkpoint:
+        """Train all epochs and make a checkpoint of the best."""
         job, start, history = self.job, time.perf_counter(), []
         bar = tqdm(
             total=self.options.epochs * len(job.train_rows),
