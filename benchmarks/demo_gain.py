@@ -31,7 +31,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from mlic.labels import LabelMatrix
 from mlic.parameters import Parameters, check_parameters
-from mlic.pipelines.baseline_training.nodes import train_baseline
+from mlic.pipelines.baseline_training.nodes import train_baseline, train_longer
 from mlic.pipelines.data_preparation.nodes import decode_pictures, draw_scenes, split_pictures
 from mlic.pipelines.distillation.nodes import join_logits, train_student
 from mlic.pipelines.graph_partition.nodes import (
@@ -115,17 +115,14 @@ def train_all(parameters: Parameters, seed: int, folder: Path) -> dict[str, Any]
         pictures, labels, targets, *common, p.distillation, seed, folder / "student"
     )
     baseline = train_baseline(pictures, labels, *common, seed, folder / "baseline")
-    budget = round(passes_of_psd(p))
-    longer = p.training.model_copy(update={"epochs": budget, "overrides": {}})
-    long_run = train_baseline(pictures, labels, p.data, p.model, longer, seed, folder / "long")
-    long_run = replace(long_run, info=long_run.info.model_copy(update={"name": "longer"}))
-    checkpoints = [baseline, long_run, student, *(checkpoint for checkpoint, _ in teachers)]
+    longer = train_longer(pictures, labels, *common, p.partition, seed, folder / "longer")
+    checkpoints = [baseline, longer, student, *(checkpoint for checkpoint, _ in teachers)]
     predictions = predict_test_split(pictures, labels, p.training, *checkpoints)
     test = labels.in_split("test")
     return {
         "seed": seed,
         **score(committees(predictions, test), test),
-        "budget_epochs": budget,
+        "budget_epochs": round(passes_of_psd(p.training, p.partition)),
         "ari_cgp": planted_ari(labels, partitions["cgp"].membership, p),
         "ari_shuffled": shuffled_ari(labels, p, seed),
         "seconds": round(time.perf_counter() - start, 1),

@@ -1,4 +1,5 @@
 import warnings
+from pathlib import Path
 
 import hypothesis.extra.numpy as npst
 import numpy as np
@@ -16,6 +17,8 @@ from mlic.metrics import (
     top_k_metrics,
 )
 
+VOC = Path(__file__).resolve().parents[1] / "../shared/data/labels/voc2007_test.npz"
+
 
 def literal_average_precision(scores, states):
     """The definition, a threshold at a time."""
@@ -30,6 +33,33 @@ def literal_average_precision(scores, states):
         total += (recall - recall_before) * present[chosen].mean()
         recall_before = recall
     return total
+
+
+def literal_figures(chosen, states):
+    """The definitions, a label at a time."""
+
+    def share(part, whole):
+        return part / whole if whole else 0.0
+
+    def harmonic(p, r):
+        return share(2 * p * r, p + r)
+
+    labels, sums = [], np.zeros(3, dtype=int)
+    for picked, column in zip(np.asarray(chosen).T, states.T, strict=True):
+        hits = sum(p and s == 1 for p, s in zip(picked, column, strict=True))
+        claims = sum(bool(p) and s != -1 for p, s in zip(picked, column, strict=True))
+        present = sum(s == 1 for s in column)
+        sums += [int(hits), int(claims), int(present)]
+        if present:
+            labels.append((share(hits, claims), hits / present))
+    names = ("CP", "CR", "CF1", "macro_F1", "OP", "OR", "OF1")
+    if not labels:
+        return dict.fromkeys(names, np.nan)
+    by_class = np.mean(labels, axis=0)
+    overall = share(sums[0], sums[1]), sums[0] / sums[2]
+    mean_f1 = np.mean([harmonic(*label) for label in labels])
+    figures = (*by_class, harmonic(*by_class), mean_f1, *overall, harmonic(*overall))
+    return dict(zip(names, figures, strict=True))
 
 
 def some_scores(seed, n=400, num_labels=7, levels=None):
@@ -57,17 +87,54 @@ def test_average_precision_equals_sklearn(levels):
 
 
 @pytest.mark.slow  # importing torchmetrics alone takes many seconds
-def test_average_precision_equals_torchmetrics():
+def test_all_equal_torchmetrics_where_states_are_unknown():
     torch = pytest.importorskip("torch")
     try:
-        from torchmetrics.classification import MultilabelAveragePrecision
+        from torchmetrics import classification as oracles
     except (ImportError, RuntimeError) as reason:
         pytest.skip(f"torchmetrics cannot be imported: {reason}")
     scores, states = some_scores(seed=2, levels=8)
+    states[np.random.default_rng(3).random(states.shape) < 0.3] = -1
     probabilities = 1 / (1 + np.exp(-scores))
-    oracle = MultilabelAveragePrecision(states.shape[1], average=None, thresholds=None)
-    expected = oracle(torch.from_numpy(probabilities), torch.from_numpy(states).long())
-    np.testing.assert_allclose(average_precision(probabilities, states), expected, atol=1e-6)
+
+    def oracle(name, average, **options):
+        metric = getattr(oracles, f"Multilabel{name}")
+        measure = metric(states.shape[1], average=average, ignore_index=-1, **options)
+        return measure(torch.from_numpy(probabilities), torch.from_numpy(states).long()).numpy()
+
+    precisions = oracle("AveragePrecision", None, thresholds=None)
+    np.testing.assert_allclose(average_precision(probabilities, states), precisions, atol=1e-6)
+    figures = threshold_metrics(probabilities, states, 0.8)  # no score lies at the threshold
+    names = {"CP": "Precision", "CR": "Recall", "macro_F1": "F1Score"}
+    for figure, name in names.items():
+        assert figures[figure] == pytest.approx(oracle(name, "macro", threshold=0.8))
+    names = {"OP": "Precision", "OR": "Recall", "OF1": "F1Score"}
+    for figure, name in names.items():
+        assert figures[figure] == pytest.approx(oracle(name, "micro", threshold=0.8))
+
+
+@pytest.mark.skipif(not VOC.is_file(), reason="the real label sets are absent")
+def test_difficult_objects_of_voc_are_not_judged():
+    with np.load(VOC) as file:
+        voc = file["labels"]
+    states = np.select([voc == 1, voc == 0], [1, -1], 0).astype(np.int8)
+    assert (states == -1).any(axis=0).sum() > 15
+    scores = np.random.default_rng(0).normal(size=states.shape).round(1) + (states == 1)
+    figures = threshold_metrics(scores, states, 0.95)
+    pairs = [(s[c != -1], c[c != -1]) for s, c in zip(scores.T, states.T, strict=True)]
+    expected = [average_precision_score(column, score) for score, column in pairs]
+    np.testing.assert_allclose(average_precision(scores, states), expected, rtol=0, atol=1e-12)
+    assert mean_average_precision(scores, states) == pytest.approx(np.mean(expected))
+    by_class = [
+        precision_recall_fscore_support(column, score >= 0.95, average="binary")[:3]
+        for score, column in pairs
+    ]
+    assert [figures[name] for name in ("CP", "CR", "macro_F1")] == pytest.approx(
+        np.mean(by_class, axis=0)
+    )
+    score, column = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    overall = precision_recall_fscore_support(column, score >= 0.95, average="binary")[:3]
+    assert [figures[name] for name in ("OP", "OR", "OF1")] == pytest.approx(overall)
 
 
 @given(score_tables())
@@ -78,6 +145,27 @@ def test_average_precision_is_its_definition(table):
         literal_average_precision(*column) for column in zip(scores.T, states.T, strict=True)
     ]
     np.testing.assert_allclose(average_precision(scores, states), expected, rtol=0, atol=1e-12)
+
+
+@given(score_tables(), st.sampled_from([None, -1, 0.5, 2]))
+@settings(deadline=None)
+def test_top_k_is_its_definition(table, threshold):
+    scores, states = table
+    k = min(3, scores.shape[1])
+    chosen = np.zeros(scores.shape)
+    for row, values in enumerate(scores.tolist()):
+        for column in sorted(range(len(values)), key=lambda c: (-values[c], c))[:k]:
+            chosen[row, column] = threshold is None or values[column] >= threshold
+    figures = top_k_metrics(scores, states, k, threshold)
+    assert figures == pytest.approx(literal_figures(chosen, states), nan_ok=True)
+
+
+@given(score_tables())
+@settings(deadline=None)
+def test_threshold_metrics_are_their_definition(table):
+    scores, states = table
+    figures = threshold_metrics(scores, states, 0.5)
+    assert figures == pytest.approx(literal_figures(scores >= 0.5, states), nan_ok=True)
 
 
 @given(score_tables(), st.randoms(use_true_random=False))
@@ -149,7 +237,7 @@ def test_threshold_metrics_equal_sklearn(threshold):
         kind: precision_recall_fscore_support(states, chosen, average=kind, zero_division=0)
         for kind in ("macro", "micro", None)
     }
-    assert [figures[name] for name in ("CP", "CR", "CF1_mean")] == pytest.approx(
+    assert [figures[name] for name in ("CP", "CR", "macro_F1")] == pytest.approx(
         average["macro"][:3]
     )
     assert [figures[name] for name in ("OP", "OR", "OF1")] == pytest.approx(average["micro"][:3])
@@ -187,6 +275,14 @@ def test_top_k_equals_a_threshold_between_the_ranks():
     scores, states = some_scores(seed=5)
     ranks = (-scores).argsort(axis=1).argsort(axis=1)
     assert top_k_metrics(scores, states, k=2) == threshold_metrics(-ranks, states, threshold=-1)
+
+
+def test_top_k_with_a_threshold_predicts_no_more_than_either():
+    scores, states = some_scores(seed=6)
+    every = scores.shape[1]
+    assert top_k_metrics(scores, states, every, 0.5) == threshold_metrics(scores, states, 0.5)
+    assert top_k_metrics(scores, states, 3, -np.inf) == top_k_metrics(scores, states, 3)
+    assert top_k_metrics([[0.9, 0.6, 0.4]], [[1, 0, 1]], 2, 0.7)["OP"] == 1.0
 
 
 def test_top_k_does_not_judge_unknown_states():

@@ -41,7 +41,8 @@ def test_all_mistakes_are_listed_with_their_keys(raw):
     assert "  training.epochs: input should be a valid integer" in told
     assert "(got 'many')" in told
     assert "  training.epoch: unknown; did you mean 'training.epochs'?" in told
-    assert "  partition.strategies.1: input should be 'cgp' or 'dgp' (got 'xgp')" in told
+    assert "  partition.strategies.1: input should be 'cgp', 'dgp', 'random', " in told
+    assert "(got 'xgp')" in told
     assert "  evaluation.threshold: " in told
     assert "  model.backbone: missing; set it in conf" in told
 
@@ -137,3 +138,32 @@ def test_shares_name_every_strategy(raw):
 def test_without_shares_all_weigh_the_same(raw):
     share = check_parameters(raw).distillation.share
     assert share("cgp", ["cgp"]) == 1 and share("dgp", ["cgp", "dgp"]) == 0.5
+
+
+# Strategies and controls
+
+
+def test_an_exponent_left_out_keeps_its_default(raw):
+    raw["partition"]["exponents"] = {"dgp": 0.5}
+    assert check_parameters(raw).partition.exponents == {"cgp": 0.5, "dgp": 0.5}
+    del raw["partition"]["exponents"]
+    assert check_parameters(raw).partition.exponents == {"cgp": 0.5, "dgp": pytest.approx(1 / 3)}
+    raw["partition"]["exponents"] = {"random": 0.5}
+    assert "partition.exponents.random" in mistakes(raw)
+
+
+def test_controls_stand_beside_the_cuts(raw):
+    raw["partition"] |= {"strategies": "cgp+dgp+random+user+plain", "num_plain": 2}
+    partition = check_parameters(raw).partition
+    assert partition.partitioned == ("cgp", "dgp", "random", "user")
+    raw["partition"] |= {"strategies": "plain+plain", "num_plain": 0}
+    told = mistakes(raw)
+    assert "a strategy stands twice" in told and "partition.num_plain: " in told
+
+
+@pytest.mark.parametrize("strategies", ["plain", "user", "user+plain"])
+def test_groups_that_are_not_drawn_need_not_fit_the_scenes(raw, strategies):
+    raw["partition"] |= {"strategies": strategies, "num_parts": 12}
+    assert check_parameters(raw)
+    raw["partition"]["strategies"] = f"{strategies}+random"
+    assert "groups of at least 2 do not fit 12 labels" in mistakes(raw)

@@ -82,3 +82,22 @@ def test_start_up_pulls_in_nothing_heavy(module):
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_controls_follow_the_parameters(monkeypatch):
+    monkeypatch.setattr(pipeline_registry, "_shape", [])
+    raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
+    raw["partition"] |= {"strategies": "random+plain+user", "num_parts": 2, "num_plain": 3}
+    raw["controls"] = {"longer_baseline": True}
+    remember(check_parameters(raw))
+    pipeline = register_pipelines()["__default__"]
+    groups = [f"teachers.{s}_{i}" for s in ("random", "user") for i in (0, 1)]
+    plain = [f"teachers.plain_{i}" for i in range(3)]
+    assert trainings(pipeline) == sorted(["baseline", "longer", "student", *groups, *plain])
+    free = {name for name in pipeline.inputs() if not name.startswith("params:")}
+    assert {name for name in free if "." not in name} == {"user_groups", "pictures_folder"}
+    assert "longer" not in trainings(pipeline.to_nodes("student.train"))
+    (summarise,) = [node for node in pipeline.nodes if node.name == "summarise_run"]
+    assert {"longer.checkpoint", "partition_user", "teachers.plain_2.checkpoint"} < set(
+        summarise.inputs
+    )

@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from mlic.errors import ParameterError
 from mlic.plugins import build_plugin, plugin_names, refuse_unknown_plugin
@@ -15,7 +16,8 @@ def test_names_are_modules_and_not_packages():
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_plugin_can_be_built_by_its_name(package):
     for name in plugin_names(package):
-        assert callable(build_plugin(package, name, {}, *ARGUMENTS.get(package, ())))
+        with torch.device("meta"):  # some heads are large
+            assert callable(build_plugin(package, name, {}, *ARGUMENTS.get(package, ())))
 
 
 def test_options_reach_the_plugin():

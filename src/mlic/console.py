@@ -32,14 +32,14 @@ _RESUME = "finished work is kept, the same command goes on from there"
 
 
 def closing_table(summary: Mapping[str, Any]) -> Table:
-    """Set out what was trained: a row for the baseline, each strategy's teachers and the student.
+    """Set out what was trained: a row for each baseline, each strategy's teachers, the student.
 
     Parameters
     ----------
     summary
-        The summary of a run: figures in percent under ``baseline``, ``teachers.<strategy>`` and
-        ``student``, and seconds under the same names below ``seconds``. A part that is missing
-        leaves its row or cell out.
+        The summary of a run: figures in percent under ``baseline``, ``longer`` (the baseline given
+        the whole budget), ``teachers.<strategy>`` and ``student``, and seconds under the same
+        names below ``seconds``. A part that is missing leaves its row or cell out.
 
     Returns
     -------
@@ -68,8 +68,11 @@ def _rows(
     seconds = summary.get("seconds", {})
     if "baseline" in summary:
         yield "baseline", summary["baseline"], seconds.get("baseline")
+    if "longer" in summary:
+        yield "longer baseline", summary["longer"], seconds.get("longer")
     for strategy, figures in summary.get("teachers", {}).items():
-        yield f"teachers {strategy}", figures, seconds.get("teachers", {}).get(strategy)
+        name = "plain ensemble" if strategy == "plain" else f"teachers {strategy}"
+        yield name, figures, seconds.get("teachers", {}).get(strategy)
     if "student" in summary:
         yield "student", summary["student"], seconds.get("student")
 
@@ -86,7 +89,7 @@ def main_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     >>> main_figures({"baseline": {"mAP": 50.0}, "student": {"mAP": 52.5}, "seed": 3})["gain"]
     {'mAP': 2.5}
     """
-    parts = ("baseline", "teachers", "student", "seconds")
+    parts = ("baseline", "longer", "teachers", "student", "seconds")
     figures: dict[str, Any] = {part: summary[part] for part in parts if part in summary}
     baseline, student = figures.get("baseline", {}), figures.get("student", {})
     common = [name for name in _METRICS if name in baseline and name in student]

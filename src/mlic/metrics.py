@@ -2,9 +2,10 @@
 
 Rules that hold for all of them:
 
-* unknown states (−1) are ignored, cell by cell;
+* unknown states (−1), VOC's difficult objects among them, are ignored, cell by cell;
 * a label without a known positive takes no part in a mean over labels; where no label has one,
   the figure is NaN;
+* equal scores are one threshold to average precision, and taken in column order by top-k;
 * figures are fractions from 0 to 1.
 """
 
@@ -115,9 +116,9 @@ def threshold_metrics(
     -------
     dict[str, float]
         ``CP`` and ``CR``, means of the labels' precision and recall; ``CF1``, the harmonic mean
-        of these two (the convention of the multi-label literature); ``CF1_mean``, the mean of
-        the labels' F1; ``OP``, ``OR`` and ``OF1`` from the counts pooled over all labels,
-        those without a known positive included.
+        of these two, as ML-GCN, C-Tran and PSD print; ``macro_F1``, the mean of the labels' F1,
+        which ASL prints as CF1; ``OP``, ``OR`` and ``OF1`` from the counts pooled over all
+        labels, those without a known positive included.
 
     Raises
     ------
@@ -141,11 +142,13 @@ def threshold_metrics(
     return _summarise(probabilities >= threshold, states)
 
 
-def top_k_metrics(scores: ArrayLike, states: ArrayLike, k: int = 3) -> dict[str, float]:
+def top_k_metrics(
+    scores: ArrayLike, states: ArrayLike, k: int = 3, threshold: float | None = None
+) -> dict[str, float]:
     """`threshold_metrics` where each picture's k highest scores are predicted present.
 
-    Equal scores are taken in column order. The k are chosen among all labels, as a user of the
-    model would; those that fall on an unknown state are then not judged.
+    Equal scores are taken in column order, so that k stays k. The k are chosen among all labels,
+    as a user of the model would; those that fall on an unknown state are then not judged.
 
     Parameters
     ----------
@@ -153,6 +156,9 @@ def top_k_metrics(scores: ArrayLike, states: ArrayLike, k: int = 3) -> dict[str,
         As for `average_precision`.
     k
         Labels predicted for each picture, 1 to C.
+    threshold
+        Of the k, only scores of at least this are predicted; None predicts all k, as in [1]_.
+        The "top-3" columns of ML-GCN [2]_ and of C-Tran need 0.5, on probabilities.
 
     Returns
     -------
@@ -166,9 +172,17 @@ def top_k_metrics(scores: ArrayLike, states: ArrayLike, k: int = 3) -> dict[str,
     DataError, LabelError
         As for `average_precision`.
 
+    References
+    ----------
+    .. [1] Gong et al., "Deep convolutional ranking for multilabel image annotation", ICLR 2014.
+    .. [2] Chen et al., "Multi-label image recognition with graph convolutional networks",
+       CVPR 2019.
+
     Examples
     --------
-    >>> top_k_metrics([[0.2, 0.2, 0.1]], [[1, 0, 0]], k=1)["OP"]
+    >>> top_k_metrics([[0.9, 0.2, 0.1]], [[1, 0, 0]], k=2)["OP"]
+    0.5
+    >>> top_k_metrics([[0.9, 0.2, 0.1]], [[1, 0, 0]], k=2, threshold=0.5)["OP"]
     1.0
     """
     scores, states = _check(scores, states)
@@ -177,11 +191,8 @@ def top_k_metrics(scores: ArrayLike, states: ArrayLike, k: int = 3) -> dict[str,
             f"top-k metrics want k from 1 to the number of labels, {scores.shape[1]}, "
             f"but k is {k}: choose another k"
         )
-    descending = np.argsort(scores[:, ::-1], axis=1, kind="stable")[:, ::-1]
-    best = scores.shape[1] - 1 - descending[:, :k]
-    predicted = np.zeros(scores.shape, dtype=np.bool_)
-    np.put_along_axis(predicted, best, True, axis=1)
-    return _summarise(predicted, states)
+    predicted = _highest(scores, k)
+    return _summarise(predicted if threshold is None else predicted & (scores >= threshold), states)
 
 
 def per_label_f1(
@@ -233,6 +244,14 @@ def _first_of_equals(values: Scores) -> NDArray[np.intp]:
     return np.maximum.accumulate(position)
 
 
+def _highest(scores: Scores, k: int) -> NDArray[np.bool_]:
+    """Mark the k highest scores of each row, the leftmost of equals first."""
+    descending = np.argsort(scores[:, ::-1], axis=1, kind="stable")[:, ::-1]
+    marks = np.zeros(scores.shape, dtype=np.bool_)
+    np.put_along_axis(marks, scores.shape[1] - 1 - descending[:, :k], True, axis=1)
+    return marks
+
+
 def _summarise(predicted: NDArray[np.bool_], states: States) -> dict[str, float]:
     """Figures by class and overall, from what is predicted; both shape (n, C)."""
     hits, claims, present = _count(predicted, states)
@@ -248,7 +267,7 @@ def _summarise(predicted: NDArray[np.bool_], states: States) -> dict[str, float]
         "CP": class_precision,
         "CR": class_recall,
         "CF1": _harmonic(class_precision, class_recall),
-        "CF1_mean": _mean(_ratio(2 * hits, np.where(judged, claims + present, 0))),
+        "macro_F1": _mean(_ratio(2 * hits, np.where(judged, claims + present, 0))),
         "OP": overall_precision,
         "OR": overall_recall,
         "OF1": _harmonic(overall_precision, overall_recall),

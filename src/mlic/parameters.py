@@ -10,13 +10,14 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlic.errors import ParameterError
+from mlic.explain.options import ExplainOptions
 from mlic.images.options import DataOptions
 from mlic.images.scenes import SceneOptions
 from mlic.labels.options import PartitionOptions
 from mlic.models.options import ModelOptions
 from mlic.training.options import DistillationOptions, TrainingOptions
 
-__all__ = ["EvaluationOptions", "Parameters", "check_parameters"]
+__all__ = ["ControlOptions", "EvaluationOptions", "Parameters", "check_parameters"]
 
 
 class EvaluationOptions(BaseModel):
@@ -29,21 +30,35 @@ class EvaluationOptions(BaseModel):
     )
 
 
+class ControlOptions(BaseModel):
+    """What is trained only to compare with; controls among the teachers are strategies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    longer_baseline: bool = Field(
+        default=False, description="a baseline given all passes of teachers and student"
+    )
+
+
 class Parameters(BaseModel):
     """Everything that ``conf/**/parameters*.yml`` and ``--params`` may say."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: int = Field(ge=0, description="the one source of chance of a run")
+    recipe: str | None = Field(default=None, description="a file of conf/recipes, worked in")
     folder: str | None = Field(default=None, description="where the data set of --env lies")
     test_manifest: str | None = Field(default=None, description="a manifest of test pictures")
+    user_groups: str | None = Field(default=None, description="the groups of the strategy user")
     data: DataOptions
     scenes: SceneOptions
     partition: PartitionOptions
     model: ModelOptions
     training: TrainingOptions
     distillation: DistillationOptions
+    controls: ControlOptions = ControlOptions()
     evaluation: EvaluationOptions
+    explain: ExplainOptions = ExplainOptions()
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -66,7 +81,8 @@ class Parameters(BaseModel):
         """How many labels are drawn is known; real ones are counted when they are read."""
         drawn = self.scenes.num_communities * self.scenes.labels_per_community
         options, most = self.partition, drawn // self.partition.min_size
-        if self.data.source != "scenes" or options.num_parts <= most:
+        ours = set(options.partitioned) - {"user"}
+        if self.data.source != "scenes" or options.num_parts <= most or not ours:
             return None
         return (
             f"partition.num_parts: {options.num_parts} groups of at least {options.min_size} do "

@@ -38,14 +38,18 @@ def _default_parameters() -> Parameters:
 def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines by name; ``__default__`` runs every one of them."""
     parameters = _shape[0] if _shape else _default_parameters()
-    strategies, num_parts = parameters.partition.strategies, parameters.partition.num_parts
+    partition, longer = parameters.partition, parameters.controls.longer_baseline
+    shape = (partition.strategies, partition.num_parts, partition.num_plain)
+    embedded = parameters.model.embeddings.source != "learned"  # else the heads begin at random
     pipelines = {
         "data_preparation": data_preparation.create_pipeline(parameters.data.source),
-        "label_statistics": label_statistics.create_pipeline(),
-        "graph_partition": graph_partition.create_pipeline(strategies),
-        "baseline_training": baseline_training.create_pipeline(),
-        "teacher_training": teacher_training.create_pipeline(strategies, num_parts),
-        "distillation": distillation.create_pipeline(strategies, num_parts),
-        "reporting": reporting.create_pipeline(strategies, num_parts),
+        "label_statistics": label_statistics.create_pipeline(embedded),
+        "graph_partition": graph_partition.create_pipeline(partition.strategies),
+        "baseline_training": baseline_training.create_pipeline(longer, embedded),
+        "teacher_training": teacher_training.create_pipeline(*shape, embedded),
+        "distillation": distillation.create_pipeline(*shape, embedded),
+        "reporting": reporting.create_pipeline(
+            *shape, longer, masks=parameters.data.source == "scenes"
+        ),
     }
     return {**pipelines, "__default__": sum(pipelines.values(), Pipeline([]))}

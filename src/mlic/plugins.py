@@ -11,7 +11,7 @@ from typing import Any
 
 from mlic.errors import ParameterError
 
-__all__ = ["build_plugin", "plugin_names", "refuse_unknown_plugin"]
+__all__ = ["build_plugin", "find_plugin", "plugin_names", "refuse_unknown_plugin"]
 
 
 def plugin_names(package: str) -> list[str]:
@@ -25,6 +25,22 @@ def plugin_names(package: str) -> list[str]:
     path = importlib.import_module(package).__path__
     modules = pkgutil.iter_modules(path)
     return sorted(m.name for m in modules if not m.ispkg and not m.name.startswith("_"))
+
+
+def find_plugin(package: str, name: str) -> Any:
+    """Give the one public class of the module ``package.name``.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such plug-in.
+    """
+    try:
+        refuse_unknown_plugin(package, name)
+    except ValueError as error:
+        raise ParameterError(f"{package}: {error}") from None
+    module = importlib.import_module(f"{package}.{name}")
+    return getattr(module, module.__all__[0])
 
 
 def build_plugin(package: str, name: str, options: Mapping[str, object], /, *args: object) -> Any:
@@ -46,12 +62,7 @@ def build_plugin(package: str, name: str, options: Mapping[str, object], /, *arg
     ParameterError
         If there is no such plug-in, it does not know an option, or a value is out of range.
     """
-    try:
-        refuse_unknown_plugin(package, name)
-    except ValueError as error:
-        raise ParameterError(f"{package}: {error}") from None
-    module = importlib.import_module(f"{package}.{name}")
-    factory = getattr(module, module.__all__[0])
+    factory = find_plugin(package, name)
     try:
         return factory(*args, **options)
     except (TypeError, ValueError) as error:

@@ -6,6 +6,7 @@ import warnings
 from omegaconf.resolvers import oc
 
 from mlic.hooks import Announce, PipelineShape, PlainErrors, RunTracking
+from mlic.recipes import RecipeConfigLoader
 
 # Threads that wait for each other by spinning make a training twentyfold slower as soon as
 # something else wants a core: let them sleep sooner. GNU OpenMP reads this when torch is imported.
@@ -18,6 +19,7 @@ warnings.filterwarnings("ignore", message="One or more dataset names contain")
 # announced before its MLflow run is opened.
 HOOKS = (PipelineShape(), RunTracking(), Announce(), PlainErrors())
 
+CONFIG_LOADER_CLASS = RecipeConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from mlic.images.render import render_views, render_whole
@@ -54,8 +56,14 @@ def test_crops_are_slices(pixels):
 
 
 def half_rows(planes):
-    """Between two rows lies their mean."""
-    return (planes[:, :, ::2] + planes[:, :, 1::2]) / 2
+    """A row of the result is a triangle over four: 1, 3, 3, 1; two of them at the border."""
+    rows = []
+    for middle in range(1, 16, 2):
+        taps = {middle - 2: 1, middle - 1: 3, middle: 3, middle + 1: 1}
+        taps = {row: weight for row, weight in taps.items() if 0 <= row < 16}
+        weighted = sum(w * planes[:, :, r] for r, w in taps.items())
+        rows.append(weighted / sum(taps.values()))
+    return torch.stack(rows, dim=2)
 
 
 def test_every_picture_has_its_own_box(pixels):
@@ -77,3 +85,38 @@ def test_resizing_is_pillows(pixels):
     picture = Image.fromarray(pixels[0].numpy()).resize((8, 8), Image.Resampling.BILINEAR)
     expected = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(8, 8, 3)
     torch.testing.assert_close(found, expected.float(), atol=1.0, rtol=0)
+
+
+@given(st.integers(9, 24), st.integers(5, 8), st.tuples(*[st.floats(0, 1)] * 4), st.booleans())
+def test_shrunk_crops_are_pillows(store, size, draws, flip):
+    """Pillow's resize of a box is the oracle; it rounds to whole numbers twice."""
+    generator = torch.Generator().manual_seed(store)
+    pixels = torch.randint(0, 256, (1, store, store, 3), dtype=torch.uint8, generator=generator)
+    width, height = (0.5 + 0.5 * draw for draw in draws[:2])
+    left, top = draws[2] * (1 - width), draws[3] * (1 - height)
+    box = torch.tensor([[left, top, width, height, float(flip)]])
+    found = render_views(pixels, box, size, (0, 0, 0), (1 / 255,) * 3)[0].permute(1, 2, 0)
+    edges = [store * edge for edge in (left, top, left + width, top + height)]
+    edges = [min(edge, store) for edge in edges]
+    picture = Image.fromarray(pixels[0].numpy())
+    shrunk = picture.resize((size, size), Image.Resampling.BILINEAR, box=tuple(edges))
+    expected = torch.frombuffer(bytearray(shrunk.tobytes()), dtype=torch.uint8)
+    expected = expected.view(size, size, 3).float()
+    torch.testing.assert_close(found, expected.flip(1) if flip else expected, atol=1.5, rtol=0)
+
+
+def test_shrinking_does_not_alias():
+    """Stripes of one pixel become grey, in a view as in the whole picture."""
+    stripes = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    stripes[:, :, ::2] = 255
+    view = render_views(stripes, torch.tensor([WHOLE]), 20, (0, 0, 0), (1, 1, 1))
+    whole = render_whole(stripes, 20, (0, 0, 0), (1, 1, 1))
+    assert (view - 0.5).abs().max() < 0.1
+    torch.testing.assert_close(view, whole, atol=1e-5, rtol=0)
+
+
+def test_half_precision_around_it_leaves_the_pixels_alone(pixels):
+    plain = views(pixels, [0.1, 0.2, 0.8, 0.8, 0.0], 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        around = views(pixels, [0.1, 0.2, 0.8, 0.8, 0.0], 8)
+    torch.testing.assert_close(around, plain, atol=0, rtol=0)

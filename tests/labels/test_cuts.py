@@ -34,20 +34,26 @@ def test_cut_value_equals_networkx():
     assert cuts.cut_value(weights, membership) == pytest.approx(cut)
 
 
-@pytest.mark.parametrize(("num_parts", "seed"), [(2, 0), (2, 1), (3, 2), (4, 3)])
-def test_normalised_cut_finds_the_optimum(num_parts, seed):
-    weights = random_affinity(9, seed)
-    candidates = all_memberships(9, num_parts, lambda sizes: sizes[0] >= 2)
+@pytest.mark.parametrize(
+    ("size", "num_parts", "seed"),
+    [(4, 2, 0), (6, 3, 1), (8, 4, 803), (9, 2, 0), (9, 2, 1), (9, 3, 2), (9, 4, 3), (10, 2, 5)],
+)
+def test_normalised_cut_finds_the_optimum(size, num_parts, seed):
+    weights = random_affinity(size, seed)
+    candidates = all_memberships(size, num_parts, lambda sizes: sizes[0] >= 2)
     best = min(cuts.cut_value(weights, membership) for membership in candidates)
     found = cuts.normalised_cut(weights, num_parts, 2, np.random.default_rng(seed))
     assert cuts.cut_value(weights, found) == pytest.approx(best)
 
 
-@pytest.mark.parametrize(("num_parts", "seed"), [(2, 0), (3, 1), (4, 2)])
-def test_balanced_max_cut_finds_the_optimum(num_parts, seed):
-    weights = random_affinity(9, seed)
-    sizes = sorted(cuts.equal_sizes(9, num_parts))
-    candidates = all_memberships(9, num_parts, lambda found: found == sizes)
+@pytest.mark.parametrize(
+    ("size", "num_parts", "seed"),
+    [(4, 2, 0), (6, 3, 1), (8, 4, 803), (9, 2, 0), (9, 3, 1), (9, 4, 2), (10, 2, 5)],
+)
+def test_balanced_max_cut_finds_the_optimum(size, num_parts, seed):
+    weights = random_affinity(size, seed)
+    sizes = sorted(cuts.equal_sizes(size, num_parts))
+    candidates = all_memberships(size, num_parts, lambda found: found == sizes)
     best = min(cuts.inside_mass(weights, membership) for membership in candidates)
     found = cuts.balanced_max_cut(weights, num_parts, np.random.default_rng(seed))
     assert sorted(np.bincount(found)) == sizes

@@ -6,7 +6,7 @@ import pytest
 
 from mlic.errors import LabelError, ParameterError
 from mlic.labels import LabelSpace
-from mlic.labels.graph import affinity, graph_affinity, label_graph
+from mlic.labels.graph import affinity, graph_affinity, graph_company, label_graph
 from mlic.labels.statistics import count_labels
 
 
@@ -47,6 +47,29 @@ def test_order_comes_from_the_index_not_from_the_nodes(scenes):
     shuffled.nodes["a"]["index"] = 5
     with pytest.raises(LabelError, match="indices 0 to 11"):
         graph_affinity(shuffled)
+
+
+@pytest.mark.parametrize(("strategy", "exponent"), [("cgp", 1.0), ("dgp", 1 / 3)])
+def test_company_is_the_same_on_every_graph(scenes, strategy, exponent):
+    graph = label_graph(scenes, strategy, exponent)
+    again = nx.node_link_graph(json.loads(json.dumps(nx.node_link_data(graph, edges="edges"))))
+    assert np.array_equal(graph_company(again), affinity(scenes, "co", 0.5))
+
+
+def test_labels_always_together_keep_full_company():
+    states = np.array([[1, 1, 0], [1, 1, 1], [0, 0, 1]], dtype=np.int8)
+    counted = count_labels(states, LabelSpace(("fork", "knife", "dog")))
+    graph = label_graph(counted, "dgp", 1 / 3)
+    assert not graph.has_edge("fork", "knife")
+    assert np.allclose(graph_company(graph), affinity(counted, "co", 0.5))
+    assert graph_company(graph)[0, 1] == 1.0
+
+
+def test_a_graph_without_company_is_refused(scenes):
+    graph = label_graph(scenes, "dgp", 1 / 3)
+    del graph.edges["a", "b"]["company"]
+    with pytest.raises(LabelError, match="'a' – 'b' of the label graph carries no 'company'"):
+        graph_company(graph)
 
 
 def test_labels_never_seen_have_no_company():

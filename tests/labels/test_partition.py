@@ -90,3 +90,20 @@ def test_user_partition_and_parts_wired():
     partition.require_parts(2)
     with pytest.raises(PartitionError, match="'user' has 2 parts but 3 teachers are wired"):
         partition.require_parts(3)
+
+
+def test_titles_go_with_their_parts_wherever_those_go():
+    named = {"beasts": ["cow"], "others": ["dog", "person", "tie"]}
+    partition = user_partition(named, SPACE)
+    assert partition.titles == ("others", "beasts") and partition.names(1) == ("cow",)
+    assert Partition.from_dict(json.loads(json.dumps(partition.to_dict()))) == partition
+    untitled = user_partition(named.values(), SPACE)
+    assert untitled.titles == () and untitled.fingerprint == partition.fingerprint
+    with pytest.raises(PartitionError, match="has 2 parts but 1 titles"):
+        Partition(SPACE, "user", partition.parts, titles=("one",))
+
+
+@pytest.mark.parametrize("part", [3, None, "cow"])
+def test_a_part_that_is_no_list_of_names_is_refused(part):
+    with pytest.raises(PartitionError, match="write every part as a list"):
+        user_partition([["person", "tie", "dog"], part], SPACE)

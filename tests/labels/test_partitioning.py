@@ -10,7 +10,12 @@ from mlic.labels import LabelSpace
 from mlic.labels.cuts import cut_value, inside_mass
 from mlic.labels.graph import affinity, label_graph
 from mlic.labels.partition import user_partition
-from mlic.labels.partitioning import METHODS, partition_graph, random_partition
+from mlic.labels.partitioning import (
+    METHODS,
+    balanced_sizes,
+    partition_graph,
+    random_partition,
+)
 from mlic.labels.statistics import count_labels
 
 EVERY = [(strategy, method) for strategy, methods in METHODS.items() for method in methods]
@@ -111,3 +116,12 @@ def test_ours_beat_the_published_at_five_parts(coco, published):
     theirs = user_partition(published["disoccurrence"]["5"], coco.space)
     assert inside_mass(company, dgp.membership) < inside_mass(company, theirs.membership)
     assert {len(part) for part in dgp.parts} == {16}
+
+
+@pytest.mark.parametrize(("num_labels", "num_parts"), [(12, 5), (80, 13), (4, 2), (3, 3)])
+def test_balanced_sizes_differ_by_one_at_most(num_labels, num_parts):
+    sizes = balanced_sizes(num_labels, num_parts)
+    assert sum(sizes) == num_labels and len(sizes) == num_parts
+    assert max(sizes) - min(sizes) <= 1 and min(sizes) >= 1
+    with pytest.raises(PartitionError, match=f"at most {num_labels}"):
+        balanced_sizes(num_labels, num_labels + 1)

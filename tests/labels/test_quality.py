@@ -7,6 +7,7 @@ import pytest
 from mlic.errors import LabelError
 from mlic.labels import LabelSpace
 from mlic.labels.graph import affinity, label_graph
+from mlic.labels.options import PartitionOptions
 from mlic.labels.partition import user_partition
 from mlic.labels.partitioning import partition_graph, random_partition
 from mlic.labels.quality import modularity, partition_quality
@@ -35,6 +36,7 @@ def test_strategies_pull_apart(scenes):
 def test_random_mass_is_the_share_of_pairs(scenes):
     figures = partition_quality(random_partition(scenes.space, [6, 6]), scenes)
     assert figures["mass_graph_random"] == pytest.approx(2 * 15 / 66, abs=0.03)
+    assert 0 < figures["mass_graph_random_sd"] < 0.05
 
 
 def test_one_part_is_trivial_and_nothing_is_nothing(scenes):
@@ -49,6 +51,15 @@ def test_one_part_is_trivial_and_nothing_is_nothing(scenes):
 def test_labels_must_match(scenes):
     with pytest.raises(LabelError, match="labels do not match"):
         partition_quality(random_partition(LabelSpace(("a", "c")), [1, 1]), scenes)
+
+
+@pytest.mark.parametrize(("num_parts", "goal"), [(2, 0.4589), (5, 0.1501)])
+def test_the_default_dis_occurrence_cut_reaches_the_best_known(coco, num_parts, goal):
+    options = PartitionOptions(num_parts=num_parts)
+    graph = label_graph(coco, "dgp", options.exponents["dgp"])
+    assert graph.graph["exponent"] == pytest.approx(1 / 3)
+    figures = partition_quality(partition_graph(graph, num_parts), coco)
+    assert figures["mass_graph"] <= goal + 1e-4
 
 
 @pytest.mark.parametrize(

@@ -28,27 +28,40 @@ def test_equals_counting_one_by_one(states, as_sparse):
     n, size = states.shape
     for i in range(size):
         assert counted.counts[i] == sum(states[r, i] == 1 for r in range(n))
-        assert counted.known[i] == sum(states[r, i] != -1 for r in range(n))
         for j in range(size):
             both = sum(states[r, i] == 1 and states[r, j] == 1 for r in range(n))
+            known = sum(states[r, i] != -1 and states[r, j] != -1 for r in range(n))
             base = sum(states[r, j] == 1 and states[r, i] != -1 for r in range(n))
             assert counted.cooccurrence[i, j] == (0 if i == j else both)
+            assert counted.known[i, j] == known
             assert counted.support[i, j] == base
             share = both / base if base and i != j else 0.0
             assert counted.conditional[i, j] == share
 
 
-def test_blocks_add_up(monkeypatch):
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix, sparse.coo_array])
+def test_blocks_add_up(monkeypatch, kind):
     states = np.random.default_rng(0).integers(-1, 2, size=(101, 6)).astype(np.int8)
     whole = count_labels(states, space_of(states))
     monkeypatch.setattr(module, "BLOCK_ROWS", 7)
-    blocks = count_labels(states, space_of(states))
+    blocks = count_labels(kind(states), space_of(states))
     assert all(np.array_equal(getattr(whole, k), getattr(blocks, k)) for k in module.COUNTS)
 
 
 def test_lift_is_one_for_independent_labels():
     states = np.array([[1, 1], [1, 0], [0, 1], [0, 0]], dtype=np.int8)
     assert count_labels(states, space_of(states)).lift[0, 1] == 1.0
+
+
+@given(STATES)
+@settings(max_examples=60, deadline=None)
+def test_lift_of_a_pair_is_that_of_the_pictures_in_which_both_are_known(states):
+    lift = count_labels(states, space_of(states)).lift
+    np.testing.assert_array_equal(lift, lift.T)
+    for i, j in np.argwhere(~np.eye(len(lift), dtype=bool)):
+        pair = states[(states[:, i] != -1) & (states[:, j] != -1)][:, [i, j]] == 1
+        expected = pair.all(axis=1).mean() / pair.mean(axis=0).prod() if pair.all(1).any() else 0
+        assert lift[i, j] == pytest.approx(expected)
 
 
 def test_the_states_given_are_not_changed():
@@ -82,9 +95,24 @@ def test_shapes_are_checked(scenes):
 
 
 def test_equals_the_published_coco_counts(coco, shared):
-    with np.load(shared / "embeddings/coco_glove_adj.npz") as file:
-        order = [file["classes"].tolist().index(name) for name in coco.space.names]
-        counts, together = file["counts"][order], file["cooccurrence"][np.ix_(order, order)]
     assert coco.num_pictures == 82081
-    assert np.array_equal(coco.counts, counts)
-    assert np.array_equal(coco.cooccurrence, together)
+    assert_published(coco, shared / "embeddings/coco_glove_adj.npz")
+
+
+@pytest.mark.parametrize("as_sparse", [False, True])
+def test_equals_the_published_voc_counts(shared, as_sparse):
+    with np.load(shared / "labels/voc2007_trainval.npz") as file:
+        # VOC's 0 is "difficult", our unknown: no count may take it for present
+        states = np.select([file["labels"] == 1, file["labels"] == 0], [1, -1], 0).astype(np.int8)
+        space = LabelSpace(tuple(file["classes"].tolist()))
+    voc = count_labels(sparse.csr_array(states) if as_sparse else states, space)
+    assert_published(voc, shared / "embeddings/voc_glove_adj.npz")
+    assert np.array_equal(np.diag(voc.known), (states != -1).sum(axis=0))
+
+
+def assert_published(statistics, path):
+    """Cell for cell, once the published order of classes is brought to ours."""
+    with np.load(path) as file:
+        order = [file["classes"].tolist().index(name) for name in statistics.space.names]
+        assert np.array_equal(statistics.counts, file["counts"][order])
+        assert np.array_equal(statistics.cooccurrence, file["cooccurrence"][np.ix_(order, order)])

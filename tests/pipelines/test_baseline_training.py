@@ -1,5 +1,6 @@
+from mlic.labels.options import PartitionOptions
 from mlic.pipelines.baseline_training import create_pipeline
-from mlic.pipelines.baseline_training.nodes import train_baseline
+from mlic.pipelines.baseline_training.nodes import train_baseline, train_longer
 
 
 def test_the_baseline_is_of_all_labels_and_without_teachers(pictures, labels, settings, tmp_path):
@@ -18,3 +19,25 @@ def test_wiring():
     assert pipeline.inputs() >= {"pictures", "labels", "baseline.store", "params:model"}
     (node,) = pipeline.nodes
     assert node.namespace == "baseline" and "training" in node.tags
+
+
+def test_the_longer_baseline_has_the_budget_of_all_trainings(pictures, labels, settings, tmp_path):
+    common = {"pictures": pictures, "labels": labels, **settings}
+    short = train_baseline(store=tmp_path / "baseline", **common)
+    options = PartitionOptions(strategies="plain", num_parts=7, num_plain=1)
+    longer = train_longer(partition=options, store=tmp_path / "longer", **common)
+    # one teacher of two epochs, its two views without a way back, a student of one epoch
+    assert len(longer.info.history) == round(2 + 2 / 3 + 1) == 4 > len(short.info.history)
+    assert (longer.info.name, longer.info.role) == ("longer", "baseline")
+    ours, theirs = longer.info.components, short.info.components
+    assert {key for key in ours if ours[key] != theirs[key]} == {"training", "seed"}
+    assert ours["training"] == {**theirs["training"], "epochs": 4}
+
+
+def test_the_longer_baseline_is_wired_when_asked_for():
+    assert not [n for n in create_pipeline().nodes if n.namespace == "longer"]
+    pipeline = create_pipeline(longer=True)
+    assert pipeline.outputs() == {"baseline.checkpoint", "longer.checkpoint"}
+    (longer,) = [node for node in pipeline.nodes if node.namespace == "longer"]
+    assert longer.name == "longer.train" and "training" in longer.tags
+    assert {"pictures", "labels", "longer.store", "params:partition"} < set(longer.inputs)

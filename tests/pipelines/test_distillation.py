@@ -66,3 +66,10 @@ def test_wiring():
     assert join.inputs == ["labels", *(f"teachers.cgp_{i}.logits" for i in range(12))]
     assert pipeline.outputs() == {"student.checkpoint"}
     assert next(n for n in pipeline.nodes if "training" in n.tags).namespace == "student"
+
+
+def test_plain_teachers_are_joined_too():
+    pipeline = create_pipeline(("dgp", "plain"), 2, num_plain=3)
+    (join,) = [node for node in pipeline.nodes if node.name == "join_logits"]
+    names = ["dgp_0", "dgp_1", "plain_0", "plain_1", "plain_2"]
+    assert join.inputs == ["labels", *(f"teachers.{name}.logits" for name in names)]

@@ -116,3 +116,30 @@ def test_a_wrong_distiller_is_told_before_the_run(parameters, labels):
     raw = parameters.model_dump() | {"distillation": soft}
     with pytest.raises(ParameterError, match="temperture"):
         plan_run(ALL, check_parameters(raw), catalog_of(labels))
+
+
+@pytest.mark.usefixtures("a_second_a_picture")
+def test_controls_are_counted_and_told(parameters, labels):
+    raw = parameters.model_dump()
+    raw["partition"] |= {"strategies": "random+plain", "num_parts": 2, "num_plain": 3}
+    shape = (("random", "plain"), 2, 3)
+    pipeline = (
+        baseline_training.create_pipeline(longer=True)
+        + teacher_training.create_pipeline(*shape)
+        + distillation.create_pipeline(*shape)
+    )
+    told = plan_run(pipeline, check_parameters(raw), catalog_of(labels))
+    spelt = "baseline, longer, 3 plain teachers, 2 random teachers, student"
+    assert told.startswith(f"8 trainings ({spelt})")
+    psd = 5 * (10 + 3 / 3) + 10
+    assert f"about {round((10 + psd + psd) * 24 / 60)} minutes" in told
+    weights, logits = 8 * 4e6 * 3, (1 + 3) * 3 * 24 * 4 * 4 * 3  # a plain teacher tells all labels
+    assert f"{(36 * 32 * 32 * 3 + weights + logits) / 1e6:.0f} MB" in told
+
+
+def test_the_budget_of_psd_follows_roles_and_strategies(parameters):
+    training = parameters.training.model_copy(update={"overrides": {"student": {"epochs": 4}}})
+    options = parameters.partition.model_copy(update={"strategies": ("cgp",), "num_parts": 5})
+    assert plan.passes_of_psd(training, options) == pytest.approx(5 * 11 + 4)
+    plain = options.model_copy(update={"strategies": ("plain",), "num_plain": 2})
+    assert plan.passes_of_psd(training, plain) == pytest.approx(2 * 11 + 4)

@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 
 import mlic
 from mlic.errors import CheckpointError, DataError, LabelError
+from mlic.explain.options import ExplainOptions
 from mlic.images.store import PictureStore
 from mlic.labels import LabelMatrix, LabelSpace
 from mlic.labels.partition import user_partition
@@ -112,7 +113,7 @@ def test_predictions_of_other_pictures_are_refused():
 def test_scores_are_those_of_scikit_learn():
     labels = matrix_of()
     predictions, test = predictions_of(labels), labels.in_split("test")
-    scores = score_models(predictions, test, ["cgp", "dgp"], threshold=0.3)
+    scores = score_models(predictions, test, threshold=0.3)
     logits = predictions.logits["student"]
     truth = test.states == 1
     assert scores["student"]["mAP"] == pytest.approx(
@@ -130,7 +131,7 @@ def test_parts_are_scored_in_the_order_of_the_partition():
     labels = matrix_of(space=space)
     groups = {"cgp": [(name,) for name in space.names]}
     predictions, test = predictions_of(labels, groups), labels.in_split("test")
-    parts = score_models(predictions, test, ["cgp"], 0.5)["teachers"]["cgp"]["parts"]
+    parts = score_models(predictions, test, 0.5)["teachers"]["cgp"]["parts"]
     expected = [
         100 * average_precision_score(test.states[:, i], predictions.logits[f"teachers.cgp_{i}"])
         for i in range(12)
@@ -144,13 +145,36 @@ def test_what_no_positive_defines_is_left_out_and_the_rest_is_json():
     states[8:, SPACE.indices(GROUPS["cgp"][1])] = 0
     labels = LabelMatrix(SPACE, labels.ids, states, labels.split)
     predictions = predictions_of(labels)
-    scores = score_models(predictions, labels.in_split("test"), ["cgp", "dgp"], 0.5)
+    scores = score_models(predictions, labels.in_split("test"), 0.5)
     assert scores["teachers"]["cgp"]["parts"][1] is None
     assert scores["teachers"]["cgp"]["parts"][0] > 0
     nothing = LabelMatrix(SPACE, labels.ids, 0 * states, labels.split).in_split("test")
-    empty = score_models(predictions, nothing, ["cgp", "dgp"], 0.5)
+    empty = score_models(predictions, nothing, 0.5)
     assert empty["student"] == empty["baseline"] == {}
     json.dumps([scores, empty], allow_nan=False)
+
+
+def test_plain_teachers_and_a_longer_baseline_stand_beside_the_rest():
+    labels = matrix_of()
+    groups = {"plain": [NAMES, NAMES[::-1]], "cgp": GROUPS["cgp"]}
+    predictions, test = predictions_of(labels, groups), labels.in_split("test")
+    own = {"longer": NAMES, **predictions.labels}
+    longer = np.random.default_rng(5).normal(size=(40, 4)).astype(np.float32)
+    predictions = Predictions(predictions.ids, {"longer": longer, **predictions.logits}, own)
+    joined = committees(predictions, test)
+    assert list(joined)[:2] == ["baseline", "longer"] and list(joined)[-1] == "student"
+    one, two = (predictions.logits[f"teachers.plain_{i}"] for i in (0, 1))
+    np.testing.assert_allclose(joined["plain"], (one + two[:, ::-1]) / 2, atol=1e-6)
+    scores = score_models(predictions, test, 0.5)
+    assert list(scores) == ["baseline", "longer", "teachers", "student"]
+    truth = test.states == 1
+    for figure, logits in (
+        (scores["longer"]["mAP"], longer),
+        (scores["teachers"]["plain"]["parts"][1], two[:, ::-1]),
+        (scores["teachers"]["plain"]["mAP"], one + two[:, ::-1]),
+    ):
+        assert figure == pytest.approx(100 * average_precision_score(truth, logits), abs=1e-3)
+    assert "longer" in tabulate_average_precision(predictions, labels)
 
 
 def test_data_are_counted_by_split():
@@ -175,6 +199,10 @@ def test_seconds_add_up():
         "student": 16,
         "total": 31,
     }
+    control = checkpoint_of("longer", seconds=64.0)
+    made = [checkpoint_of(name, seconds=1.0) for name in ("baseline", "student")]
+    beside = time_models([*made, control])
+    assert (beside["longer"], beside["total"]) == (64, 2)
 
 
 # --- nodes --------------------------------------------------------------------------------------
@@ -281,6 +309,8 @@ def test_the_pipeline_asks_for_every_model_once(strategies, num_parts):
         "test_predictions",
         "summary",
         "average_precision",
+        "class_maps",
+        "class_map_figure",
     }
 
 
@@ -298,6 +328,7 @@ def test_the_pipeline_from_checkpoints_to_the_page(pictures, weights):
         "partition_user": partition,
         "params:training": TRAINING,
         "params:evaluation": EvaluationOptions(),
+        "params:explain": ExplainOptions(pictures=4, examples=2),
         "params:seed": 0,
         **{
             f"{name}.checkpoint": checkpoint_of(name, names, weights=weights[len(names)])
@@ -309,6 +340,18 @@ def test_the_pipeline_from_checkpoints_to_the_page(pictures, weights):
     outputs = SequentialRunner().run(create_pipeline(("user",), 2), catalog)
     page = Page(outputs["report"].load())
     assert page.table("on them in percent")[1][0] == "user_0"
+    told = [about["alt"] for tag, about in page.tags if tag == "img"]
+    assert len(told) == 2 * 4 and sum("teacher user_" in text for text in told) == 2
+
+
+def test_controls_are_asked_for_when_they_are_wired():
+    pipeline = create_pipeline(("plain", "random"), 2, num_plain=3, longer=True)
+    asked = {name for name in pipeline.inputs() if name.endswith(".checkpoint")}
+    teachers = {f"teachers.random_{i}.checkpoint" for i in range(2)}
+    teachers |= {f"teachers.plain_{i}.checkpoint" for i in range(3)}
+    assert asked == {f"{name}.checkpoint" for name in ("baseline", "longer", "student")} | teachers
+    partitions = {name for name in pipeline.inputs() if name.startswith("partition_")}
+    assert partitions == {"partition_random"}
 
 
 # --- the page -----------------------------------------------------------------------------------
@@ -326,7 +369,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        if tag != "meta":
+        if tag not in ("meta", "img"):
             self.open.append(tag)
         if tag == "table":
             self.rows, self.caption = [], ""
@@ -498,7 +541,7 @@ def test_groups_and_quality(page):
     ]
     quality = page.table("Quality")
     assert quality[1][:3] == ["normalised cut", "2.000", "−0.500"]
-    assert len(quality) == 1 + 6 and all(meaning for *_, meaning in quality)
+    assert len(quality) == 1 + 8 and all(meaning for *_, meaning in quality)
     assert not any("_" in title for title, *_ in quality), "a figure without a name of its own"
 
 
@@ -508,6 +551,29 @@ def test_partitions_by_hand_have_no_quality():
         partition["quality"] = {}
     page = Page(render_report(summary, counts, precision))
     assert len(page.tables) == 6
+
+
+def test_the_pointing_game_stands_beside_chance():
+    summary, counts, precision = example()
+    summary["pointing_game"] = {
+        "baseline": 30.0,
+        "student": None,
+        "teachers": {"cgp": 41.5},
+        "chance": 8.25,
+        "pairs": 1500,
+        "pictures": 200,
+        "tolerance_pixels": 3,
+    }
+    page = Page(render_report(summary, counts, precision, '<p class="of-ours">maps</p>'))
+    assert page.table("1,500 labels of 200 test pictures") == [
+        ["Model", "Hits, percent"],
+        ["Baseline", "30.00"],
+        ["Teachers: Co-occurrence (CGP)", "41.50"],
+        ["Student", "–"],
+        ["A place drawn at random", "8.25"],
+    ]
+    assert "within 3 px" in page.words and ("p", {"class": "of-ours"}) in page.tags
+    assert "Where the models look" not in render_report(*example())
 
 
 def test_labels_stand_by_what_the_student_gained(page):

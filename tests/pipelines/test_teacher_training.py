@@ -10,7 +10,7 @@ from mlic.labels.options import PartitionOptions
 from mlic.labels.partition import Partition
 from mlic.pipelines import training_run
 from mlic.pipelines.teacher_training import create_pipeline
-from mlic.pipelines.teacher_training.nodes import assign_groups, train_teacher
+from mlic.pipelines.teacher_training.nodes import assign_all_labels, assign_groups, train_teacher
 from mlic.seeds import derive_seed
 from mlic.training import loop
 
@@ -130,3 +130,24 @@ def test_the_run_is_told_and_gets_the_file(teach, monkeypatch, tmp_path):
     assert tags["strategy"] == "cgp" and tags["part"] == "1" and tags["labels"] == "green, blue"
     assert epochs == [1, 2]
     assert attached == (tmp_path / "checkpoint.safetensors", "checkpoint")
+
+
+def test_plain_teachers_differ_by_their_seed_alone(pictures, labels, settings, tmp_path):
+    groups = assign_all_labels(labels, PartitionOptions(num_parts=9, num_plain=2))
+    common = {"pictures": pictures, "labels": labels, **settings}
+    made = [
+        train_teacher(group, store=tmp_path / str(number), **common)
+        for number, group in enumerate(groups)
+    ]
+    first, second = (checkpoint.info.components for checkpoint, _ in made)
+    assert {key for key in first if first[key] != second[key]} == {"seed", "provenance"}
+    assert first["provenance"] == {"strategy": "plain", "part": 0}  # no partition made it
+    assert all(logits.space == labels.space for _, logits in made)
+    assert not np.allclose(made[0][1].values, made[1][1].values)
+
+
+def test_plain_teachers_are_wired_beside_the_groups():
+    nodes = {node.name: node for node in create_pipeline(("cgp", "plain"), 3, num_plain=2).nodes}
+    assert nodes["assign_all_labels"].inputs == ["labels", "params:partition"]
+    assert nodes["assign_all_labels"].outputs == ["group_plain_0", "group_plain_1"]
+    assert len([name for name in nodes if name.startswith("teachers.")]) == 5

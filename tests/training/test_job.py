@@ -1,13 +1,26 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from mlic.errors import DataError, LabelError, TrainingError
 from mlic.images.store import PictureStore
+from mlic.labels import LabelSpace
+from mlic.labels.embeddings import LabelEmbeddings
+from mlic.models.classifier import build_classifier
 from mlic.models.options import ModelOptions
+from mlic.training.checkpoint import Checkpoint, CheckpointInfo
+from mlic.training.loop import train
 from mlic.training.options import DistillationOptions
+from mlic.training.predict import predict_checkpoint
 from mlic.training.targets import SoftTargets
 
 SOFT = DistillationOptions()
+TINY = {
+    "backbone": "resnet10t",
+    "backbone_options": {"channels": [8, 8, 16, 16], "stem_width": 8},
+}
 
 
 @pytest.fixture
@@ -96,3 +109,88 @@ def test_labels_and_pictures_are_components(make_job, labels, pictures):
     other = PictureStore.from_arrays(pictures.ids, pictures.pixels + np.uint8(1))
     after = make_job(labels=labels.with_labels([0, 1, 2]), pictures=other).components()
     assert {key for key in before if before[key] != after[key]} == {"labels", "data"}
+
+
+GIVEN = LabelEmbeddings(
+    LabelSpace(("extra", "bright", "red", "blue", "green")), np.eye(5, 3), "glove"
+)
+ENCODER = ModelOptions(
+    backbone="test_resnet",
+    head="transformer_encoder",
+    head_options={"width": 8, "layers": 1, "heads": 1, "feedforward": 8},
+    embeddings={"source": "glove", "file": "gone.txt", "dimension": 3},
+)
+
+
+def with_embeddings(job, embeddings=GIVEN, model=ENCODER):
+    return replace(job, embeddings=embeddings, model=model)
+
+
+def test_a_job_takes_the_vectors_of_its_own_labels(make_job, labels):
+    job = with_embeddings(make_job(labels=labels.with_labels([3, 1])))
+    assert job.label_vectors.tolist() == [GIVEN.vectors[1].tolist(), GIVEN.vectors[4].tolist()]
+
+
+def test_the_vectors_of_its_labels_are_a_component(make_job):
+    before = with_embeddings(make_job()).components()
+    for row, changed in [(0, set()), (2, {"embeddings"})]:
+        vectors = GIVEN.vectors.copy()
+        vectors[row] += 1
+        after = with_embeddings(make_job(), replace(GIVEN, vectors=vectors)).components()
+        assert {name for name in before if before[name] != after[name]} == changed
+    assert make_job().components()["embeddings"] is None
+
+
+def test_learned_embeddings_are_no_component(make_job):
+    job = replace(make_job(), embeddings=GIVEN)
+    assert job.label_vectors is None and job.components() == make_job().components()
+
+
+@pytest.mark.parametrize("given", [None, replace(GIVEN, source="spectral")])
+def test_other_embeddings_than_asked_for_are_refused(make_job, given):
+    with pytest.raises(TrainingError, match="is 'glove', but the label embeddings at hand are"):
+        with_embeddings(make_job(), given)
+
+
+def test_a_checkpoint_needs_no_file_of_vectors(make_job):
+    """What a model was given comes back with its weights."""
+    job = with_embeddings(make_job())
+    model = build_classifier(job.model, 4, embeddings=job.label_vectors).eval()
+    weights = {name: value.numpy() for name, value in model.state_dict().items()}
+    space = job.labels.space
+    info = CheckpointInfo(
+        name="baseline",
+        role="baseline",
+        labels=space.names,
+        label_fingerprint=space.fingerprint,
+        model=job.model,
+        image_size=32,
+        mean=(0.0,),
+        std=(1.0,),
+        components=job.components(),
+        epoch=1,
+        averaged=False,
+        validation_map=None,
+        seconds=0.0,
+        history=[],
+    )
+    back = Checkpoint.from_tensors(*Checkpoint(weights, info).to_tensors()).build()
+    assert torch.equal(back.head.embeddings.weight, torch.from_numpy(job.label_vectors))
+    assert not back.head.embeddings.weight.requires_grad
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(back(images), model(images))
+
+
+@pytest.mark.parametrize("head", ["transformer_encoder", "query_decoder"])
+def test_attention_heads_train_as_any_other(make_job, head):
+    """Twice the same, and back from the checkpoint the same."""
+    small = {"width": 16, "heads": 2, "feedforward": 16}
+    job = replace(make_job(), model=ModelOptions(**TINY, head=head, head_options=small))
+    first, second = train(job), train(job)
+    assert first.fingerprint == second.fingerprint
+    assert predict_checkpoint(first, job.pictures, [0, 1], job.options).shape == (2, 4)
+
+
+def test_training_leaves_given_embeddings_as_they_are(make_job):
+    job = with_embeddings(make_job(), model=ENCODER.model_copy(update=TINY))
+    assert np.array_equal(train(job).weights["head.embeddings.weight"], job.label_vectors)

@@ -12,7 +12,7 @@ from mlic.images.augmentation import ViewMaker
 from mlic.images.render import render_views
 from mlic.labels import LabelMatrix
 from mlic.models.options import ModelOptions
-from mlic.training import loop
+from mlic.training import loop, predict, prefetch
 from mlic.training.loop import _count_batches, _Training, train
 from mlic.training.options import DistillationOptions
 from mlic.training.predict import predict_training_views
@@ -107,7 +107,7 @@ def test_the_average_is_the_recursion(make_job):
     name = "head.linear.weight"
     expected = training.model.state_dict()[name].clone()
     for batch in training._batches():
-        loss, _ = training._losses(batch, 1)
+        loss, _ = training._losses(batch, training._read(batch, 1), 1)
         training.fabric.backward(loss)
         training._step()
         expected = 0.9 * expected + 0.1 * training.model.state_dict()[name]
@@ -333,7 +333,7 @@ def test_targets_are_the_teachers_logits_of_the_very_batch(make_job, taught, see
     )
     for epoch in (1, 2, 3):
         for batch in training._batches():
-            training._losses(batch, epoch)
+            training._losses(batch, training._read(batch, epoch), epoch)
             live = torch.empty(len(batch), 4)
             with torch.inference_mode():
                 for part, model in zip(parts, models, strict=True):
@@ -353,7 +353,7 @@ def test_the_model_is_shown_the_view_of_the_epoch(make_job):
     maker = ViewMaker(job.pictures.ids.tolist(), job.options.augmentation, job.view_seed)
     for epoch in (1, 2, 3):
         batch = next(training._batches())
-        training._losses(batch, epoch)
+        training._losses(batch, training._read(batch, epoch), epoch)
         rows = job.train_rows[batch]
         boxes = torch.from_numpy(maker.boxes(rows, (epoch - 1) % 2))
         pixels = torch.from_numpy(job.pictures.pixels[rows])
@@ -371,3 +371,101 @@ def test_a_student_of_other_targets_is_another_student(make_job, taught):
     )
     assert one.fingerprint != two.fingerprint
     assert {"loss_cgp", "loss_hard"} <= set(one.info.history[0])
+
+
+# The published recipe
+
+
+PUBLISHED_VIEWS = {
+    "views": 2, "min_crop": 1, "max_aspect": 1, "flip": False, "cutout": 0.5, "rand_augment": 2
+}  # fmt: skip
+
+
+def test_unnormalised_pixels_reach_the_model_and_the_file(make_job):
+    job = make_job(normalise=False, augmentation=PUBLISHED_VIEWS)
+    training, seen = _Training(job), []
+    training.module = lambda images: seen.append(images) or torch.zeros(len(images), 4)
+    batch = next(training._batches())
+    training._losses(batch, training._read(batch, 2), 2)
+    rows = job.train_rows[batch]
+    stored = training.views.perturb(job.pictures.pixels[rows], rows, 1)
+    expected = torch.from_numpy(stored).permute(0, 3, 1, 2) / 255
+    torch.testing.assert_close(seen[-1], expected, atol=1e-6, rtol=0)
+    assert not np.array_equal(stored, job.pictures.pixels[rows])
+    info = train(job).info
+    assert (info.mean, info.std) == ((0, 0, 0), (1, 1, 1))
+
+
+def test_teachers_saw_the_perturbed_pixels_that_the_student_sees(make_job, labels):
+    """Threads, batch sizes and the order of pictures are others; the pixels are not."""
+    common = {"augmentation": PUBLISHED_VIEWS, "normalise": False, "model": NO_NORM}
+    job = make_job(name="teachers.cgp_0", role="teacher", **common)
+    teacher = train(job)
+    targets = assemble_targets(labels.space, {"cgp": [predict_training_views(job, teacher)]})
+    student = make_job(
+        name="student", role="student", targets=targets, distillation=DistillationOptions(),
+        batch_size=5, threads=2, epochs=2, **common,
+    )  # fmt: skip
+    training, model = _Training(student), teacher.build()
+    training.module = model
+    handed = []
+    training.objective = lambda z, states, soft: handed.append((z, soft["cgp"])) or (z.sum(), {})
+    for epoch in (1, 2):
+        for batch in training._batches():
+            training._losses(batch, training._read(batch, epoch), epoch)
+            torch.testing.assert_close(*handed[-1], atol=1e-5, rtol=0)
+
+
+def test_adams_decay_is_l2_and_spares_vectors(make_job):
+    """One step from zero moments goes along the sign of gradient + decay · weight."""
+    training = _Training(make_job(optimizer="adam", weight_decay=1e-4))
+    optimiser = training.optimiser
+    assert optimiser.defaults.get("decoupled_weight_decay") is not True
+    assert type(training.optimiser.optimizer) is torch.optim.Adam
+    decays = {
+        id(weight): group["weight_decay"]
+        for group in optimiser.param_groups
+        for weight in group["params"]
+    }
+    for name, weight in training.model.named_parameters():
+        assert decays[id(weight)] == (1e-4 if weight.ndim > 1 else 0), name
+
+
+def test_the_schedule_is_torchs_to_a_step(make_job):
+    """Its defaults but for ``pct_start``; ours peaks on a step, one later at most."""
+    job = make_job(epochs=80, batch_size=1, warmup=0.1, learning_rate=1e-4, model=NO_NORM)
+    training = _Training(job)
+    ours, steps = training.schedule, 80 * training.steps
+    probe = torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        probe, max_lr=1e-4, total_steps=steps, pct_start=0.1
+    )
+    rates, published = [], []
+    for _ in range(steps):
+        rates.append((ours.get_last_lr()[0], training.optimiser.param_groups[0]["betas"][0]))
+        published.append((theirs.get_last_lr()[0], probe.param_groups[0]["betas"][0]))
+        training.optimiser.step(), probe.step()
+        ours.step(), theirs.step()
+    apart = np.abs(np.subtract(rates, published))
+    assert apart[:, 0].max() < 1e-4 * 2 / (0.1 * steps) and apart[:, 1].max() < 0.1 / (0.05 * steps)
+
+
+def test_the_average_holds_buffers_too(make_job):
+    training = _Training(make_job(ema_decay=0.9, ema_warmup=False))
+    name = next(n for n, _ in training.model.named_buffers() if n.endswith("running_mean"))
+    expected = training.model.state_dict()[name].clone()
+    for batch in training._batches():
+        loss, _ = training._losses(batch, training._read(batch, 1), 1)
+        training.fabric.backward(loss)
+        training._step()
+        expected = 0.9 * expected + 0.1 * training.model.state_dict()[name]
+    torch.testing.assert_close(training.average.module.state_dict()[name], expected)
+
+
+def test_reading_ahead_changes_no_weight(make_job, monkeypatch):
+    job = make_job(augmentation=PUBLISHED_VIEWS)
+    plain = train(job)
+    ahead = prefetch.prefetch
+    for module in (loop, predict):
+        monkeypatch.setattr(module, "prefetch", lambda items, make, _: ahead(items, make, True))
+    assert train(job).fingerprint == plain.fingerprint

@@ -67,3 +67,14 @@ def test_one_strategy_takes_the_whole_soft_weight(logits, targets):
         logits, STATES, {"cgp": targets["cgp"]}
     )
     torch.testing.assert_close(loss, 0.5 * terms["cgp"])
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.5, 1.0])
+def test_psds_alpha_is_a_share(logits, targets, alpha):
+    """0.5 · ASL + 0.5 α E_cgp + (0.5 − 0.5 α) E_dgp, summed, as the release writes it."""
+    shares = {"cgp": alpha, "dgp": 1 - alpha}
+    build = objective("sum", hard_weight=0.5, soft_weight=0.5, shares=shares)
+    loss, _ = build(logits, STATES, targets)
+    cgp, dgp = (((logits - targets[s]) ** 2).sum() for s in ("cgp", "dgp"))
+    hard = AsymmetricLoss(4, 0, 0.05)(logits, STATES).sum()
+    torch.testing.assert_close(loss, 0.5 * hard + 0.5 * alpha * cgp + (0.5 - 0.5 * alpha) * dgp)

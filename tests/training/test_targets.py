@@ -109,3 +109,36 @@ def test_files_bring_both_back(tmp_path):
     back = soft.load()
     assert isinstance(back, SoftTargets) and back.fingerprint == targets.fingerprint
     assert np.array_equal(back.values["dgp"], TRUTH)
+
+
+def plain(number, order="abcde", **changes):
+    """A plain teacher of logits of its own, its columns in some order."""
+    logits = np.random.default_rng(10 + number).normal(size=TRUTH.shape).astype(np.float32)
+    own = {"teacher": f"teachers.plain_{number}", "values": logits[:, :, SPACE.indices(order)]}
+    return teacher(number, order, **{**own, **changes}), logits
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_plain_teachers_are_averaged(number):
+    orders = itertools.permutations("abcde")
+    members, logits = zip(*(plain(i, next(orders)) for i in range(number)), strict=True)
+    targets = assemble_targets(SPACE, {"plain": members, "cgp": TEACHERS})
+    np.testing.assert_allclose(targets.values["plain"], np.mean(logits, axis=0), atol=1e-6)
+    assert targets.values["plain"].dtype == np.float32
+    assert np.array_equal(targets.values["cgp"], TRUTH) and len(targets.teachers) == 3 + number
+    turned = assemble_targets(SPACE, {"plain": members[::-1], "cgp": TEACHERS})
+    assert np.array_equal(turned.values["plain"], targets.values["plain"])  # to the last bit
+    assert np.array_equal(members[0].values, plain(0)[0].values)  # and no teacher was written over
+
+
+def test_the_mean_has_the_gradient_of_several_squared_distances():
+    members, logits = zip(*(plain(i) for i in range(3)), strict=True)
+    mean = assemble_targets(SPACE, {"plain": members}).values["plain"]
+    several = np.mean([2 * (TRUTH - own) for own in logits], axis=0)
+    np.testing.assert_allclose(2 * (TRUTH - mean), several, atol=1e-5)
+
+
+def test_a_plain_teacher_without_a_label_is_refused():
+    half, _ = plain(1, "abd")
+    with pytest.raises(PartitionError, match="'c' has no teacher among those of 'plain'"):
+        assemble_targets(SPACE, {"plain": [plain(0)[0], half]})

@@ -4,6 +4,7 @@ from mlic.datasets.base import DatasetDataError
 from mlic.datasets.coco import CocoDataset
 from mlic.datasets.label_matrix import LabelMatrixDataset
 from mlic.datasets.manifest import ManifestDataset
+from mlic.datasets.nuswide import NusWideDataset
 from mlic.datasets.picture_store import FolderDataset, PictureStoreDataset
 from mlic.datasets.science import DocumentDataset, TensorsDataset
 from mlic.datasets.voc import VocDataset
@@ -15,6 +16,7 @@ __all__ = [
     "FolderDataset",
     "LabelMatrixDataset",
     "ManifestDataset",
+    "NusWideDataset",
     "PictureStoreDataset",
     "TensorsDataset",
     "VocDataset",

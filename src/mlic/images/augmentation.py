@@ -1,4 +1,4 @@
-"""Views of a picture: crop and flip as a pure function of picture id, view number and seed.
+"""Views of a picture: a pure function of picture id, view number and seed.
 
 Baseline, teachers and student read the same views, so the logits that a teacher wrote for view v
 of a picture belong to the very pixels that the student sees there.
@@ -7,11 +7,14 @@ of a picture belong to the very pixels that the student sees there.
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+
+from mlic.images.perturbation import CUTOUT_DRAWS, OPERATION_DRAWS, cut_out, rand_augment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +23,8 @@ __all__ = ["AugmentationOptions", "ViewMaker"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_PERTURBATIONS = 2**32  # their draws lie far from those of the boxes
+_MOST_DRAWS = 64  # of perturbations, a view
 
 
 class AugmentationOptions(BaseModel):
@@ -35,10 +40,19 @@ class AugmentationOptions(BaseModel):
         default=1.25, ge=1, description="largest ratio of a crop's sides, either way"
     )
     flip: bool = Field(default=True, description="whether half of the views are mirrored")
+    cutout: float = Field(
+        default=0.0, ge=0, le=1, description="side of a box of random colour, as a share; 0: none"
+    )
+    rand_augment: int = Field(
+        default=0, ge=0, le=9, description="random operations a view, each applied half the time"
+    )
 
 
 class ViewMaker:
-    """Boxes of views, the same for one seed on any machine.
+    """Views, the same for one seed on any machine.
+
+    Cutout and RandAugment come first, on the stored picture; crop, mirroring and the size of the
+    model's input follow.
 
     Parameters
     ----------
@@ -48,6 +62,8 @@ class ViewMaker:
         What views may look like.
     seed
         The run's seed.
+    threads
+        Pictures perturbed at once; no pixel depends on it.
 
     Examples
     --------
@@ -57,14 +73,21 @@ class ViewMaker:
     ((1, 5), True)
     """
 
-    def __init__(self, ids: Sequence[str], options: AugmentationOptions, seed: int) -> None:
-        self.options = options
+    def __init__(
+        self, ids: Sequence[str], options: AugmentationOptions, seed: int, threads: int = 1
+    ) -> None:
+        self.options, self.threads = options, threads
         self._keys = np.array([_hash(f"{seed}\x1f{name}") for name in ids], dtype=np.uint64)
 
     @property
     def num_views(self) -> int:
         """Different views of each picture."""
         return self.options.views
+
+    @property
+    def crops(self) -> bool:
+        """Whether a view may be less than the whole picture, or mirrored."""
+        return self.options.min_crop < 1 or self.options.max_aspect > 1 or self.options.flip
 
     def boxes(self, rows: NDArray[np.intp] | Sequence[int], view: int) -> NDArray[np.float32]:
         """Crops of some pictures.
@@ -91,6 +114,39 @@ class ViewMaker:
         left, top = draws[2] * (1 - width), draws[3] * (1 - height)
         flip = (draws[4] < 0.5) & self.options.flip
         return np.stack([left, top, width, height, flip], axis=1).astype(np.float32)
+
+    def perturb(
+        self, pixels: NDArray[np.uint8], rows: NDArray[np.intp] | Sequence[int], view: int
+    ) -> NDArray[np.uint8]:
+        """Cutout, then RandAugment, as far as the options ask for them.
+
+        Parameters
+        ----------
+        pixels
+            The stored pictures of `rows`; shape (B, H, W, 3), uint8.
+        rows, view
+            As in `boxes`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of the same shape; `pixels` itself where nothing is asked for.
+        """
+        options = self.options
+        if not options.cutout and not options.rand_augment:
+            return pixels
+        keys = self._keys[np.asarray(rows, dtype=np.intp)]
+        first = _PERTURBATIONS + (view % self.num_views) * _MOST_DRAWS
+        number = CUTOUT_DRAWS + options.rand_augment * OPERATION_DRAWS
+        draws = np.stack([_uniform(keys, first + i) for i in range(number)], axis=1)
+
+        def change(picture: NDArray[np.uint8], own: NDArray[np.float64]) -> NDArray[np.uint8]:
+            if options.cutout:
+                picture = cut_out(picture, options.cutout, own[:CUTOUT_DRAWS].tolist())
+            return rand_augment(picture, own[CUTOUT_DRAWS:].reshape(-1, OPERATION_DRAWS))
+
+        with ThreadPoolExecutor(self.threads) as pool:  # Pillow lets go of Python's lock
+            return np.stack(list(pool.map(change, pixels, draws)))
 
 
 def _hash(text: str) -> int:

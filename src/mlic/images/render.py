@@ -19,6 +19,9 @@ def render_views(
 ) -> torch.Tensor:
     """Crop, resize, mirror and normalise a batch.
 
+    Pictures larger than the result are smoothed as they shrink, as `render_whole` does; others,
+    whose crops can only grow, are interpolated bilinearly.
+
     Parameters
     ----------
     pixels
@@ -35,16 +38,44 @@ def render_views(
     torch.Tensor
         Shape (B, 3, size, size), float32, channels last in memory: convolutions are faster so.
     """
+    if pixels.shape[1] > size:
+        return _normalise(_resample(_to_planes(pixels), boxes, size), mean, std)
+    return _normalise(_interpolate(_to_planes(pixels), boxes, size), mean, std)
+
+
+def _interpolate(images: torch.Tensor, boxes: torch.Tensor, size: int) -> torch.Tensor:
     left, top, width, height, flip = boxes.unbind(1)
     zero = torch.zeros_like(left)
     across = torch.stack([width * (1 - 2 * flip), zero, 2 * left + width - 1], dim=1)
     down = torch.stack([zero, height, 2 * top + height - 1], dim=1)
     grid = affine_grid(
-        torch.stack([across, down], dim=1), [len(pixels), 3, size, size], align_corners=False
+        torch.stack([across, down], dim=1), [len(images), 3, size, size], align_corners=False
     )
-    images = _to_planes(pixels)
-    views = grid_sample(images, grid, padding_mode="reflection", align_corners=False)
-    return _normalise(views, mean, std)
+    return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def _resample(images: torch.Tensor, boxes: torch.Tensor, size: int) -> torch.Tensor:
+    """Crops by a triangle filter that is as wide as the step: columns, then rows.
+
+    ``torch.nn.functional.interpolate`` does so with one box for the whole batch only.
+    """
+    left, top, width, height, flip = boxes.unbind(1)
+    columns = _triangles(left, width, images.shape[-1], size)
+    columns = torch.where(flip.view(-1, 1, 1) > 0, columns.flip(1), columns)
+    rows = _triangles(top, height, images.shape[-2], size)
+    with torch.autocast(images.device.type, enabled=False):  # pixels want all their bits
+        narrow = images @ columns.transpose(1, 2).unsqueeze(1)
+        return rows.unsqueeze(1) @ narrow
+
+
+def _triangles(start: torch.Tensor, extent: torch.Tensor, length: int, size: int) -> torch.Tensor:
+    """Weights of the pixels of a line in each pixel of the result; shape (B, size, length)."""
+    step = (extent * length / size).view(-1, 1, 1)
+    number = torch.arange(size, device=start.device).view(1, -1, 1) + 0.5
+    centre = start.view(-1, 1, 1) * length + number * step
+    pixel = torch.arange(length, device=start.device) + 0.5
+    weights = (1 - (pixel - centre).abs() / step.clamp(min=1)).clamp(min=0)
+    return weights / weights.sum(dim=2, keepdim=True)
 
 
 def render_whole(

@@ -16,8 +16,16 @@ if TYPE_CHECKING:
 
     from mlic.labels.statistics import LabelStatistics
 
-__all__ = ["KINDS", "affinity", "graph_affinity", "label_graph"]
+__all__ = [
+    "COMPANY_EXPONENT",
+    "KINDS",
+    "affinity",
+    "graph_affinity",
+    "graph_company",
+    "label_graph",
+]
 
+COMPANY_EXPONENT = 0.5  # of S, the one yardstick of company, whatever a graph's own exponent
 KINDS = {"cgp": "co", "dgp": "dis", "random": "co"}  # strategy -> kind of its graph
 
 
@@ -88,9 +96,9 @@ def label_graph(statistics: LabelStatistics, strategy: str, exponent: float) -> 
     Returns
     -------
     networkx.Graph
-        Nodes are label names with ``count`` and ``index``; edges carry ``weight`` and
-        ``cooccurrence``, and stand wherever the weight is above 0; the graph carries
-        ``strategy``, ``exponent`` and ``kind``.
+        Nodes are label names with ``count`` and ``index``; edges stand wherever the weight is
+        above 0 and carry ``weight``, ``cooccurrence`` and ``company``, which is S at p = 1/2
+        whatever the exponent; the graph carries ``strategy``, ``exponent`` and ``kind``.
 
     Raises
     ------
@@ -102,7 +110,7 @@ def label_graph(statistics: LabelStatistics, strategy: str, exponent: float) -> 
     >>> from mlic.labels.statistics import count_labels
     >>> counted = count_labels(np.array([[1, 1], [1, 0]]), LabelSpace(("person", "tie")))
     >>> label_graph(counted, "cgp", exponent=1.0).edges["person", "tie"]
-    {'weight': 0.75, 'cooccurrence': 1}
+    {'weight': 0.75, 'cooccurrence': 1, 'company': 0.8535533905932737}
     """
     if strategy not in KINDS:
         raise ParameterError(f"strategy '{strategy}' is unknown: use one of {', '.join(KINDS)}")
@@ -113,11 +121,14 @@ def label_graph(statistics: LabelStatistics, strategy: str, exponent: float) -> 
     for index, (name, count) in enumerate(zip(names, statistics.counts.tolist(), strict=True)):
         graph.add_node(name, count=count, index=index)
     first, second = np.nonzero(np.triu(weights))
-    together = statistics.cooccurrence[first, second].tolist()
-    columns = (first.tolist(), second.tolist(), weights[first, second].tolist(), together)
+    columns = {
+        "weight": weights[first, second].tolist(),
+        "cooccurrence": statistics.cooccurrence[first, second].tolist(),
+        "company": affinity(statistics, "co", COMPANY_EXPONENT)[first, second].tolist(),
+    }
+    edges = zip(first.tolist(), second.tolist(), *columns.values(), strict=True)
     graph.add_edges_from(
-        (names[i], names[j], {"weight": weight, "cooccurrence": count})
-        for i, j, weight, count in zip(*columns, strict=True)
+        (names[i], names[j], dict(zip(columns, values, strict=True))) for i, j, *values in edges
     )
     return graph
 
@@ -142,12 +153,58 @@ def graph_affinity(graph: nx.Graph[str]) -> tuple[LabelSpace, NDArray[np.float64
     LabelError
         If the indices of the nodes are not 0 … C − 1.
     """
+    names = _ordered_names(graph)
+    weights = nx.to_numpy_array(graph, nodelist=names, dtype=np.dtype(np.float64))
+    return LabelSpace(tuple(names)), weights
+
+
+def graph_company(graph: nx.Graph[str]) -> NDArray[np.float64]:
+    """Company that labels keep, S at p = 1/2, from a label graph of any kind and exponent.
+
+    Parameters
+    ----------
+    graph
+        As made by `label_graph`, in any order of nodes.
+
+    Returns
+    -------
+    numpy.ndarray
+        Zero diagonal, rows in the order of the labels' ``index``; shape (C, C), float64.
+
+    Raises
+    ------
+    LabelError
+        If the indices of the nodes are not 0 … C − 1, or an edge carries no company.
+
+    Examples
+    --------
+    >>> from mlic.labels.statistics import count_labels
+    >>> counted = count_labels(np.array([[1, 1], [1, 1]]), LabelSpace(("fork", "knife")))
+    >>> graph = label_graph(counted, "dgp", exponent=1 / 3)
+    >>> graph.number_of_edges(), graph_company(graph)[0, 1]
+    (0, np.float64(1.0))
+    """
+    names = _ordered_names(graph)
+    for first, second, values in graph.edges(data=True):
+        if "company" not in values:
+            raise LabelError(
+                f"the edge '{first}' – '{second}' of the label graph carries no 'company': make "
+                "the graph again with label_graph"
+            )
+    # two labels that are always together are no edge of a dis-occurrence graph
+    apart = 1.0 if graph.graph["kind"] == "dis" else 0.0
+    company: NDArray[np.float64] = nx.to_numpy_array(
+        graph, nodelist=names, weight="company", nonedge=apart, dtype=np.dtype(np.float64)
+    )
+    np.fill_diagonal(company, 0.0)
+    return company
+
+
+def _ordered_names(graph: nx.Graph[str]) -> list[str]:
     indices = nx.get_node_attributes(graph, "index")
     if sorted(indices.values()) != list(range(len(graph))):
         raise LabelError(
             f"the label graph's {len(graph)} nodes do not carry the indices 0 to "
             f"{len(graph) - 1}: make the graph again with label_graph"
         )
-    names = sorted(indices, key=indices.__getitem__)
-    weights = nx.to_numpy_array(graph, nodelist=names, dtype=np.dtype(np.float64))
-    return LabelSpace(tuple(names)), weights
+    return sorted(indices, key=indices.__getitem__)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-__all__ = ["PartitionOptions", "Strategy"]
+__all__ = ["PLAIN", "GraphStrategy", "PartitionOptions", "Strategy"]
 
-Strategy = Literal["cgp", "dgp"]
+GraphStrategy = Literal["cgp", "dgp"]
+Strategy = Literal["cgp", "dgp", "random", "user", "plain"]
+PLAIN = "plain"  # the one strategy whose teachers do not share the labels out among them
+EXPONENTS: dict[GraphStrategy, float] = {"cgp": 1 / 2, "dgp": 1 / 3}
 
 
 def _split(value: object) -> object:
@@ -16,19 +19,36 @@ def _split(value: object) -> object:
     return value.split("+") if isinstance(value, str) else value
 
 
+def _complete(given: dict[GraphStrategy, float]) -> dict[GraphStrategy, float]:
+    return EXPONENTS | given
+
+
 class PartitionOptions(BaseModel):
-    """How the labels are cut into groups, one teacher a group."""
+    """How the labels are dealt out to teachers.
+
+    ``cgp`` and ``dgp`` cut a label graph. ``random`` and ``user`` are controls: groups drawn by
+    lot, in the sizes of another strategy's, and groups that a person wrote down. ``plain`` is no
+    partition: each of its teachers learns all labels, and they differ by their seed alone. One of
+    them is self-distillation, several are an ensemble.
+
+    Examples
+    --------
+    >>> options = PartitionOptions(strategies="cgp+plain", num_parts=3, exponents={"dgp": 0.5})
+    >>> options.partitioned, options.exponents
+    (('cgp',), {'cgp': 0.5, 'dgp': 0.5})
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     strategies: Annotated[tuple[Strategy, ...], BeforeValidator(_split)] = Field(
         default=("cgp", "dgp"),
         min_length=1,
-        description="cgp: labels that keep company; dgp: labels that do not; cgp+dgp: both",
+        description="one or several, joined by + on the command line",
     )
     num_parts: int = Field(ge=1, description="K, groups a strategy")
-    exponents: dict[Strategy, float] = Field(
-        default={"cgp": 1 / 2, "dgp": 1 / 3}, description="p of each graph"
+    num_plain: int = Field(default=1, ge=1, description="teachers of the strategy plain")
+    exponents: Annotated[dict[GraphStrategy, float], AfterValidator(_complete)] = Field(
+        default=EXPONENTS, description="p of each graph; one left out keeps its default"
     )
     min_size: int = Field(default=2, ge=1, description="fewest labels in a group")
 
@@ -38,3 +58,8 @@ class PartitionOptions(BaseModel):
         if len(set(strategies)) != len(strategies):
             raise ValueError("a strategy stands twice")
         return strategies
+
+    @property
+    def partitioned(self) -> tuple[Strategy, ...]:
+        """The strategies that make a partition: all but ``plain``."""
+        return tuple(strategy for strategy in self.strategies if strategy != PLAIN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from mlic.errors import PartitionError
 from mlic.labels.space import LabelSpace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -44,11 +45,14 @@ class Partition:
         Of the search, or None.
     quality
         Quality figures by name; see `partition_quality`.
+    titles
+        Names of the parts, one each in the order given, or none at all.
 
     Raises
     ------
     PartitionError
-        If the strategy is unknown, a part is empty, or a label is in no part or in two.
+        If the strategy is unknown, a part is empty, a label is in no part or in two, or there is
+        not one title a part.
 
     Examples
     --------
@@ -64,6 +68,7 @@ class Partition:
     exponent: float | None = None
     seed: int | None = None
     quality: Mapping[str, float] = field(default_factory=dict)
+    titles: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:
@@ -72,9 +77,16 @@ class Partition:
                 f"use one of {', '.join(STRATEGIES)}"
             )
         self._check_cover()
-        parts = (tuple(sorted(int(i) for i in part)) for part in self.parts)
-        ordered = tuple(sorted(parts, key=lambda part: (-len(part), part)))
-        object.__setattr__(self, "parts", ordered)
+        parts = [tuple(sorted(int(i) for i in part)) for part in self.parts]
+        order = sorted(range(len(parts)), key=lambda part: (-len(parts[part]), parts[part]))
+        if self.titles and len(self.titles) != len(parts):
+            raise PartitionError(
+                f"the partition '{self.strategy}' has {len(parts)} parts but {len(self.titles)} "
+                "titles: give each part one, or give none"
+            )
+        titles = tuple(self.titles[part] for part in order) if self.titles else ()
+        object.__setattr__(self, "parts", tuple(parts[part] for part in order))
+        object.__setattr__(self, "titles", titles)
         object.__setattr__(self, "quality", dict(self.quality))
 
     def _check_cover(self) -> None:
@@ -115,7 +127,7 @@ class Partition:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits over labels, strategy and parts, not over quality figures."""
+        """Sixteen hex digits over labels, strategy and parts, not over quality and titles."""
         told = json.dumps([self.space.fingerprint, self.strategy, self.parts])
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
@@ -149,6 +161,7 @@ class Partition:
             "quality": dict(self.quality),
             "labels": list(self.space.names),
             "parts": [list(self.names(part)) for part in range(self.num_parts)],
+            "titles": list(self.titles),
         }
 
     @classmethod
@@ -182,16 +195,19 @@ class Partition:
             document.get("exponent"),
             document.get("seed"),
             document.get("quality", {}),
+            tuple(document.get("titles", ())),
         )
 
 
-def user_partition(parts_by_name: Iterable[Sequence[str]], space: LabelSpace) -> Partition:
+def user_partition(
+    parts_by_name: Iterable[Sequence[str]] | Mapping[str, Sequence[str]], space: LabelSpace
+) -> Partition:
     """Make a partition of lists of label names that a person wrote down.
 
     Parameters
     ----------
     parts_by_name
-        Label names of every part.
+        Label names of every part; as a mapping, under the title of the part.
     space
         The labels to cover.
 
@@ -207,6 +223,9 @@ def user_partition(parts_by_name: Iterable[Sequence[str]], space: LabelSpace) ->
     >>> user_partition([["dog"], ["person", "tie"]], LabelSpace(("person", "tie", "dog"))).parts
     ((0, 1), (2,))
     """
+    if isinstance(parts_by_name, Mapping):
+        parts = _columns(parts_by_name.values(), space)
+        return Partition(space, "user", parts, titles=tuple(parts_by_name))
     return Partition(space, "user", _columns(parts_by_name, space))
 
 
@@ -214,6 +233,8 @@ def _columns(
     parts_by_name: Iterable[Sequence[str]], space: LabelSpace
 ) -> tuple[tuple[int, ...], ...]:
     parts = list(parts_by_name)
-    if any(isinstance(part, str) for part in parts):
-        raise PartitionError("a part is a single text: write every part as a list of label names")
+    for part in parts:
+        if isinstance(part, str) or not isinstance(part, Sequence):
+            what = "a single text" if isinstance(part, str) else "no list"
+            raise PartitionError(f"a part is {what}: write every part as a list of label names")
     return tuple(tuple(space.indices(part)) for part in parts)

@@ -11,7 +11,7 @@ from sklearn.metrics import calinski_harabasz_score
 
 from mlic.errors import ParameterError, PartitionError
 from mlic.labels.cuts import balanced_max_cut, equal_sizes, normalised_cut
-from mlic.labels.graph import graph_affinity
+from mlic.labels.graph import graph_affinity, graph_company
 from mlic.labels.partition import Partition
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mlic.labels.space import LabelSpace
 
-__all__ = ["METHODS", "partition_graph", "random_partition"]
+__all__ = ["METHODS", "balanced_sizes", "partition_graph", "random_partition"]
 
 METHODS = {  # strategy of the graph -> methods, the default first
     "cgp": ("normalised_cut", "published", "random"),
@@ -73,8 +73,10 @@ def partition_graph(
     Notes
     -----
     For a dis-occurrence graph D = 1 − S the normalised cut is nearly flat, as D is nearly
-    constant; with sizes fixed the affinity inside parts is not, and its optimum is the same for
-    D and for −S.
+    constant; with sizes fixed the company S inside parts is not, and it alone decides. Our cut
+    weighs it with p = 1/2 whatever the graph's exponent: what dis-occurrence groups keep apart is
+    then what co-occurrence groups keep together. The graph's own exponent, 1/3 by default, is
+    what the published procedure needs to find anything in D.
 
     Examples
     --------
@@ -93,9 +95,11 @@ def partition_graph(
             f"method '{method}' does not cut a '{strategy}' graph: "
             f"use one of {', '.join(METHODS[strategy])}"
         )
-    _check_sizes(len(space), num_parts, 1 if method == "published" else min_size)
+    sizes = balanced_sizes(len(space), num_parts, 1 if method == "published" else min_size)
     if method == "random":
-        return random_partition(space, equal_sizes(len(space), num_parts), seed)
+        return random_partition(space, sizes, seed)
+    if method == "balanced_max_cut":
+        weights = graph_company(graph)
     membership = _cut(weights, strategy, method, num_parts=num_parts, min_size=min_size, seed=seed)
     parts = tuple(tuple(np.flatnonzero(membership == part).tolist()) for part in range(num_parts))
     return Partition(space, strategy, parts, exponent, seed)
@@ -134,7 +138,19 @@ def random_partition(space: LabelSpace, sizes: Sequence[int], seed: int = 0) -> 
     return Partition(space, "random", tuple(tuple(part.tolist()) for part in parts), None, seed)
 
 
-def _check_sizes(num_labels: int, num_parts: int, min_size: int) -> None:
+def balanced_sizes(num_labels: int, num_parts: int, min_size: int = 1) -> list[int]:
+    """Sizes of parts that are equal to within one.
+
+    Raises
+    ------
+    PartitionError
+        If so many parts of that least size cannot be had from the labels.
+
+    Examples
+    --------
+    >>> balanced_sizes(8, 3, min_size=2)
+    [3, 3, 2]
+    """
     if num_parts < 1 or min_size < 1:
         raise PartitionError(
             f"{num_parts} parts of at least {min_size} labels cannot be made: give 1 or more"
@@ -144,6 +160,7 @@ def _check_sizes(num_labels: int, num_parts: int, min_size: int) -> None:
             f"{num_labels} labels do not fill {num_parts} parts of at least {min_size}: ask for "
             f"at most {num_labels // min_size} parts, or lower the least size"
         )
+    return equal_sizes(num_labels, num_parts)
 
 
 def _cut(
@@ -161,9 +178,7 @@ def _cut(
     if method == "normalised_cut":
         return normalised_cut(weights, num_parts, min_size, rng)
     if method == "balanced_max_cut":
-        company = 1.0 - weights
-        np.fill_diagonal(company, 0.0)
-        return balanced_max_cut(company, num_parts, rng)
+        return balanced_max_cut(weights, num_parts, rng)
     return _published(weights, strategy, num_parts, rng)
 
 

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.metrics import adjusted_rand_score
 
+from mlic.errors import PartitionError
 from mlic.labels.cuts import cut_value, inside_mass
-from mlic.labels.graph import affinity
+from mlic.labels.graph import COMPANY_EXPONENT, affinity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mlic.labels.partition import Partition
     from mlic.labels.statistics import LabelStatistics
 
-__all__ = ["modularity", "partition_quality"]
+__all__ = ["modularity", "partition_quality", "partition_stability"]
 
 RANDOM_PARTITIONS = 100
 
 
 def partition_quality(
-    partition: Partition, statistics: LabelStatistics, exponent: float = 0.5, seed: int = 0
+    partition: Partition,
+    statistics: LabelStatistics,
+    exponent: float = COMPANY_EXPONENT,
+    seed: int = 0,
 ) -> dict[str, float]:
     """Figures of a partition, all of them on the co-occurrence graph S.
 
@@ -42,18 +50,14 @@ def partition_quality(
         ``ncut``, the normalised cut; ``modularity`` (Newman, weighted); ``mass_counts`` and
         ``mass_graph``, the shares of co-occurrence counts and of S inside parts;
         ``mass_counts_random`` and ``mass_graph_random``, the means of these over 100 random
-        partitions of the same sizes. A co-occurrence partition wants a low cut and the rest
-        high, a dis-occurrence partition the opposite.
+        partitions of the same sizes, and ``…_random_sd``, their standard deviations. A
+        co-occurrence partition wants a low cut and the rest high, a dis-occurrence partition the
+        opposite.
 
     Raises
     ------
     LabelError
         If partition and statistics have different labels.
-
-    Notes
-    -----
-    Adjusted Rand indices between partitions: `sklearn.metrics.adjusted_rand_score` on
-    memberships.
 
     Examples
     --------
@@ -78,8 +82,48 @@ def partition_quality(
     counts = statistics.cooccurrence.astype(np.float64)
     for name, matrix in (("mass_counts", counts), ("mass_graph", weights)):
         figures[name] = inside_mass(matrix, membership)
-        figures[f"{name}_random"] = float(np.mean([inside_mass(matrix, m) for m in shuffled]))
+        random = [inside_mass(matrix, other) for other in shuffled]
+        figures[f"{name}_random"] = float(np.mean(random))
+        figures[f"{name}_random_sd"] = float(np.std(random))
     return figures
+
+
+def partition_stability(partitions: Sequence[Partition]) -> float:
+    """Mean adjusted Rand index (Hubert and Arabie, 1985) over all pairs of partitions.
+
+    Parameters
+    ----------
+    partitions
+        Of the same labels, by the same procedure from different seeds; at least two.
+
+    Returns
+    -------
+    float
+        1 if all are the same, about 0 if they agree no more than chance.
+
+    Raises
+    ------
+    LabelError
+        If two have different labels.
+    PartitionError
+        If there are fewer than two.
+
+    Examples
+    --------
+    >>> from mlic.labels.partition import user_partition
+    >>> from mlic.labels.space import LabelSpace
+    >>> space = LabelSpace(("sea", "boat", "cow", "field"))
+    >>> first = user_partition([["sea", "boat"], ["cow", "field"]], space)
+    >>> partition_stability([first, user_partition([["cow", "sea"], ["boat", "field"]], space)])
+    -0.5
+    """
+    if len(partitions) < 2:
+        raise PartitionError("stability compares two partitions or more: cut with more seeds")
+    first, *others = partitions
+    for other in others:
+        first.space.require_same(other.space, "the first partition", "another partition")
+    pairs = combinations([partition.membership for partition in partitions], 2)
+    return float(np.mean([adjusted_rand_score(one, two) for one, two in pairs]))
 
 
 def modularity(weights: NDArray[np.float64], membership: NDArray[np.intp]) -> float:

@@ -21,7 +21,7 @@ __all__ = ["LabelStatistics", "States", "count_labels", "states_equal"]
 
 States: TypeAlias = NDArray[np.int8] | sparse.sparray | sparse.spmatrix
 
-BLOCK_ROWS = 1 << 16  # bounds the working memory for dense states
+BLOCK_ROWS = 1 << 14  # bounds the working memory; float32 counts so many exactly
 COUNTS = ("counts", "known", "cooccurrence", "support")
 
 
@@ -38,7 +38,8 @@ class LabelStatistics:
     counts
         Pictures in which a label is present; shape (C,), int64.
     known
-        Pictures in which a label is present or absent, not unknown; shape (C,), int64.
+        Pictures in which both labels are present or absent, neither unknown; on the diagonal,
+        those in which the one label is; shape (C, C), int64.
     cooccurrence
         Pictures in which both labels are present, zero diagonal; shape (C, C), int64.
     support
@@ -59,7 +60,8 @@ class LabelStatistics:
 
     def __post_init__(self) -> None:
         size = len(self.space)
-        for name, shape in zip(COUNTS, [(size,)] * 2 + [(size, size)] * 2, strict=True):
+        for name in COUNTS:
+            shape = (size,) if name == "counts" else (size, size)
             if getattr(self, name).shape != shape:
                 raise LabelError(
                     f"label statistics: '{name}' has shape {getattr(self, name).shape} but "
@@ -73,9 +75,12 @@ class LabelStatistics:
 
     @property
     def lift(self) -> NDArray[np.float64]:
-        """P(i | j) / P(i): 1 for independent labels, 0 where never seen; shape (C, C)."""
-        prior = _ratio(self.counts, self.known)
-        return _ratio(self.conditional, np.broadcast_to(prior[:, None], self.support.shape))
+        """P(i, j) / P(i) P(j) where both are known; shape (C, C).
+
+        1 for independent labels, 0 where never seen together and on the diagonal. Every factor is
+        of the same pictures, so lift is symmetric and no unknown state bends it.
+        """
+        return _ratio(self.cooccurrence * self.known, self.support * self.support.T)
 
     def to_tensors(self) -> tuple[dict[str, NDArray[np.int64]], dict[str, str]]:
         """Arrays and text metadata, fit for one safetensors file."""
@@ -151,17 +156,19 @@ def count_labels(states: States, space: LabelSpace) -> LabelStatistics:
     size = len(space)
     together = np.zeros((size, size), dtype=np.int64)
     hidden = np.zeros((size, size), dtype=np.int64)  # j present, i unknown
-    unknown = np.zeros(size, dtype=np.int64)
+    neither = np.zeros((size, size), dtype=np.int64)  # both unknown
     for block in _row_blocks(states):
         present, missing = states_equal(block, PRESENT), states_equal(block, UNKNOWN)
         together += (present.T @ present).toarray()
-        unknown += _column_sums(missing)
         if missing.nnz:
             hidden += (missing.T @ present).toarray()
+            dense = missing.toarray().astype(np.float32)  # unknown states may be most of all
+            neither += (dense.T @ dense).astype(np.int64)
     counts = together.diagonal().copy()
     np.fill_diagonal(together, 0)
     num_pictures = int(states.shape[0])
-    known = num_pictures - unknown
+    unknown = neither.diagonal()
+    known = num_pictures - unknown - unknown[:, None] + neither
     return LabelStatistics(space, num_pictures, counts, known, together, counts - hidden)
 
 
@@ -202,15 +209,9 @@ def states_equal(states: States, state: int) -> sparse.csr_array:
 
 
 def _row_blocks(states: States) -> Iterator[sparse.csr_array]:
-    if sparse.issparse(states):
-        yield sparse.csr_array(states)
-        return
+    rows = sparse.csr_array(states) if sparse.issparse(states) else states
     for start in range(0, states.shape[0], BLOCK_ROWS):
-        yield sparse.csr_array(states[start : start + BLOCK_ROWS])
-
-
-def _column_sums(marks: sparse.csr_array) -> NDArray[np.int64]:
-    return np.bincount(marks.indices, minlength=marks.shape[1])
+        yield sparse.csr_array(rows[start : start + BLOCK_ROWS])
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

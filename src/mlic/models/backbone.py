@@ -27,7 +27,7 @@ def build_backbone(options: ModelOptions, load_weights: bool = True) -> Backbone
     Parameters
     ----------
     options
-        Name, constructor options and weights.
+        Name, constructor options, weights, and what of them to keep frozen.
     load_weights
         False where a checkpoint's own weights follow.
 
@@ -39,7 +39,7 @@ def build_backbone(options: ModelOptions, load_weights: bool = True) -> Backbone
     Raises
     ------
     ParameterError
-        If timm does not know the name or refuses an option.
+        If timm does not know the name or refuses an option, or a part to freeze is not there.
     CheckpointError
         If the weights cannot be had or do not fit.
     """
@@ -64,7 +64,23 @@ def build_backbone(options: ModelOptions, load_weights: bool = True) -> Backbone
         raise _not_fetched(options.backbone, error) from error
     if load_weights and options.weights and not fetch:
         _load_file(model, Path(options.weights))
-    return model
+    return _freeze(model, options)
+
+
+def _freeze(model: Backbone, options: ModelOptions) -> Backbone:
+    """Keep parts as they are; their batch norms neither learn nor follow the batches."""
+    from timm.layers import freeze_batch_norm_2d
+    from timm.utils import freeze
+
+    for name in options.frozen:
+        try:
+            freeze(model, [name])
+        except AttributeError as error:
+            parts = ", ".join(child for child, _ in model.named_children())
+            raise ParameterError(
+                f"model.frozen: '{options.backbone}' has no part '{name}'; its parts are {parts}"
+            ) from error
+    return freeze_batch_norm_2d(model) if options.freeze_batch_norm else model
 
 
 def _not_fetched(backbone: str, error: Exception) -> CheckpointError:

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from mlic.errors import ParameterError
 from mlic.models.backbone import build_backbone, normalisation, out_of_the_head
 from mlic.models.options import HEADS
-from mlic.plugins import build_plugin
+from mlic.plugins import build_plugin, find_plugin
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mlic.models.options import ModelOptions
 
 __all__ = ["MultiLabelClassifier", "build_classifier"]
@@ -61,9 +65,31 @@ class MultiLabelClassifier(nn.Module):
 
 
 def build_classifier(
-    options: ModelOptions, num_labels: int, load_weights: bool = True
+    options: ModelOptions,
+    num_labels: int,
+    load_weights: bool = True,
+    embeddings: NDArray[np.float32] | None = None,
 ) -> MultiLabelClassifier:
     """Build backbone and head from options.
+
+    Parameters
+    ----------
+    options
+        Architecture and starting weights.
+    num_labels
+        Number of logits.
+    load_weights
+        False where a checkpoint's own weights follow, label embeddings among them.
+    embeddings
+        Vectors of the labels, for a head that takes them, unless they are learned; shape
+        (num_labels, d).
+
+    Raises
+    ------
+    ParameterError
+        If backbone or head refuse an option, or the label embeddings are not those asked for.
+    CheckpointError
+        If the backbone's weights cannot be had or do not fit.
 
     Examples
     --------
@@ -73,6 +99,40 @@ def build_classifier(
     torch.Size([2, 3])
     """
     backbone = build_backbone(options, load_weights)
-    width = backbone.head_hidden_size
-    head = build_plugin(HEADS, options.head, options.head_options, width, num_labels)
+    arguments = [backbone.head_hidden_size, num_labels]
+    if getattr(find_plugin(HEADS, options.head), "embedded", False):
+        arguments.append(_embed(options, num_labels, load_weights, embeddings))
+    elif options.embeddings.source != "learned":
+        raise ParameterError(
+            f"model.embeddings.source='{options.embeddings.source}': the head '{options.head}' "
+            "takes no label embeddings; leave model.embeddings out, or choose another head"
+        )
+    head = build_plugin(HEADS, options.head, options.head_options, *arguments)
     return MultiLabelClassifier(backbone, head)
+
+
+def _embed(
+    options: ModelOptions,
+    num_labels: int,
+    load_weights: bool,
+    vectors: NDArray[np.float32] | None,
+) -> nn.Embedding:
+    """Random rows to be learnt, or the given ones, frozen."""
+    chosen = options.embeddings
+    shape = (num_labels, chosen.dimension)
+    if chosen.source == "learned":
+        return nn.Embedding(*shape)
+    if vectors is None and not load_weights:
+        return _fixed(torch.zeros(shape))
+    if vectors is None or vectors.shape != shape:
+        found = "none are given" if vectors is None else f"those given are of {vectors.shape}"
+        raise ParameterError(
+            f"model.embeddings.source='{chosen.source}' needs vectors of shape {shape}, but "
+            f"{found}: run the label_statistics pipeline again"
+        )
+    return _fixed(torch.tensor(vectors))
+
+
+def _fixed(rows: torch.Tensor) -> nn.Embedding:
+    embedding = nn.Embedding(rows.shape[0], rows.shape[1], _weight=rows)
+    return embedding.requires_grad_(False)

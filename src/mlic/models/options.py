@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from mlic.labels.embeddings import EmbeddingOptions
 from mlic.plugins import refuse_unknown_plugin
 
 __all__ = ["HEADS", "ModelOptions"]
@@ -26,11 +27,26 @@ class ModelOptions(BaseModel):
         default=None,
         description="'pretrained' (timm fetches them), the path of a safetensors file, or nothing",
     )
+    frozen: tuple[str, ...] = Field(
+        default=(), description="parts of the backbone that keep their loaded weights"
+    )
+    freeze_batch_norm: bool = Field(
+        default=False, description="keep the loaded batch norms of the whole backbone"
+    )
     head: str = Field(default="linear", description="a module of mlic.models.heads")
     head_options: dict[str, Any] = Field(default_factory=dict, description="passed to the head")
+    embeddings: EmbeddingOptions = Field(
+        default=EmbeddingOptions(), description="of the labels, for heads that take them"
+    )
 
     @field_validator("head")
     @classmethod
     def _known_head(cls, name: str) -> str:
         refuse_unknown_plugin(HEADS, name)
         return name
+
+    @model_validator(mode="after")
+    def _nothing_random_frozen(self) -> Self:
+        if (self.frozen or self.freeze_batch_norm) and self.weights is None:
+            raise ValueError("frozen and freeze_batch_norm would keep random weights: give weights")
+        return self

@@ -7,13 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlic.labels.options import PLAIN
+from mlic.pipelines.teacher_training.pipeline import teacher_names
+
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
+    from mlic.labels.options import PartitionOptions
     from mlic.parameters import Parameters
+    from mlic.training.options import TrainingOptions
 
 __all__ = ["passes_of_psd", "plan_run"]
+
+_SINGLE = ("baseline", "longer", "student")  # trainings of all labels, in the order they are told
 
 _COPIES = 3  # of weights: the training's store, the catalog's entry, MLflow's artifact
 _FORWARD = 1 / 3  # of a training step's time is its forward pass
@@ -78,26 +85,28 @@ def _spell(roles: Counter[str]) -> str:
         for role, n in roles.items()
         if role not in _SINGLE
     ]
-    singles = [role for role in roles if role in _SINGLE]
-    return ", ".join(singles[:1] + teachers + singles[1:])
-
-
-_SINGLE = ("baseline", "student")
+    singles = [role for role in _SINGLE if role in roles]
+    before = [role for role in singles if role != "student"]
+    return ", ".join(before + teachers + singles[len(before) :])
 
 
 def _passes(parameters: Parameters, role: str) -> float:
     """Training passes over the pictures that one training of a role costs."""
-    if role in _SINGLE:
-        return parameters.training.for_role(role).epochs
-    options = parameters.training.for_role("teacher")
+    training = parameters.training
+    if role == "longer":
+        return round(passes_of_psd(training, parameters.partition))
+    return training.for_role(role).epochs if role in _SINGLE else _passes_of_teacher(training)
+
+
+def _passes_of_teacher(training: TrainingOptions) -> float:
+    options = training.for_role("teacher")
     return options.epochs + options.augmentation.views * _FORWARD
 
 
-def passes_of_psd(parameters: Parameters) -> float:
+def passes_of_psd(training: TrainingOptions, partition: PartitionOptions) -> float:
     """Training passes over the pictures that all teachers, their targets and the student cost."""
-    partition = parameters.partition
-    teachers = len(partition.strategies) * partition.num_parts
-    return teachers * _passes(parameters, "teacher") + _passes(parameters, "student")
+    names = teacher_names(partition.strategies, partition.num_parts, partition.num_plain)
+    return len(names) * _passes_of_teacher(training) + training.for_role("student").epochs
 
 
 def _measure_data(
@@ -130,6 +139,8 @@ def _bytes(parameters: Parameters, data: _Data, roles: Counter[str], weights: in
     pixels = data.pictures * parameters.data.side**2 * 3
     checkpoints = roles.total() * weights * 4 * _COPIES
     views = parameters.training.for_role("teacher").augmentation.views
-    strategies = sum(role not in _SINGLE for role in roles)
-    logits = strategies * views * data.train * data.labels * 4 * _COPIES
+    heard = sum(
+        number if role == PLAIN else 1 for role, number in roles.items() if role not in _SINGLE
+    )  # times that every label is: the teachers of a partition share the labels out
+    logits = heard * views * data.train * data.labels * 4 * _COPIES
     return pixels + checkpoints + logits

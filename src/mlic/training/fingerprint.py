@@ -14,6 +14,7 @@ __all__ = ["code_fingerprint", "file_fingerprint"]
 # the pictures themselves have a fingerprint of their own
 _DECISIVE = (
     "images/augmentation.py",
+    "images/perturbation.py",
     "images/render.py",
     "losses",
     "metrics.py",

@@ -14,6 +14,7 @@ from mlic.training.fingerprint import code_fingerprint, file_fingerprint
 if TYPE_CHECKING:
     from mlic.images.store import PictureStore
     from mlic.labels import LabelMatrix
+    from mlic.labels.embeddings import LabelEmbeddings
     from mlic.models.options import ModelOptions
     from mlic.training.options import DistillationOptions, TrainingOptions
     from mlic.training.targets import SoftTargets
@@ -45,6 +46,8 @@ class TrainingJob:
         The run's seed, for the views, which all jobs of a run share.
     targets, distillation
         What teachers say and how it is weighed; both or neither.
+    embeddings
+        Vectors of the labels, of these or of more, where the model is given any.
     provenance
         What else made this job, such as strategy, part and the partition's fingerprint.
     """
@@ -60,6 +63,7 @@ class TrainingJob:
     view_seed: int
     targets: SoftTargets | None = None
     distillation: DistillationOptions | None = None
+    embeddings: LabelEmbeddings | None = None
     provenance: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -68,6 +72,7 @@ class TrainingJob:
                 "labels and stored pictures are not of the same pictures in the same order: run "
                 "the data_preparation pipeline again"
             )
+        self._check_embeddings()
         if (self.targets is None) != (self.distillation is None):
             raise TrainingError(
                 f"{self.name}: soft targets and distillation options go together: give both or "
@@ -81,6 +86,27 @@ class TrainingJob:
                     "the soft targets were written for other training pictures or other views "
                     "(training.augmentation, seed): run the teacher_training pipeline again"
                 )
+
+    def _check_embeddings(self) -> None:
+        asked = self.model.embeddings.source
+        given = self.embeddings.source if self.embeddings else "none"
+        if asked not in ("learned", given):
+            raise TrainingError(
+                f"{self.name}: model.embeddings.source is '{asked}', but the label embeddings at "
+                f"hand are '{given}': run the label_statistics pipeline again"
+            )
+
+    @property
+    def _own_embeddings(self) -> LabelEmbeddings | None:
+        if self.embeddings is None or self.model.embeddings.source == "learned":
+            return None
+        return self.embeddings.subset(self.labels.space)
+
+    @property
+    def label_vectors(self) -> NDArray[np.float32] | None:
+        """Given vectors of the labels to learn, shape (C, d); None where they are learned."""
+        own = self._own_embeddings
+        return own.vectors if own else None
 
     @property
     def views(self) -> dict[str, Any]:
@@ -100,10 +126,12 @@ class TrainingJob:
     def components(self) -> dict[str, Any]:
         """All that decides the weights, JSON-able: the training's fingerprint, spelt out."""
         soft = self.distillation.model_dump(mode="json") if self.distillation else None
+        embeddings = self._own_embeddings
         return {
             "data": self.pictures.fingerprint,
             "labels": self.labels.fingerprint,
             "targets": self.targets.fingerprint if self.targets else None,
+            "embeddings": embeddings.fingerprint if embeddings else None,
             "provenance": self.provenance or {},
             "image_size": self.image_size,
             "model": self.model.model_dump(mode="json"),

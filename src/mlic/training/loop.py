@@ -15,13 +15,13 @@ from tqdm import tqdm
 
 from mlic.errors import TrainingError
 from mlic.images.augmentation import ViewMaker
-from mlic.images.render import render_views
 from mlic.metrics import mean_average_precision
 from mlic.models.classifier import MultiLabelClassifier, build_classifier
 from mlic.training.checkpoint import Checkpoint, CheckpointInfo
 from mlic.training.device import make_fabric, memory_advice
 from mlic.training.objective import Objective
-from mlic.training.predict import predict_logits, read_pixels
+from mlic.training.predict import View, predict_logits, read_view, render_view
+from mlic.training.prefetch import prefetch
 
 if TYPE_CHECKING:
     from mlic.training.job import TrainingJob
@@ -94,20 +94,23 @@ class _Training:
     """The moving parts of one training."""
 
     def __init__(self, job: TrainingJob) -> None:
-        self.job, self.options = job, job.options
+        options = job.options
+        self.job, self.options = job, options
         if not len(job.train_rows):
             raise TrainingError(f"{job.name}: no picture is in the training split")
-        self.fabric = make_fabric(self.options)
+        self.fabric = make_fabric(options)
         torch.manual_seed(job.seed)
         self.rng = np.random.default_rng(job.seed)
-        model = build_classifier(job.model, len(job.labels.space))
+        model = build_classifier(job.model, len(job.labels.space), embeddings=job.label_vectors)
         model = model.to(memory_format=torch.channels_last)
         self.model: MultiLabelClassifier = self.fabric.to_device(model)
-        self.frame = (job.image_size, *model.normalisation)
-        self.views = ViewMaker(job.pictures.ids.tolist(), self.options.augmentation, job.view_seed)
-        self.objective = Objective(self.options, job.distillation)
-        self.num_batches = _count_batches(len(job.train_rows), self.options.batch_size)
-        self.steps = math.ceil(self.num_batches / self.options.accumulation)
+        mean, std = model.normalisation if options.normalise else ((0.0,) * 3, (1.0,) * 3)
+        self.frame = (job.image_size, mean, std)
+        ids = job.pictures.ids.tolist()
+        self.views = ViewMaker(ids, options.augmentation, job.view_seed, options.threads)
+        self.objective = Objective(options, job.distillation)
+        self.num_batches = _count_batches(len(job.train_rows), options.batch_size)
+        self.steps = math.ceil(self.num_batches / options.accumulation)
         self.steps_done = 0
         self._prepare_optimiser()
         self.best: dict[str, Any] = {}
@@ -181,8 +184,10 @@ class _Training:
         """One pass over the training pictures; means of the loss terms stay on the device."""
         self.module.train()
         sums: dict[str, torch.Tensor] = {}
-        for number, batch in enumerate(self._batches(), 1):
-            loss, terms = self._losses(batch, epoch)
+        on_gpu = self.fabric.device.type != "cpu"
+        pairs = prefetch(self._batches(), lambda batch: self._read(batch, epoch), on_gpu)
+        for number, (batch, pixels) in enumerate(pairs, 1):
+            loss, terms = self._losses(batch, pixels, epoch)
             self.fabric.backward(loss / self._scale(number))
             if number % self.options.accumulation == 0 or number == self.num_batches:
                 self._step()
@@ -216,23 +221,28 @@ class _Training:
         for number in range(self.num_batches):
             yield order[number * size : (number + 1) * size]
 
+    def _view(self, epoch: int) -> View:
+        return self.views, (epoch - 1) % self.views.num_views
+
+    def _read(self, batch: NDArray[np.intp], epoch: int) -> NDArray[np.uint8]:
+        """Pixels of the epoch's view; shape (B, H, W, 3)."""
+        return read_view(self.job.pictures, self.job.train_rows[batch], self._view(epoch))
+
     def _losses(
-        self, batch: NDArray[np.intp], epoch: int
+        self, batch: NDArray[np.intp], pixels: NDArray[np.uint8], epoch: int
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         job, fabric = self.job, self.fabric
         rows = job.train_rows[batch]
-        view = (epoch - 1) % self.views.num_views
-        boxes = fabric.to_device(torch.from_numpy(self.views.boxes(rows, view)))
-        pixels = read_pixels(job.pictures, rows, fabric)
+        view = self._view(epoch)
+        images = render_view(pixels, rows, view, self.frame, fabric)
         states = fabric.to_device(torch.from_numpy(job.labels.states[rows]))
         targets = None
         if job.targets is not None:
             targets = {
-                strategy: fabric.to_device(torch.from_numpy(np.asarray(values[view][batch])))
+                strategy: fabric.to_device(torch.from_numpy(np.asarray(values[view[1]][batch])))
                 for strategy, values in job.targets.values.items()
             }
-        logits = self.module(render_views(pixels, boxes, *self.frame))
-        return self.objective(logits, states, targets)
+        return self.objective(self.module(images), states, targets)
 
     def _step(self) -> None:
         self.optimiser.step()

@@ -57,6 +57,9 @@ class TrainingOptions(BaseModel):
         default="mean", description="over known cells, or the sum over batch and labels"
     )
     augmentation: AugmentationOptions = AugmentationOptions()
+    normalise: bool = Field(
+        default=True, description="by the backbone's mean and deviation; false: pixels in [0, 1]"
+    )
     precision: Literal["auto", "32", "bf16", "16"] = Field(
         default="auto", description="auto: mixed on a GPU, 32 bits on the CPU"
     )

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from mlic.images.augmentation import ViewMaker
 from mlic.images.render import render_views, render_whole
 from mlic.training.device import make_fabric, memory_advice
+from mlic.training.prefetch import prefetch
 from mlic.training.targets import TeacherLogits
 
 if TYPE_CHECKING:
@@ -23,7 +24,17 @@ if TYPE_CHECKING:
     from mlic.training.job import TrainingJob
     from mlic.training.options import TrainingOptions
 
-__all__ = ["predict_checkpoint", "predict_logits", "predict_training_views", "read_pixels"]
+__all__ = [
+    "predict_checkpoint",
+    "predict_logits",
+    "predict_training_views",
+    "read_pixels",
+    "read_view",
+    "render_view",
+]
+
+View = tuple[ViewMaker, int]  # the maker, and the number of the view
+Frame = tuple[int, tuple[float, ...], tuple[float, ...]]  # input size, mean, standard deviation
 
 
 def read_pixels(pictures: PictureStore, rows: NDArray[np.intp], fabric: Fabric) -> torch.Tensor:
@@ -32,14 +43,57 @@ def read_pixels(pictures: PictureStore, rows: NDArray[np.intp], fabric: Fabric) 
     return batch
 
 
+def read_view(
+    pictures: PictureStore, rows: NDArray[np.intp], view: View | None
+) -> NDArray[np.uint8]:
+    """Pixels for `render_view`: all that is done on the CPU; shape (B, H, W, 3).
+
+    Parameters
+    ----------
+    pictures, rows
+        What to read; rows of shape (B,).
+    view
+        A view maker and the number of the view; nothing for the whole picture.
+    """
+    stored = np.asarray(pictures.pixels[rows])
+    return stored if view is None else view[0].perturb(stored, rows, view[1])
+
+
+def render_view(
+    pixels: NDArray[np.uint8],
+    rows: NDArray[np.intp],
+    view: View | None,
+    frame: Frame,
+    fabric: Fabric,
+) -> torch.Tensor:
+    """What a model sees of a view; shape (B, 3, size, size), float32, on the device.
+
+    Parameters
+    ----------
+    pixels
+        What `read_view` gave for `rows` and `view`.
+    rows, view
+        As there.
+    frame
+        Input size, mean and standard deviation.
+    fabric
+        The device.
+    """
+    stored = fabric.to_device(torch.from_numpy(pixels))
+    if view is None or not view[0].crops:
+        return render_whole(stored, *frame)
+    boxes = fabric.to_device(torch.from_numpy(view[0].boxes(rows, view[1])))
+    return render_views(stored, boxes, *frame)
+
+
 def predict_logits(
     model: nn.Module,
     pictures: PictureStore,
     rows: NDArray[np.intp],
-    checkpoint_like: tuple[int, tuple[float, ...], tuple[float, ...]],
+    checkpoint_like: Frame,
     fabric: Fabric,
     batch_size: int,
-    view: tuple[ViewMaker, int] | None = None,
+    view: View | None = None,
 ) -> NDArray[np.float32]:
     """Run a model in evaluation mode.
 
@@ -63,18 +117,15 @@ def predict_logits(
     numpy.ndarray
         Shape (n, C), float32.
     """
+    batches = (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
+    on_gpu = fabric.device.type != "cpu"
     was_training = model.training
     model.eval()
     logits = []
     with torch.inference_mode(), fabric.autocast():
-        for start in range(0, len(rows), batch_size):
-            batch = rows[start : start + batch_size]
-            pixels = read_pixels(pictures, batch, fabric)
-            if view is None:
-                images = render_whole(pixels, *checkpoint_like)
-            else:
-                boxes = fabric.to_device(torch.from_numpy(view[0].boxes(batch, view[1])))
-                images = render_views(pixels, boxes, *checkpoint_like)
+        pairs = prefetch(batches, lambda rows: read_view(pictures, rows, view), on_gpu)
+        for batch, pixels in pairs:
+            images = render_view(pixels, batch, view, checkpoint_like, fabric)
             logits.append(model(images).float().cpu())
     model.train(was_training)
     return torch.cat(logits).numpy()
@@ -115,8 +166,11 @@ def predict_checkpoint(
 
 def predict_training_views(job: TrainingJob, checkpoint: Checkpoint) -> TeacherLogits:
     """What a trained teacher says of every view of every training picture of its job."""
-    maker = ViewMaker(job.pictures.ids.tolist(), job.options.augmentation, job.view_seed)
-    values = predict_checkpoint(checkpoint, job.pictures, job.train_rows, job.options, maker)
+    options = job.options
+    maker = ViewMaker(
+        job.pictures.ids.tolist(), options.augmentation, job.view_seed, options.threads
+    )
+    values = predict_checkpoint(checkpoint, job.pictures, job.train_rows, options, maker)
     return TeacherLogits(
         teacher=job.name,
         space=job.labels.space,

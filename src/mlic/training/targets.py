@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mlic.errors import CheckpointError, PartitionError
 from mlic.labels import LabelSpace
+from mlic.labels.options import PLAIN
 
 __all__ = ["SoftTargets", "TeacherLogits", "assemble_targets"]
 
@@ -81,7 +82,7 @@ class SoftTargets:
     ids
         Picture ids; shape (n,).
     values
-        By strategy, shape (views, n, len(space)), float32.
+        By strategy, shape (views, n, len(space)), float32; see `assemble_targets`.
     views
         What decides the views: augmentation and seed.
     teachers
@@ -129,7 +130,10 @@ def assemble_targets(
 ) -> SoftTargets:
     """Put the columns of all teachers of a strategy in the order of the label space.
 
-    Columns are joined by label name, never by the order of files or teachers.
+    Columns are joined by label name, never by the order of files or teachers. The teachers of a
+    partition share the labels out among them. Plain teachers know every label each, and the target
+    is the mean of their logits: the geometric mean of their odds, and of several squared distances
+    to them the one with the same gradient.
 
     Parameters
     ----------
@@ -141,7 +145,7 @@ def assemble_targets(
     Raises
     ------
     PartitionError
-        If the teachers of a strategy do not cover every label exactly once.
+        If the teachers of a strategy, or one plain teacher, do not cover every label exactly once.
     CheckpointError
         If teachers wrote their logits for different pictures or views.
     """
@@ -155,9 +159,23 @@ def assemble_targets(
                 f"'{member.teacher}' wrote logits for other pictures or views than "
                 f"'{first.teacher}': run the teacher_training pipeline again"
             )
-    values = {strategy: _assemble(space, strategy, members) for strategy, members in logits.items()}
+    values = {
+        strategy: (_average if strategy == PLAIN else _assemble)(space, strategy, members)
+        for strategy, members in logits.items()
+    }
     teachers = {member.teacher: member.fingerprint for member in everyone}
     return SoftTargets(space, first.ids, values, first.views, teachers)
+
+
+def _average(
+    space: LabelSpace, strategy: str, members: Sequence[TeacherLogits]
+) -> NDArray[np.float32]:
+    """Mean over teachers, summed in the order of their names so that no other order matters."""
+    ordered = sorted(members, key=lambda member: member.teacher)
+    total = _assemble(space, strategy, ordered[:1])
+    for member in ordered[1:]:
+        total += _assemble(space, strategy, [member])
+    return total / np.float32(len(ordered))
 
 
 def _assemble(
@@ -170,7 +188,7 @@ def _assemble(
         wrong = space.names[min(lost) if lost else int(seen[times > 1][0])]
         raise PartitionError(
             f"label '{wrong}' has {'no teacher' if lost else 'several teachers'} among those of "
-            f"'{strategy}': the teachers are not those of one partition, train them again"
+            f"'{strategy}': the teachers are not those of one run, train them again"
         )
     joined = np.empty((*members[0].values.shape[:2], len(space)), dtype=np.float32)
     joined[:, :, columns] = np.concatenate([member.values for member in members], axis=2)

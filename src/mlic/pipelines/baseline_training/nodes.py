@@ -1,4 +1,4 @@
-"""Train the model that a person would have trained."""
+"""Train the models that a person would have trained."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from pathlib import Path
 from mlic.images.options import DataOptions
 from mlic.images.store import PictureStore
 from mlic.labels import LabelMatrix
+from mlic.labels.embeddings import LabelEmbeddings
+from mlic.labels.options import PartitionOptions
 from mlic.models.options import ModelOptions
 from mlic.pipelines.training_run import train_or_reuse
 from mlic.seeds import derive_seed
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.options import TrainingOptions
 
-__all__ = ["train_baseline"]
+__all__ = ["train_baseline", "train_longer"]
 
 
 def train_baseline(
@@ -24,19 +26,55 @@ def train_baseline(
     training: TrainingOptions,
     seed: int,
     store: Path,
+    embeddings: LabelEmbeddings | None = None,
 ) -> Checkpoint:
     """Train one plain model of all labels."""
+    options = training.for_role("baseline")
+    return _train("baseline", pictures, labels, data, model, options, seed, store, embeddings)
+
+
+def train_longer(
+    pictures: PictureStore,
+    labels: LabelMatrix,
+    data: DataOptions,
+    model: ModelOptions,
+    training: TrainingOptions,
+    partition: PartitionOptions,
+    seed: int,
+    store: Path,
+    embeddings: LabelEmbeddings | None = None,
+) -> Checkpoint:
+    """Train the plain model for as many epochs as self-distillation costs passes in all."""
+    from mlic.pipelines.plan import passes_of_psd
+
+    epochs = round(passes_of_psd(training, partition))
+    options = training.for_role("baseline").model_copy(update={"epochs": epochs})
+    return _train("longer", pictures, labels, data, model, options, seed, store, embeddings)
+
+
+def _train(
+    name: str,
+    pictures: PictureStore,
+    labels: LabelMatrix,
+    data: DataOptions,
+    model: ModelOptions,
+    options: TrainingOptions,
+    seed: int,
+    store: Path,
+    embeddings: LabelEmbeddings | None,
+) -> Checkpoint:
     from mlic.training.job import TrainingJob
 
     job = TrainingJob(
-        name="baseline",
+        name=name,
         role="baseline",
         labels=labels,
         pictures=pictures,
         image_size=data.image_size,
         model=model,
-        options=training.for_role("baseline"),
-        seed=derive_seed(seed, "baseline"),
+        options=options,
+        seed=derive_seed(seed, name),
         view_seed=seed,
+        embeddings=embeddings,
     )
     return train_or_reuse(job, store)

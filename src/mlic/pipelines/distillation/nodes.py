@@ -7,6 +7,7 @@ from pathlib import Path
 from mlic.images.options import DataOptions
 from mlic.images.store import PictureStore
 from mlic.labels import LabelMatrix
+from mlic.labels.embeddings import LabelEmbeddings
 from mlic.models.options import ModelOptions
 from mlic.pipelines.training_run import train_or_reuse
 from mlic.seeds import derive_seed
@@ -38,6 +39,7 @@ def train_student(
     distillation: DistillationOptions,
     seed: int,
     store: Path,
+    embeddings: LabelEmbeddings | None = None,
 ) -> Checkpoint:
     """Train one model of all labels on the truth and on its teachers."""
     from mlic.training.job import TrainingJob
@@ -52,6 +54,7 @@ def train_student(
         options=training.for_role("student"),
         seed=derive_seed(seed, "student"),
         view_seed=seed,
+        embeddings=embeddings,
         targets=soft_targets,
         distillation=distillation,
     )

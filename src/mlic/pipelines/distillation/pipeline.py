@@ -10,9 +10,14 @@ from mlic.pipelines.teacher_training.pipeline import teacher_names
 __all__ = ["create_pipeline"]
 
 
-def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp"), num_parts: int = 3) -> Pipeline:
+def create_pipeline(
+    strategies: Sequence[str] = ("cgp", "dgp"),
+    num_parts: int = 3,
+    num_plain: int = 1,
+    embedded: bool = False,
+) -> Pipeline:
     """teachers.*.logits → soft_targets → student.checkpoint."""
-    names = teacher_names(strategies, num_parts)
+    names = teacher_names(strategies, num_parts, num_plain)
     join = Node(
         join_logits,
         inputs=["labels", *(f"teachers.{name}.logits" for name in names)],
@@ -31,6 +36,7 @@ def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp"), num_parts: int =
             "distillation": "params:distillation",
             "seed": "params:seed",
             "store": "store",
+            **({"embeddings": "label_embeddings"} if embedded else {}),
         },
         outputs="checkpoint",
         name="train",
@@ -39,7 +45,7 @@ def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp"), num_parts: int =
     student = Pipeline(
         [train],
         namespace="student",
-        inputs={"pictures", "labels", "soft_targets"},
+        inputs={"pictures", "labels", "soft_targets", "label_embeddings"} & set(train.inputs),
         parameters={
             "params:data",
             "params:model",

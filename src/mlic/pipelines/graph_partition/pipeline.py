@@ -1,37 +1,113 @@
-"""Wiring of graphs and partitions."""
+"""Wiring of graphs and partitions.
+
+::
+
+    label_statistics ──► graph_cgp ──► partition_cgp ──(sizes)──► partition_random
+                    ├──► graph_dgp ──► partition_dgp
+                    └──► partition_user ◄── user_groups
+
+    graph_cgp ──► survey_cgp ──► survey_cgp_figure
+    partition_* ──► partitions_figure
+"""
 
 from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
+from mlic.labels.options import PLAIN
+from mlic.pipelines.graph_partition.figures import (
+    draw_partitions,
+    draw_survey,
+    survey_groups,
+)
 from mlic.pipelines.graph_partition.nodes import (
     build_cooccurrence_graph,
     build_disoccurrence_graph,
     cut_graph,
+    draw_groups,
+    take_user_groups,
 )
 
 __all__ = ["create_pipeline"]
 
 BUILDERS = {"cgp": build_cooccurrence_graph, "dgp": build_disoccurrence_graph}
+COMMON = {
+    "statistics": "label_statistics",
+    "options": "params:partition",
+    "seed": "params:seed",
+}
 
 
 def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp")) -> Pipeline:
-    """label_statistics → graph_<strategy> → partition_<strategy>."""
-    nodes = []
-    for strategy in strategies:
-        builder = BUILDERS[strategy]
-        nodes += [
+    """label_statistics → graph_<strategy> → partition_<strategy>, and figures of both.
+
+    Parameters
+    ----------
+    strategies
+        ``random`` takes the sizes of the first of cgp and dgp that is among them, and equal ones
+        where neither is; ``user`` reads the entry ``user_groups``; ``plain`` has no partition.
+
+    Examples
+    --------
+    >>> sorted(create_pipeline(("user", "plain")).inputs())
+    ['label_statistics', 'params:partition', 'params:seed', 'user_groups']
+    """
+    nodes = [node for strategy in BUILDERS if strategy in strategies for node in _cut(strategy)]
+    if "random" in strategies:
+        nodes.append(_draw(next((name for name in BUILDERS if name in strategies), None)))
+    if "user" in strategies:
+        nodes.append(
             Node(
-                builder,
-                inputs=["label_statistics", "params:partition"],
-                outputs=f"graph_{strategy}",
-                name=builder.__name__,
-            ),
+                take_user_groups,
+                inputs={"user_groups": "user_groups", **COMMON},
+                outputs="partition_user",
+                name="take_user_groups",
+            )
+        )
+    if partitions := [f"partition_{name}" for name in strategies if name != PLAIN]:
+        nodes.append(
             Node(
-                cut_graph,
-                inputs=[f"graph_{strategy}", "label_statistics", "params:partition", "params:seed"],
-                outputs=f"partition_{strategy}",
-                name=f"cut_graph_{strategy}",
-            ),
-        ]
+                draw_partitions,
+                inputs={"statistics": "label_statistics", **{name: name for name in partitions}},
+                outputs="partitions_figure",
+                name="draw_partitions",
+            )
+        )
     return Pipeline(nodes)
+
+
+def _cut(strategy: str) -> list[Node]:
+    builder = BUILDERS[strategy]
+    return [
+        Node(
+            builder,
+            inputs=["label_statistics", "params:partition"],
+            outputs=f"graph_{strategy}",
+            name=builder.__name__,
+        ),
+        Node(
+            cut_graph,
+            inputs={"graph": f"graph_{strategy}", **COMMON},
+            outputs=f"partition_{strategy}",
+            name=f"cut_graph_{strategy}",
+        ),
+        Node(
+            survey_groups,
+            inputs={"graph": f"graph_{strategy}", **COMMON},
+            outputs=f"survey_{strategy}",
+            name=f"survey_groups_{strategy}",
+        ),
+        Node(
+            draw_survey,
+            inputs={"survey": f"survey_{strategy}", **COMMON},
+            outputs=f"survey_{strategy}_figure",
+            name=f"draw_survey_{strategy}",
+        ),
+    ]
+
+
+def _draw(sizes_of: str | None) -> Node:
+    like = {"like": f"partition_{sizes_of}"} if sizes_of else {}
+    return Node(
+        draw_groups, inputs={**COMMON, **like}, outputs="partition_random", name="draw_groups"
+    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from mlic.labels import LabelMatrix
+from mlic.labels.embeddings import LabelEmbeddings
 from mlic.labels.statistics import LabelStatistics
+from mlic.models.options import ModelOptions
 
-__all__ = ["count_training_labels", "tabulate_labels"]
+__all__ = ["count_training_labels", "embed_training_labels", "tabulate_labels"]
 
 
 def count_training_labels(labels: LabelMatrix) -> LabelStatistics:
@@ -16,6 +18,13 @@ def count_training_labels(labels: LabelMatrix) -> LabelStatistics:
 
     train = labels.in_split("train")
     return count_labels(train.states, train.space)
+
+
+def embed_training_labels(statistics: LabelStatistics, model: ModelOptions) -> LabelEmbeddings:
+    """Give every label the vector that heads over label embeddings start from."""
+    from mlic.labels.embeddings import embed_labels
+
+    return embed_labels(statistics, model.embeddings)
 
 
 def tabulate_labels(labels: LabelMatrix) -> pd.DataFrame:

@@ -32,19 +32,26 @@ _STRATEGIES = {
     "dgp": "Dis-occurrence (DGP)",
     "random": "Random groups",
     "user": "Groups by hand",
+    "plain": "Plain ensemble",
 }
 _QUALITY = {
     "ncut": ("normalised cut", "co-occurrence cut between groups, relative to what each has"),
     "modularity": ("modularity", "co-occurrence inside groups beyond what chance puts there"),
     "mass_counts": ("pairs inside", "share of all label pairs seen that fall into one group"),
     "mass_counts_random": ("… at random", "the same for random groups of these sizes"),
+    "mass_counts_random_sd": ("… its spread", "standard deviation over 100 random groupings"),
     "mass_graph": ("weight inside", "share of the co-occurrence graph's weight within groups"),
     "mass_graph_random": ("… at random", "the same for random groups of these sizes"),
+    "mass_graph_random_sd": ("… its spread", "standard deviation over 100 random groupings"),
+    "stability": ("stability", "adjusted Rand index between cuts of several seeds: 1, all alike"),
 }
 
 
 def render_report(
-    summary: dict[str, Any], label_counts: pd.DataFrame, average_precision: pd.DataFrame
+    summary: dict[str, Any],
+    label_counts: pd.DataFrame,
+    average_precision: pd.DataFrame,
+    class_maps: str = "",
 ) -> str:
     """Write the report of a run.
 
@@ -58,6 +65,8 @@ def render_report(
     average_precision
         ``label``, ``positives``, ``baseline`` and ``student``, in percent; a row a label, NaN
         where a label has no positive in the test split.
+    class_maps
+        Markup of `mlic.pipelines.reporting.maps.render_maps`.
 
     Returns
     -------
@@ -71,6 +80,7 @@ def render_report(
         section("Labels by split", _counts(label_counts, summary["data"]["pictures"]["train"])),
         section("Groups and their teachers", _groups(summary), _quality(summary["partitions"])),
         section("Average precision by label", _precision(average_precision)),
+        _looking(class_maps, summary.get("pointing_game")),
         _footer(summary),
     ]
     return page("Report of a run", "\n".join(body))
@@ -104,6 +114,11 @@ def _figures(summary: Mapping[str, Any]) -> str:
     seconds = summary["seconds"]
     models = [
         ("Baseline", summary["baseline"], seconds["baseline"]),
+        *(
+            [("Baseline, trained longer", summary["longer"], seconds["longer"])]
+            if "longer" in summary
+            else []
+        ),
         *(
             (f"Teachers together: {_strategy(name)}", figures, seconds["teachers"].get(name))
             for name, figures in summary["teachers"].items()
@@ -211,7 +226,7 @@ def _quality(partitions: Mapping[str, Mapping[str, Any]]) -> str:
         "Quality of the groups", ("Figure", *figures, "What it says"), rows, "What it says"
     )
     return shown + note(
-        "Each is taken on the co-occurrence graph of its own exponent. Co-occurrence groups want "
+        "Each is taken on the co-occurrence graph of exponent ½. Co-occurrence groups want "
         "a low cut and the rest above random; dis-occurrence groups want the opposite."
     )
 
@@ -240,6 +255,36 @@ def _precision(average_precision: pd.DataFrame) -> str:
         rows,
     )
     return shown + note("–: no positive in the test split. Few positives make a figure uncertain.")
+
+
+def _looking(class_maps: str, game: Mapping[str, Any] | None) -> str:
+    """Say what the models look at, as far as the run has maps or masks."""
+    content = [class_maps] if class_maps else []
+    if game is not None:
+        content.append(_pointing(game))
+    return section("Where the models look", *content) if content else ""
+
+
+def _pointing(game: Mapping[str, Any]) -> str:
+    named = {"baseline": "Baseline", "longer": "Baseline, trained longer"}
+    scores = {
+        **{title: game[name] for name, title in named.items() if name in game},
+        **{f"Teachers: {_strategy(name)}": score for name, score in game["teachers"].items()},
+        "Student": game.get("student"),
+        "A place drawn at random": game["chance"],
+    }
+    rows = [[row_name(model), cell(number(score))] for model, score in scores.items()]
+    shown = table(
+        f"Pointing game on {game['pairs']:,} labels of {game['pictures']:,} test pictures",
+        ("Model", "Hits, percent"),
+        rows,
+    )
+    return shown + note(
+        "A map hits if the middle of its strongest cell lies on a thing of the label, or within "
+        f"{game['tolerance_pixels']} px of one. The mean over labels of each label's share of "
+        "hits. Where noise put a label on a picture without its thing there is nothing to point "
+        "at: such pairs are left out."
+    )
 
 
 def _footer(summary: Mapping[str, Any]) -> str:

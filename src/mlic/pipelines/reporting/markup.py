@@ -21,7 +21,7 @@ body { max-width: 60rem; margin: 2rem auto; padding: 0 1.5rem; color: #1b1f24; b
 h1 { font-size: 1.4rem; margin: 0 }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 0 }
 .verdict { font-size: 1.25rem; border-left: .25rem solid #2b6cb0; padding-left: 1rem }
-.note, caption, footer { color: #4a5562; font-size: .9rem }
+.note, caption, figcaption, footer { color: #4a5562; font-size: .9rem }
 table { width: 100%; border-collapse: collapse; margin: .5rem 0 1.5rem;
         font-variant-numeric: tabular-nums }
 caption { text-align: left; padding: .5rem 0 }
@@ -34,10 +34,15 @@ th:first-child { padding-left: 0 }
 #data table { max-width: 28rem }
 .bar { min-width: 9rem; print-color-adjust: exact; -webkit-print-color-adjust: exact;
        background: linear-gradient(to right, #c3daf3 var(--share), transparent 0) }
+h3 { font-size: 1rem; margin: 1rem 0 .25rem }
+.maps { display: flex; flex-wrap: wrap; gap: .75rem }
+figure { margin: 0 }
+figure img { display: block; print-color-adjust: exact; -webkit-print-color-adjust: exact }
+figcaption { overflow-wrap: break-word; max-width: 9rem }
 footer { border-top: 1px solid #d8dee4; margin-top: 2.5rem; padding-top: .5rem }
 @media print {
   body { max-width: none; margin: 0; padding: 0; font-size: 10pt }
-  tr { break-inside: avoid }
+  tr, .maps { break-inside: avoid }
   h2, caption { break-after: avoid }
 }
 """
@@ -51,7 +56,7 @@ def page(title: str, body: str) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'">
+ content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <title>{escape(title)}</title>
 <style>{_STYLE}</style>
 </head>

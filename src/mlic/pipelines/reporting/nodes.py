@@ -57,6 +57,7 @@ def summarise_run(
     quarantine: pd.DataFrame,
     evaluation: EvaluationOptions,
     seed: int,
+    pointing_game: dict[str, Any] | None = None,
     **artefacts: Partition | Checkpoint,
 ) -> dict[str, Any]:
     """The run in one document; figures in percent on the test split."""
@@ -71,7 +72,8 @@ def summarise_run(
     return {
         "data": describe_data(labels, len(quarantine)),
         "partitions": {name: partition.to_dict() for name, partition in partitions.items()},
-        **score_models(predictions, test, list(partitions), evaluation.threshold),
+        **score_models(predictions, test, evaluation.threshold),
+        **({} if pointing_game is None else {"pointing_game": pointing_game}),
         "seconds": time_models(checkpoints),
         "seed": seed,
         "git": git_commit(),
@@ -96,7 +98,10 @@ def tabulate_average_precision(predictions: Predictions, labels: LabelMatrix) ->
 
 
 def write_report(
-    summary: dict[str, Any], label_counts: pd.DataFrame, average_precision: pd.DataFrame
+    summary: dict[str, Any],
+    label_counts: pd.DataFrame,
+    average_precision: pd.DataFrame,
+    class_maps: str = "",
 ) -> str:
     """The run as one page of HTML that needs nothing else.
 
@@ -109,4 +114,4 @@ def write_report(
 
     counted, judged = (LabelSpace(tuple(t["label"])) for t in (label_counts, average_precision))
     counted.require_same(judged, "label_counts", "average_precision")
-    return render_report(summary, label_counts, average_precision)
+    return render_report(summary, label_counts, average_precision, class_maps)

@@ -4,6 +4,12 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
+from mlic.labels.options import PLAIN
+from mlic.pipelines.reporting.explain import (
+    draw_class_maps,
+    map_classes,
+    play_pointing_game,
+)
 from mlic.pipelines.reporting.nodes import (
     predict_test_split,
     summarise_run,
@@ -15,10 +21,21 @@ from mlic.pipelines.teacher_training.pipeline import teacher_names
 __all__ = ["create_pipeline"]
 
 
-def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp"), num_parts: int = 3) -> Pipeline:
-    """*.checkpoint → test_predictions → summary, average_precision, report."""
-    models = [f"teachers.{name}" for name in teacher_names(strategies, num_parts)]
-    checkpoints = [f"{model}.checkpoint" for model in ("baseline", *models, "student")]
+def create_pipeline(
+    strategies: Sequence[str] = ("cgp", "dgp"),
+    num_parts: int = 3,
+    num_plain: int = 1,
+    longer: bool = False,
+    masks: bool = False,
+) -> Pipeline:
+    """*.checkpoint → test_predictions, class_maps → summary, average_precision, report.
+
+    Where the things are known (``masks``), the pointing game is played too.
+    """
+    teachers = [f"teachers.{name}" for name in teacher_names(strategies, num_parts, num_plain)]
+    models = ["baseline", *(["longer"] if longer else []), *teachers, "student"]
+    checkpoints = [f"{model}.checkpoint" for model in models]
+    partitions = [f"partition_{strategy}" for strategy in strategies if strategy != PLAIN]
     return Pipeline(
         [
             Node(
@@ -35,7 +52,8 @@ def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp"), num_parts: int =
                     "quarantine": "quarantine",
                     "evaluation": "params:evaluation",
                     "seed": "params:seed",
-                    **{f"partition_{name}": f"partition_{name}" for name in strategies},
+                    **({"pointing_game": "pointing_game"} if masks else {}),
+                    **{name: name for name in partitions},
                     **{name.replace(".", "_"): name for name in checkpoints},
                 },
                 outputs="summary",
@@ -49,9 +67,38 @@ def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp"), num_parts: int =
             ),
             Node(
                 write_report,
-                inputs=["summary", "label_counts", "average_precision"],
+                inputs=["summary", "label_counts", "average_precision", "class_map_figure"],
                 outputs="report",
                 name="write_report",
             ),
+            *_looking(checkpoints, masks),
         ]
     )
+
+
+def _looking(checkpoints: Sequence[str], masks: bool) -> list[Node]:
+    """Nodes from checkpoints to class maps, their picture, and the game where there are masks."""
+    options = "params:explain"
+    nodes = [
+        Node(
+            map_classes,
+            inputs=["pictures", "labels", "params:training", options, *checkpoints],
+            outputs="class_maps",
+            name="map_classes",
+        ),
+        Node(
+            draw_class_maps,
+            inputs=["class_maps", "pictures", options],
+            outputs="class_map_figure",
+            name="draw_class_maps",
+        ),
+    ]
+    if masks:
+        play = Node(
+            play_pointing_game,
+            inputs=["class_maps", "raw_pictures", "scene_masks", options],
+            outputs="pointing_game",
+            name="play_pointing_game",
+        )
+        nodes.append(play)
+    return nodes

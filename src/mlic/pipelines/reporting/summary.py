@@ -9,6 +9,7 @@ import numpy as np
 
 from mlic.errors import DataError
 from mlic.labels import SPLITS, LabelMatrix
+from mlic.labels.options import PLAIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["committees", "describe_data", "score_models", "time_models"]
 
+RANK = {"baseline": 0, "longer": 1, "student": 3}  # the strategies' teachers stand between
 REPORTED = ("CP", "CR", "CF1", "OP", "OR", "OF1")
 
 
@@ -36,7 +38,10 @@ def describe_data(labels: LabelMatrix, num_quarantined: int) -> dict[str, Any]:
 
 
 def committees(predictions: Predictions, test: LabelMatrix) -> dict[str, NDArray[np.float32]]:
-    """Logits over all labels: baseline, the teachers of each strategy together, student.
+    """Logits over all labels: baselines, the teachers of each strategy together, student.
+
+    The teachers of a partition are put side by side; of plain ones, who know all labels each, the
+    logits are averaged, as they are for the student.
 
     Raises
     ------
@@ -54,14 +59,22 @@ def committees(predictions: Predictions, test: LabelMatrix) -> dict[str, NDArray
     for model in predictions.logits:
         group = model.removeprefix("teachers.").rpartition("_")[0] or model
         groups.setdefault(group, []).append(model)
-    ordered = sorted(groups, key=lambda group: (group == "student", group != "baseline"))
-    return {group: predictions.joined(test.space, groups[group]) for group in ordered}
+    ordered = sorted(groups, key=lambda group: RANK.get(group, 2))
+    return {group: _join(predictions, test, group, groups[group]) for group in ordered}
 
 
-def score_models(
-    predictions: Predictions, test: LabelMatrix, strategies: Sequence[str], threshold: float
-) -> dict[str, Any]:
-    """Figures of baseline, teachers and student, in percent; what is undefined is left out.
+def _join(
+    predictions: Predictions, test: LabelMatrix, group: str, models: Sequence[str]
+) -> NDArray[np.float32]:
+    if group != PLAIN:
+        return predictions.joined(test.space, models)
+    full = [predictions.joined(test.space, [model]) for model in sorted(models)]
+    mean: NDArray[np.float32] = np.mean(full, axis=0, dtype=np.float32)
+    return mean
+
+
+def score_models(predictions: Predictions, test: LabelMatrix, threshold: float) -> dict[str, Any]:
+    """Figures of baselines, teachers and student, in percent; what is undefined is left out.
 
     ``parts`` holds the mAP of each teacher on its own labels, part by part, None where none of
     them has a positive.
@@ -72,9 +85,11 @@ def score_models(
     }
     teachers = {
         strategy: {**scores[strategy], "parts": _score_parts(predictions, test, strategy)}
-        for strategy in strategies
+        for strategy in scores
+        if strategy not in RANK
     }
-    return {"baseline": scores["baseline"], "teachers": teachers, "student": scores["student"]}
+    baselines = {name: scores[name] for name in scores if name in RANK and name != "student"}
+    return {**baselines, "teachers": teachers, "student": scores["student"]}
 
 
 def _score_parts(predictions: Predictions, test: LabelMatrix, strategy: str) -> list[float | None]:
@@ -107,15 +122,17 @@ def _score(
 
 
 def time_models(checkpoints: Iterable[Checkpoint]) -> dict[str, Any]:
-    """Seconds that the trainings took when they were done."""
+    """Seconds that the trainings took when they were done; the control stands beside the total."""
     seconds = {checkpoint.info.name: checkpoint.info.seconds for checkpoint in checkpoints}
     teachers: dict[str, float] = {}
     for name, value in seconds.items():
         if name.startswith("teachers."):
             strategy = name.removeprefix("teachers.").rpartition("_")[0]
             teachers[strategy] = round(teachers.get(strategy, 0.0) + value, 2)
+    longer = seconds.pop("longer", None)
     return {
         "baseline": round(seconds["baseline"], 2),
+        **({} if longer is None else {"longer": round(longer, 2)}),
         "teachers": teachers,
         "student": round(seconds["student"], 2),
         "total": round(sum(seconds.values()), 2),

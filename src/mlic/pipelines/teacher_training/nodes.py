@@ -8,7 +8,8 @@ from typing import Any
 from mlic.images.options import DataOptions
 from mlic.images.store import PictureStore
 from mlic.labels import LabelMatrix
-from mlic.labels.options import PartitionOptions
+from mlic.labels.embeddings import LabelEmbeddings
+from mlic.labels.options import PLAIN, PartitionOptions
 from mlic.labels.partition import Partition
 from mlic.models.options import ModelOptions
 from mlic.pipelines.training_run import train_or_reuse
@@ -18,7 +19,7 @@ from mlic.training.job import TrainingJob
 from mlic.training.options import TrainingOptions
 from mlic.training.targets import TeacherLogits
 
-__all__ = ["assign_groups", "train_teacher"]
+__all__ = ["assign_all_labels", "assign_groups", "train_teacher"]
 
 
 def assign_groups(partition: Partition, options: PartitionOptions) -> list[dict[str, Any]]:
@@ -41,6 +42,14 @@ def assign_groups(partition: Partition, options: PartitionOptions) -> list[dict[
     ]
 
 
+def assign_all_labels(labels: LabelMatrix, options: PartitionOptions) -> list[dict[str, Any]]:
+    """Hand all labels to every plain teacher: no partition, and none is named."""
+    names = list(labels.space.names)
+    return [
+        {"strategy": PLAIN, "part": number, "labels": names} for number in range(options.num_plain)
+    ]
+
+
 def train_teacher(
     group: dict[str, Any],
     pictures: PictureStore,
@@ -50,8 +59,12 @@ def train_teacher(
     training: TrainingOptions,
     seed: int,
     store: Path,
+    embeddings: LabelEmbeddings | None = None,
 ) -> tuple[Checkpoint, TeacherLogits]:
-    """Train a teacher of one group on all training pictures; write its logits of every view."""
+    """Train a teacher of one group on all training pictures; write its logits of every view.
+
+    Its seed comes from its name, so plain teachers differ though they learn the same labels.
+    """
     from mlic.training.job import TrainingJob
 
     name = f"teachers.{group['strategy']}_{group['part']}"
@@ -65,7 +78,8 @@ def train_teacher(
         options=training.for_role("teacher"),
         seed=derive_seed(seed, name),
         view_seed=seed,
-        provenance={key: group[key] for key in ("strategy", "part", "partition")},
+        embeddings=embeddings,
+        provenance={key: value for key, value in group.items() if key != "labels"},
     )
     checkpoint = train_or_reuse(job, store)
     return checkpoint, write_logits(job, checkpoint, store)

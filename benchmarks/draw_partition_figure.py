@@ -1,0 +1,72 @@
+"""Draw the README's picture: COCO's labels, cut into groups that keep company and that do not.
+
+    python benchmarks/draw_partition_figure.py [--shared FOLDER] [--browser chromium]
+
+It needs COCO's label matrix, `data/labels/coco2014_train.npz` in the folder given (arrays `labels`,
+pictures × 80, and `classes`), which is not part of this project, and Chrome or Chromium, which
+turns plotly's page into a picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from common import ROOT
+from PIL import Image
+
+from mlic.figures import draw_partitions
+from mlic.labels.graph import label_graph
+from mlic.labels.options import PartitionOptions
+from mlic.labels.partitioning import partition_graph
+from mlic.labels.space import LabelSpace
+from mlic.labels.statistics import count_labels
+
+PICTURE = ROOT / "docs" / "coco_partitions.png"
+COLOURS = 128  # enough for one hue, frames and text; keeps the file small
+
+
+def main() -> None:
+    options = parse()
+    labels = options.shared / "data" / "labels" / "coco2014_train.npz"
+    browser = shutil.which(options.browser)
+    if not labels.is_file():
+        raise SystemExit(f"no COCO labels at {labels}: give their folder with --shared")
+    if browser is None:
+        raise SystemExit(f"no browser '{options.browser}': install Chromium or give --browser")
+    with np.load(labels) as file:
+        statistics = count_labels(file["labels"], LabelSpace(tuple(file["classes"].tolist())))
+    shipped = PartitionOptions(num_parts=options.num_parts)
+    partitions = {
+        strategy: partition_graph(label_graph(statistics, strategy, exponent), shipped.num_parts)
+        for strategy, exponent in shipped.exponents.items()
+    }
+    figure = draw_partitions(statistics, partitions)
+    with tempfile.TemporaryDirectory() as folder:
+        page, shot = Path(folder) / "figure.html", Path(folder) / "figure.png"
+        figure.write_html(page, config={"displayModeBar": False})
+        size = f"--window-size={figure.layout.width + 16},{figure.layout.height + 16}"
+        headless = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", size]
+        waiting = ["--virtual-time-budget=10000", f"--screenshot={shot}"]
+        subprocess.run([*headless, *waiting, page.as_uri()], check=True, capture_output=True)
+        PICTURE.parent.mkdir(exist_ok=True)
+        Image.open(shot).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(
+            PICTURE, optimize=True
+        )
+    print(f"{PICTURE.relative_to(ROOT)}: {PICTURE.stat().st_size / 1000:.0f} kB")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
+    parser.add_argument("--num-parts", type=int, default=5)
+    parser.add_argument("--browser", default="chromium")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Groups of labels that a person wrote down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from kedro.io import AbstractDataset
+
+from mlic.datasets.base import DatasetDataError, read_json
+
+if TYPE_CHECKING:
+    from kedro_datasets._typing import JSONPreview
+
+__all__ = ["GroupsDataset"]
+
+_SHAPE = 'write [["cat", "dog"], ["car", "bus"]] or {"animals": ["cat", "dog"], …}'
+
+
+class GroupsDataset(AbstractDataset[Any, Any]):
+    """A JSON file of lists of label names, with or without a title each; only read.
+
+    Whether they cover the labels is for `mlic.labels.partition.user_partition` to say.
+
+    Parameters
+    ----------
+    filepath
+        The ``.json`` file: a list of lists, or an object of lists under their titles.
+    metadata
+        For plugins; not used here.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "groups.json"
+    >>> _ = path.write_text('{"animals": ["cat", "dog"], "vehicles": ["car"]}')
+    >>> GroupsDataset(str(path)).load()
+    {'animals': ['cat', 'dog'], 'vehicles': ['car']}
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> list[list[str]] | dict[str, list[str]]:
+        """Read the groups.
+
+        Raises
+        ------
+        DatasetDataError
+            If the file is absent, no JSON, or not made of lists of names.
+        """
+        if not self._filepath.is_file():
+            raise DatasetDataError(
+                f"there is no file of groups {self._filepath}: {_SHAPE} into it, or name another "
+                "by --params user_groups=…"
+            )
+        groups = read_json(self._filepath)
+        parts = groups.values() if isinstance(groups, dict) else groups
+        if not isinstance(groups, dict | list) or not all(_names(part) for part in parts):
+            raise DatasetDataError(f"{self._filepath} holds no lists of label names: {_SHAPE}")
+        return groups
+
+    def save(self, data: Any) -> NoReturn:
+        """Refuse: the file is a person's own."""
+        raise DatasetDataError(f"{self._filepath} is written by hand: no node may overwrite it")
+
+    def preview(self) -> JSONPreview:
+        """Content of the file, for Kedro-Viz."""
+        import json
+
+        return json.dumps(self.load())
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath}
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+
+def _names(part: object) -> bool:
+    return isinstance(part, list) and all(isinstance(name, str) for name in part)

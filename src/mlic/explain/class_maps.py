@@ -1,0 +1,115 @@
+"""Maps of several models for the same pairs of picture and label, and which pairs those are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlic.errors import DataError
+from mlic.labels import PRESENT, LabelMatrix
+
+__all__ = ["ClassMaps", "choose_pictures"]
+
+
+@dataclass(frozen=True)
+class ClassMaps:
+    """Where each model sees a label that is present, pair by pair.
+
+    Parameters
+    ----------
+    ids
+        Picture of each pair; shape (n,), strings.
+    labels
+        Label of each pair; shape (n,), strings.
+    maps
+        By model name; shape (n, h, w), float32; NaN in pairs whose label the model does not know.
+        Larger means more evidence, in a unit of each map's own.
+
+    Raises
+    ------
+    DataError
+        If the lengths differ.
+
+    Examples
+    --------
+    >>> maps = ClassMaps(["p0"], ["cat"], {"student": np.eye(2, dtype=np.float32)[None]})
+    >>> list(maps.of_pair(0)), maps.examples(1)
+    (['student'], [0])
+    """
+
+    ids: NDArray[np.str_]
+    labels: NDArray[np.str_]
+    maps: dict[str, NDArray[np.float32]]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", np.asarray(self.ids, dtype=np.str_))
+        object.__setattr__(self, "labels", np.asarray(self.labels, dtype=np.str_))
+        lengths = {len(self.ids), len(self.labels), *map(len, self.maps.values())}
+        if len(lengths) > 1:
+            raise DataError(
+                f"pictures, labels and maps differ in number ({sorted(lengths)}): run the "
+                "reporting pipeline again, from map_classes"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def known(self, model: str) -> NDArray[np.bool_]:
+        """Tell which pairs have a map of this model; shape (n,)."""
+        return np.asarray(~np.isnan(self.maps[model]).any(axis=(1, 2)))
+
+    def of_pair(self, pair: int) -> dict[str, NDArray[np.float32]]:
+        """Maps of the models that know the label of a pair; shape (h, w) each."""
+        return {name: maps[pair] for name, maps in self.maps.items() if self.known(name)[pair]}
+
+    def examples(self, num_labels: int) -> list[int]:
+        """First pair of each of the labels that occur in the most pairs, most frequent first."""
+        labels = self.labels.tolist()
+        return [labels.index(name) for name, _ in Counter(labels).most_common(num_labels)]
+
+    def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+        """Arrays and metadata as a safetensors file holds them."""
+        pairs = {"ids": self.ids.tolist(), "labels": self.labels.tolist()}
+        return dict(self.maps), {"about": json.dumps({**pairs, "models": list(self.maps)})}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, NDArray[Any]], metadata: Mapping[str, str]) -> Self:
+        """Read back what `to_tensors` wrote."""
+        about = json.loads(metadata["about"])  # a safetensors file sorts its tensors by name
+        maps = {model: tensors[model] for model in about["models"]}
+        return cls(about["ids"], about["labels"], maps)
+
+
+def choose_pictures(labels: LabelMatrix, num_pictures: int) -> LabelMatrix:
+    """Choose pictures by a hash of their id, which no one can have had an eye on.
+
+    Parameters
+    ----------
+    labels
+        The pictures to choose from.
+    num_pictures
+        How many, at most; pictures without a present label are passed over.
+
+    Returns
+    -------
+    LabelMatrix
+        The chosen pictures, ascending in SHA-256 of their id.
+
+    Examples
+    --------
+    >>> from mlic.labels import LabelSpace
+    >>> all_of_them = LabelMatrix(LabelSpace(("cat",)), ["a", "b"], [[1], [0]], ["", ""])
+    >>> choose_pictures(all_of_them, 5).ids.tolist()
+    ['a']
+    """
+    hashes = [hashlib.sha256(name.encode()).digest() for name in labels.ids.tolist()]
+    order = np.asarray(sorted(range(len(labels)), key=hashes.__getitem__), dtype=np.intp)
+    carrying = (labels.states[order] == PRESENT).any(axis=1)
+    return labels.take(order[carrying][:num_pictures])

@@ -1,0 +1,56 @@
+"""What heads on feature maps share: checks of their options and of what they are given."""
+
+from __future__ import annotations
+
+import torch
+
+from mlic.errors import ParameterError
+
+__all__ = ["flatten_map", "require_sizes"]
+
+
+def require_sizes(*, heads: int, width: int, dropout: float, **sizes: int) -> None:
+    """Check the options of an attention head.
+
+    Raises
+    ------
+    ValueError
+        Naming the first option that is of another type or out of range; `mlic.plugins` adds
+        the name of the head.
+    """
+    for name, value in {"heads": heads, "width": width, **sizes}.items():
+        if type(value) is not int or value < 1:  # True is an int as well
+            raise ValueError(f"{name}={value!r} must be a whole number above 0")
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise ValueError(f"dropout={dropout!r} must be a number from 0 to below 1")
+    if width % heads:
+        raise ValueError(f"width={width} must be a multiple of heads={heads}")
+
+
+def flatten_map(features: torch.Tensor, num_features: int) -> torch.Tensor:
+    """Places of a feature map as tokens, row by row.
+
+    Parameters
+    ----------
+    features
+        Unpooled features; shape (B, F, H, W).
+    num_features
+        The F expected.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (B, H · W, F).
+
+    Raises
+    ------
+    ParameterError
+        If the backbone gives something else than a map with channels first.
+    """
+    if features.ndim != 4 or features.shape[1] != num_features:
+        raise ParameterError(
+            f"model.head: it needs a feature map of shape (batch, {num_features}, height, width), "
+            f"but the backbone gives {tuple(features.shape)}; choose a convolutional backbone, "
+            "or head: linear"
+        )
+    return features.flatten(2).transpose(1, 2)

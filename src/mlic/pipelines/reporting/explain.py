@@ -1,0 +1,76 @@
+"""Nodes that look at what the models look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlic.explain import ClassMaps, choose_pictures
+from mlic.explain.options import ExplainOptions
+from mlic.images.raw import RawPictures
+from mlic.images.store import PictureStore
+from mlic.labels import LabelMatrix
+from mlic.training.checkpoint import Checkpoint
+from mlic.training.options import TrainingOptions
+
+__all__ = ["draw_class_maps", "map_classes", "play_pointing_game"]
+
+
+def map_classes(
+    pictures: PictureStore,
+    labels: LabelMatrix,
+    training: TrainingOptions,
+    explain: ExplainOptions,
+    *checkpoints: Checkpoint,
+) -> ClassMaps:
+    """Where each model sees the labels that some test pictures carry.
+
+    Raises
+    ------
+    DataError
+        If a test picture is not in the store.
+    """
+    from mlic.explain.map_models import map_models
+
+    chosen = choose_pictures(labels.in_split("test"), explain.pictures)
+    return map_models(checkpoints, pictures, chosen, training, explain.min_cells)
+
+
+def play_pointing_game(
+    class_maps: ClassMaps,
+    raw_pictures: RawPictures,
+    scene_masks: dict[str, NDArray[np.uint8]],
+    explain: ExplainOptions,
+) -> dict[str, Any]:
+    """How often each model's map points at the thing, in percent.
+
+    Raises
+    ------
+    DataError, LabelError
+        If maps and masks are of different pictures or labels.
+    """
+    from mlic.errors import DataError
+    from mlic.explain.pointing import pointing_game
+
+    places = {name: row for row, name in enumerate(raw_pictures.labels.ids.tolist())}
+    masks = scene_masks["masks"]
+    if len(masks) != len(places) or not places.keys() >= set(class_maps.ids.tolist()):
+        raise DataError(
+            "masks, scenes and class maps are not of the same pictures: run the data_preparation "
+            "and reporting pipelines again"
+        )
+    rows = [places[name] for name in class_maps.ids.tolist()]
+    columns = np.asarray(raw_pictures.labels.space.indices(class_maps.labels), dtype=np.intp)
+    shown = masks[rows] == columns[:, None, None] + 1
+    return pointing_game(class_maps, shown, explain.tolerance_pixels(masks.shape[-1]))
+
+
+def draw_class_maps(class_maps: ClassMaps, pictures: PictureStore, explain: ExplainOptions) -> str:
+    """Maps of a few pictures, model beside model, as markup for the report."""
+    from mlic.pipelines.reporting.maps import render_maps
+
+    pairs = class_maps.examples(explain.examples)
+    pixels = pictures.pixels[pictures.rows(class_maps.ids[pairs])]
+    return render_maps(class_maps, pairs, pixels, explain.pictures)

@@ -1,0 +1,49 @@
+"""Reading ahead: the next batch is made on the CPU while the device works on this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+__all__ = ["prefetch"]
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+def prefetch(
+    items: Iterable[Item], make: Callable[[Item], Made], ahead: bool = True
+) -> Iterator[tuple[Item, Made]]:
+    """Pair every item with what is made of it, one item ahead in a thread.
+
+    Parameters
+    ----------
+    items
+        What to make something of; drawn in the calling thread, one ahead.
+    make
+        Called once an item, in order; what it raises is raised at the item's turn.
+    ahead
+        False makes every item at its turn, without a thread: where the CPU trains too, reading
+        ahead takes from it what it gives.
+
+    Examples
+    --------
+    >>> list(prefetch(range(3), str))
+    [(0, '0'), (1, '1'), (2, '2')]
+    """
+    if not ahead:
+        yield from ((item, make(item)) for item in items)
+        return
+    waiting: list[tuple[Item, Future[Made]]] = []
+    with ThreadPoolExecutor(1) as thread:
+        for item in items:
+            waiting.append((item, thread.submit(make, item)))
+            if len(waiting) == 2:
+                yield _result(*waiting.pop(0))
+        for pair in waiting:
+            yield _result(*pair)
+
+
+def _result(item: Item, made: Future[Made]) -> tuple[Item, Made]:
+    return item, made.result()

@@ -1,0 +1,100 @@
+import pytest
+import torch
+from torch import nn
+
+from mlic.explain.activation import attention_maps, class_activation
+from mlic.models.classifier import build_classifier
+from mlic.models.options import ModelOptions
+
+TINY = {"channels": [8, 8, 16, 16], "stem_width": 8}
+
+
+def model_of(backbone="resnet10t", options=TINY, num_labels=5):
+    torch.manual_seed(0)
+    chosen = ModelOptions(backbone=backbone, backbone_options=options)
+    return build_classifier(chosen, num_labels).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def images():
+    return torch.randn(3, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+
+
+WHICH = torch.tensor([0, 0, 1, 2, 2, 2])
+COLUMNS = torch.tensor([4, 1, 1, 0, 3, 2])
+
+
+def test_at_the_last_stage_it_is_the_class_activation_map(images):
+    """Zhou et al. (2016), equation 2: features weighted by the label's row of the classifier."""
+    model = model_of()
+    maps = class_activation(model, images, WHICH, COLUMNS)
+    features = model.backbone.forward_features(images)
+    expected = torch.einsum("bfhw,cf->bchw", features, model.head.linear.weight)
+    torch.testing.assert_close(maps, expected[WHICH, COLUMNS] / maps[0].numel())
+    logits = maps.sum(dim=(1, 2)) + model.head.linear.bias[COLUMNS]
+    torch.testing.assert_close(logits, model(images)[WHICH, COLUMNS])
+
+
+@pytest.mark.parametrize(("min_cells", "side"), [(1, 3), (3, 3), (4, 6), (6, 6), (7, 12), (99, 48)])
+def test_an_earlier_stage_gives_finer_maps(images, min_cells, side):
+    assert class_activation(model_of(), images, WHICH, COLUMNS, min_cells).shape == (6, side, side)
+
+
+def test_at_an_earlier_stage_it_is_gradient_times_activation(images):
+    """Against gradients of one picture and one label at a time, through the rest of the model."""
+    model = model_of()
+    maps = class_activation(model, images, WHICH, COLUMNS, 12)
+    resnet = model.backbone
+    stem = nn.Sequential(resnet.conv1, resnet.bn1, resnet.act1, resnet.maxpool)
+    for found, row, column in zip(maps, WHICH, COLUMNS, strict=True):
+        seen = resnet.layer2(resnet.layer1(stem(images[row : row + 1]))).requires_grad_()
+        rest = resnet.forward_head(resnet.layer4(resnet.layer3(seen)), pre_logits=True)
+        (slope,) = torch.autograd.grad(model.head(rest, None)[0, column], seen)
+        torch.testing.assert_close(found, (slope * seen).sum(dim=1)[0].detach())
+
+
+@pytest.mark.parametrize("backbone", ["test_convnext", "test_efficientnet", "test_resnet"])
+def test_backbones_of_other_families(images, backbone):
+    assert class_activation(model_of(backbone, {}), images, WHICH, COLUMNS).shape == (6, 3, 3)
+
+
+def test_channels_may_come_last(images):
+    """As Swin transformers keep them."""
+    first, last = model_of(), model_of()
+
+    class Turned(nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+
+        def forward(self, x):
+            return self.module(x).permute(0, 2, 3, 1)
+
+    last.backbone.layer4 = Turned(last.backbone.layer4)
+    pool = last.backbone.forward_head
+    last.backbone.forward_head = lambda x, pre_logits: pool(x.permute(0, 3, 1, 2), pre_logits)
+    torch.testing.assert_close(
+        class_activation(last, images, WHICH, COLUMNS),
+        class_activation(first, images, WHICH, COLUMNS),
+    )
+
+
+def test_tokens_have_no_place():
+    images = torch.zeros(2, 3, 160, 160)
+    pair = torch.tensor([0])
+    assert class_activation(model_of("test_vit", {}), images, pair, pair) is None
+
+
+def test_heads_that_attend_tell_where(images):
+    class Attending(nn.Module):
+        pooled = False
+
+        def attention(self, features, known):
+            assert known is None
+            return features.softmax(dim=1)[:, :5]
+
+    model = model_of()
+    model.head = Attending()
+    maps = attention_maps(model, images, WHICH, COLUMNS)
+    features = model.backbone.forward_features(images).softmax(dim=1)
+    torch.testing.assert_close(maps, features[WHICH, COLUMNS])

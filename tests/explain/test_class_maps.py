@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from mlic.datasets import TensorsDataset
+from mlic.errors import DataError
+from mlic.explain import ClassMaps, choose_pictures
+from mlic.labels import LabelMatrix, LabelSpace
+
+
+def class_maps():
+    maps = np.random.default_rng(0).normal(size=(4, 3, 3)).astype(np.float32)
+    partly = maps.copy()
+    partly[[0, 2]] = np.nan
+    named = {"student": maps, "teachers.cgp_0": partly, "baseline": -maps}
+    return ClassMaps(["p", "p", "q", "r"], ["cat", "dog", "dog", "cow"], named)
+
+
+def test_a_file_keeps_pairs_maps_and_the_order_of_models(tmp_path):
+    dataset = TensorsDataset(str(tmp_path / "maps.safetensors"), holds="mlic.explain.ClassMaps")
+    dataset.save(class_maps())
+    again = dataset.load()
+    assert list(again.maps) == list(class_maps().maps)
+    assert again.ids.tolist() == ["p", "p", "q", "r"] and again.labels[3] == "cow"
+    for model, maps in class_maps().maps.items():
+        np.testing.assert_array_equal(again.maps[model], maps)
+
+
+def test_a_pair_has_maps_of_the_models_that_know_its_label():
+    maps = class_maps()
+    assert list(maps.of_pair(0)) == ["student", "baseline"]
+    assert list(maps.of_pair(1)) == ["student", "teachers.cgp_0", "baseline"]
+
+
+def test_examples_are_the_first_pair_of_the_most_frequent_labels():
+    assert class_maps().examples(2) == [1, 0]
+    assert class_maps().examples(9) == [1, 0, 3]
+    assert class_maps().examples(0) == []
+
+
+def test_maps_of_other_pairs_are_refused():
+    with pytest.raises(DataError, match="differ in number"):
+        ClassMaps(["p"], ["cat"], {"student": np.zeros((2, 3, 3), np.float32)})
+
+
+def test_the_choice_of_pictures_depends_on_ids_alone():
+    rng = np.random.default_rng(1)
+    states = (rng.random((50, 3)) < 0.4).astype(np.int8)
+    states[7] = [0, -1, 0]
+    labels = LabelMatrix(LabelSpace(tuple("abc")), [f"p{i}" for i in range(50)], states, [""] * 50)
+    chosen = choose_pictures(labels, 10)
+    turned = choose_pictures(labels.take(rng.permutation(50)), 10)
+    assert chosen.ids.tolist() == turned.ids.tolist() != sorted(chosen.ids.tolist())
+    assert choose_pictures(labels, 5).ids.tolist() == chosen.ids.tolist()[:5]
+    everything = choose_pictures(labels, 99)
+    assert set(everything.ids) == set(labels.ids[(states == 1).any(axis=1)])

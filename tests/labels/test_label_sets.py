@@ -1,0 +1,104 @@
+"""Cuts, figures and survey on label sets of every shape, as strangers bring them."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from mlic.labels import LabelSpace
+from mlic.labels.graph import label_graph
+from mlic.labels.partitioning import partition_graph
+from mlic.labels.quality import partition_quality
+from mlic.labels.statistics import count_labels
+from mlic.labels.survey import suggest_parts
+
+EXPONENTS = {"cgp": 1 / 2, "dgp": 1 / 3}
+
+
+def drawn(size, pictures=300, groups=4, seed=0):
+    rng = np.random.default_rng(seed)
+    at_home = np.arange(size) % groups == rng.integers(groups, size=pictures)[:, None]
+    return (rng.random((pictures, size)) < np.where(at_home, 0.4, 0.03)).astype(np.int8)
+
+
+def isolated():
+    states = drawn(12)
+    states[:, 3] = 0
+    states[0] = np.arange(12) == 3
+    return states
+
+
+def never_present():
+    states = drawn(12)
+    states[:, [0, 5, 11]] = 0
+    return states
+
+
+def duplicates():
+    return np.tile(drawn(6), 2)
+
+
+def disconnected():
+    states = np.zeros((200, 12), dtype=np.int8)
+    states[:100, :7], states[100:, 7:] = drawn(7)[:100], drawn(5)[:100]
+    return states
+
+
+def unknown():
+    states = drawn(12)
+    states[np.random.default_rng(1).random(states.shape) < 0.3] = -1
+    states[:, 2] = -1
+    return states
+
+
+SETS = {
+    "isolated": (isolated, 3, 2),
+    "never present": (never_present, 4, 3),
+    "duplicates": (duplicates, 3, 2),
+    "disconnected": (disconnected, 5, 2),
+    "unknown": (unknown, 3, 2),
+    "nothing at all": (lambda: np.zeros((9, 6), dtype=np.int8), 3, 2),
+    "everything": (lambda: np.ones((9, 6), dtype=np.int8), 3, 2),
+    "no picture": (lambda: np.zeros((0, 6), dtype=np.int8), 2, 2),
+    "smallest": (lambda: drawn(4, groups=2), 2, 2),
+    "two labels": (lambda: drawn(2, groups=2), 2, 1),
+    "one label": (lambda: drawn(1, groups=1), 1, 1),
+    "large": (lambda: drawn(500, pictures=2000, groups=20), 20, 2),
+}
+
+
+@pytest.mark.parametrize("strategy", EXPONENTS)
+@pytest.mark.parametrize("name", SETS)
+def test_cut_and_figures(name, strategy):
+    make, num_parts, min_size = SETS[name]
+    states = make()
+    statistics = count_labels(states, LabelSpace(tuple(f"l{i}" for i in range(states.shape[1]))))
+    graph = label_graph(statistics, strategy, EXPONENTS[strategy])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        partition = partition_graph(graph, num_parts, seed=5, min_size=min_size)
+        figures = partition_quality(partition, statistics)
+    sizes = [len(part) for part in partition.parts]
+    assert len(sizes) == num_parts and min(sizes) >= min_size
+    assert strategy == "cgp" or max(sizes) - min(sizes) <= 1
+    assert np.isfinite(list(figures.values())).all()
+    if len(statistics.space) < 100:
+        assert partition == partition_graph(graph, num_parts, seed=5, min_size=min_size)
+
+
+@pytest.mark.parametrize("name", [name for name in SETS if name != "large"])
+def test_suggestion(name):
+    states = SETS[name][0]()
+    statistics = count_labels(states, LabelSpace(tuple(f"l{i}" for i in range(states.shape[1]))))
+    suggestion = suggest_parts(statistics, num_seeds=3)
+    assert suggestion.num_parts is None or 1 <= suggestion.num_parts <= states.shape[1] // 2
+    assert 0 < suggestion.share <= 1 and np.isfinite(suggestion.modularity)
+
+
+def test_twins_stay_together_and_are_kept_apart():
+    statistics = count_labels(duplicates(), LabelSpace(tuple("abcdefABCDEF")))
+    company = partition_graph(label_graph(statistics, "cgp", 0.5), 3)
+    apart = partition_graph(label_graph(statistics, "dgp", 1 / 3), 3)
+    for twin in range(6):
+        assert company.membership[twin] == company.membership[twin + 6]
+        assert apart.membership[twin] != apart.membership[twin + 6]

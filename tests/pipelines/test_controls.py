@@ -1,0 +1,84 @@
+"""One whole run of all controls: other groups, plain teachers, a baseline of the whole budget."""
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+from mlic.images.scenes import SceneOptions, draw_scenes
+
+ROOT = Path(__file__).resolve().parents[2]
+PARAMETERS = {
+    "scenes": {"num_pictures": 160, "size": 32},
+    "data": {"image_size": 32, "validation_fraction": 0.2, "test_fraction": 0.3},
+    "model": {"backbone_options": {"channels": [8, 8, 16, 16], "stem_width": 8}},
+    "training": {"epochs": 1, "threads": 1, "augmentation": {"views": 2}},
+    "partition": {"num_parts": 2, "num_plain": 2, "strategies": "random+user+plain"},
+    "controls": {"longer_baseline": True},
+}
+MODELS = {"baseline", "longer", "student"} | {
+    f"teachers.{strategy}_{i}" for strategy in ("random", "user", "plain") for i in (0, 1)
+}
+
+
+@pytest.fixture(scope="module")
+def names():
+    return draw_scenes(SceneOptions(num_pictures=20, size=32), 0)[0].labels.space.names
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, names):
+    """A run in a copy of the project's configuration."""
+    folder = tmp_path_factory.mktemp("controls")
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "src").mkdir()
+    groups = folder / "mine.json"
+    groups.write_text(json.dumps({"first": names[:5], "rest": names[5:]}))
+    bootstrap_project(folder)
+    with KedroSession.create(
+        folder, runtime_params=PARAMETERS | {"user_groups": str(groups)}
+    ) as session:
+        session.run()
+    return folder
+
+
+def test_every_control_is_summed_up(project, names):
+    summary = json.loads((project / "data/08_reporting/summary.json").read_text())
+    assert set(summary["partitions"]) == {"random", "user"}
+    assert set(summary["teachers"]) == set(summary["seconds"]["teachers"])
+    assert set(summary["teachers"]) == {"random", "user", "plain"}
+    user = summary["partitions"]["user"]
+    assert (user["titles"], user["parts"][0]) == (["rest", "first"], list(names[5:]))
+    assert all(
+        {"ncut", "modularity"} <= p["quality"].keys() for p in summary["partitions"].values()
+    )
+    for figures in (summary["longer"], *summary["teachers"].values()):
+        assert 0 < figures["mAP"] <= 100
+    assert len(summary["teachers"]["plain"]["parts"]) == 2
+
+
+def test_every_control_is_a_run_of_its_own(project):
+    with sqlite3.connect(project / "mlflow.db") as database:
+        runs = dict(database.execute("select name, status from runs").fetchall())
+        query = """select value from params join runs using (run_uuid)
+                   where name = 'longer' and key = 'training.epochs'"""
+        epochs = database.execute(query).fetchall()
+    assert set(runs) > MODELS and set(runs.values()) == {"FINISHED"} and len(runs) == 10
+    assert epochs == [(str(round(6 * (1 + 2 / 3) + 1)),)]
+
+
+def test_plain_teachers_have_no_partition(project):
+    groups = [
+        json.loads((project / f"data/05_model_input/group_plain_{i}.json").read_text())
+        for i in (0, 1)
+    ]
+    assert [group["part"] for group in groups] == [0, 1]
+    assert not any("partition" in group for group in groups)
+    assert not (project / "data/05_model_input/partition_plain.json").exists()
+    assert "longer" in (project / "data/08_reporting/average_precision.csv").read_text()
