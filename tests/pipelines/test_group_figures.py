@@ -9,8 +9,8 @@ from mlic.labels import LabelSpace
 from mlic.labels.graph import label_graph
 from mlic.labels.options import PartitionOptions
 from mlic.labels.statistics import count_labels
-from mlic.pipelines.graph_partition.nodes import cut_graph
 from mlic.pipelines.graph_partition.figures import draw_partitions, draw_survey, survey_groups
+from mlic.pipelines.graph_partition.nodes import cut_graph
 
 OPTIONS = PartitionOptions(num_parts=3)
 
