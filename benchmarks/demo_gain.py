@@ -55,7 +55,7 @@ def main() -> None:
     if options.quick:
         overrides += ["scenes.num_pictures=600", "training.epochs=2", "partition.num_parts=3"]
     parameters = load_parameters(overrides)
-    seeds = list(range(options.seeds or (2 if options.quick else 5)))
+    seeds = list(range(options.seeds or (2 if options.quick else 10)))
     jobs = [(seed, parameters.model_dump_json(), options.fresh) for seed in seeds]
     pool = ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"))
     with pool:
@@ -67,9 +67,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="2 seeds, few pictures and epochs")
     parser.add_argument("--write", action="store_true", help="keep the results")
-    parser.add_argument("--seeds", type=int, help="number of seeds, 5 unless told")
+    parser.add_argument("--seeds", type=int, help="number of seeds, 10 unless told")
     parser.add_argument(
-        "--workers", type=int, default=5, help="seeds side by side, one thread each"
+        "--workers", type=int, default=4, help="seeds side by side, one thread each"
     )
     parser.add_argument("--set", nargs="*", default=[], help="parameters other than the default")
     parser.add_argument("--fresh", action="store_true", help="ignore rows kept before")

@@ -103,6 +103,14 @@ def test_overrides_are_worked_in(raw):
     assert training.for_role("teacher").overrides == training.for_role("student").overrides == {}
 
 
+def test_a_patient_student_learns_for_longer(raw):
+    raw["training"] |= {"epochs": 3, "student_epoch_factor": 1.5}
+    training = check_parameters(raw).training
+    assert [training.for_role(role).epochs for role in ("teacher", "student")] == [3, 4]
+    raw["training"]["student_epoch_factor"] = 9  # does not make other trainings anew
+    assert check_parameters(raw).training.for_role("baseline") == training.for_role("baseline")
+
+
 def test_wrong_overrides_are_named_and_told_briefly(raw):
     raw["training"]["overrides"] = {"student": {"epochs": 0, "epoch": 3}}
     told = mistakes(raw)

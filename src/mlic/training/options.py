@@ -21,7 +21,7 @@ __all__ = ["DISTILLERS", "LOSSES", "ROLES", "Choice", "DistillationOptions", "Tr
 LOSSES = "mlic.losses"
 DISTILLERS = "mlic.losses.distillation"
 ROLES = ("baseline", "teacher", "student")
-SHARED = ("augmentation", "overrides")  # the student must see the views its teachers saw
+SHARED = ("augmentation", "overrides", "student_epoch_factor")  # the student must see the views its teachers saw
 
 
 class Choice(BaseModel):
@@ -44,6 +44,12 @@ class TrainingOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(ge=1)
+    student_epoch_factor: float = Field(
+        default=1.0,
+        gt=0,
+        description="the student's epochs, in epochs of the others: a patient student learns more "
+        "from its teachers (Beyer et al., arXiv 2106.05237)",
+    )
     batch_size: int = Field(ge=1, description="pictures a forward pass")
     accumulation: int = Field(default=1, ge=1, description="forward passes an optimiser step")
     optimizer: str = Field(default="adamw", description="a name of timm.optim")
@@ -102,10 +108,10 @@ class TrainingOptions(BaseModel):
         >>> base.for_role("student").epochs, base.for_role("teacher").epochs
         (12, 9)
         """
-        own = self.overrides.get(role, {})
-        if not own and not self.overrides:
-            return self
-        return TrainingOptions(**{**self.model_dump(exclude={"overrides"}), **own})
+        factor = self.student_epoch_factor if role == "student" else 1
+        plain = self.model_dump(exclude={"overrides", "student_epoch_factor"})
+        plain["epochs"] = max(round(factor * self.epochs), 1)
+        return TrainingOptions(**{**plain, **self.overrides.get(role, {})})
 
 
 class DistillationOptions(BaseModel):
