@@ -58,7 +58,7 @@ def test_default_runs_everything_and_lacks_nothing(shape):
     }
     assert {node.name for node in pipelines["__default__"].nodes} == names
     free = {name for name in pipelines["__default__"].inputs() if not name.startswith("params:")}
-    handles = {"pictures_folder", "baseline.store", "student.store"}
+    handles = {"pictures_folder", "baseline.store", "student.store", "soft_targets.store"}
     handles |= {f"teachers.{s}_{part}.store" for s in ("cgp", "dgp") for part in (0, 1)}
     assert free <= handles | {"raw_pictures"}
 
@@ -78,7 +78,8 @@ def test_one_teacher_can_be_asked_for(shape):
 def test_start_up_pulls_in_nothing_heavy(module):
     program = (
         f"import sys, {module}\n"
-        "heavy = {'torch', 'mlflow', 'timm', 'torchvision'} & set(sys.modules)\n"
+        "names = 'torch mlflow timm pandas scipy sklearn networkx plotly'.split()\n"
+        "heavy = {*names} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -101,3 +102,19 @@ def test_controls_follow_the_parameters(monkeypatch):
     assert {"longer.checkpoint", "partition_user", "teachers.plain_2.checkpoint"} < set(
         summarise.inputs
     )
+
+
+def test_joint_teachers_need_the_baseline_and_give_the_student_the_same(monkeypatch):
+    monkeypatch.setattr(pipeline_registry, "_shape", [])
+    raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
+    apart = register_pipelines()
+    raw["teachers"] = raw["teachers"] | {"mode": "joint"}
+    remember(check_parameters(raw))
+    joint = register_pipelines()
+    assert trainings(joint["__default__"]) == ["baseline", "student", "teachers"]
+    assert trainings(joint["__default__"].to_nodes("student.train")) == [
+        "baseline", "student", "teachers"
+    ]  # fmt: skip
+    for name in ("distillation", "reporting"):
+        assert joint[name].inputs() == apart[name].inputs()
+    assert joint["__default__"].outputs() == apart["__default__"].outputs()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from kedro.config import OmegaConfigLoader
+from kedro.io import AbstractDataset
 
 from mlic.errors import ParameterError
 from mlic.models.heads.query_decoder import QueryDecoderHead
@@ -14,6 +15,7 @@ from mlic.parameters import check_parameters
 from mlic.recipes import RecipeConfigLoader
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
+BASE = CONF / "base/catalog.yml"
 
 # Values of psd.md, the page on the method; its section stands before each group.
 PUBLISHED = {
@@ -170,6 +172,27 @@ def test_an_environment_names_its_data_set(env):
     raw = catalog["raw_pictures"]
     kind = "Coco" if env.startswith("coco") else "NusWide"
     assert raw["type"] == f"mlic.datasets.{kind}Dataset" and raw["folder"] == "/somewhere"
+
+
+ENVIRONMENTS = sorted(path.parent.name for path in CONF.glob("*/catalog.yml") if path != BASE)
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_every_environment_is_sound_without_its_data(env):
+    """Its parameters are checked; its catalog makes the entry, which reads nothing yet."""
+    parameters = check_parameters(load(env))
+    assert parameters.data.source == "catalog"
+    config = dict(loader(env, folder="/nowhere")["catalog"]["raw_pictures"])
+    dataset = AbstractDataset.from_config("raw_pictures", config)
+    assert type(dataset).__module__.startswith("mlic.datasets")
+    command = f"--env {env} "
+    files = [(CONF / env / name).read_text() for name in ("catalog.yml", "parameters.yml")]
+    assert any(command in text for text in files), "no header says how it is run"
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_readme_tells_of_every_environment(env):
+    assert f"`{env}`" in (CONF.parent / "README.md").read_text(encoding="utf-8")
 
 
 def test_nuswides_dgp_has_its_own_exponent():

@@ -15,7 +15,7 @@ from mlic.images.options import DataOptions
 from mlic.images.scenes import SceneOptions
 from mlic.labels.options import PartitionOptions
 from mlic.models.options import ModelOptions
-from mlic.training.options import DistillationOptions, TrainingOptions
+from mlic.training.options import DistillationOptions, TeacherOptions, TrainingOptions
 
 __all__ = ["ControlOptions", "EvaluationOptions", "Parameters", "check_parameters"]
 
@@ -55,6 +55,7 @@ class Parameters(BaseModel):
     partition: PartitionOptions
     model: ModelOptions
     training: TrainingOptions
+    teachers: TeacherOptions = TeacherOptions()
     distillation: DistillationOptions
     controls: ControlOptions = ControlOptions()
     evaluation: EvaluationOptions

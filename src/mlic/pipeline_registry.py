@@ -46,7 +46,9 @@ def register_pipelines() -> dict[str, Pipeline]:
         "label_statistics": label_statistics.create_pipeline(embedded),
         "graph_partition": graph_partition.create_pipeline(partition.strategies),
         "baseline_training": baseline_training.create_pipeline(longer, embedded),
-        "teacher_training": teacher_training.create_pipeline(*shape, embedded),
+        "teacher_training": teacher_training.create_pipeline(
+            *shape, embedded, joint=parameters.teachers.mode == "joint"
+        ),
         "distillation": distillation.create_pipeline(*shape, embedded),
         "reporting": reporting.create_pipeline(
             *shape, longer, masks=parameters.data.source == "scenes"

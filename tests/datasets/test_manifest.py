@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kedro.io import DatasetError
 
 from mlic.datasets import DatasetDataError, ManifestDataset
+from mlic.datasets.base import resolve_inside
 from mlic.errors import DataError
 from mlic.images.raw import RawPictures
 from mlic.labels import LabelMatrix, LabelSpace
@@ -278,3 +279,16 @@ class TestRealData:
         ).load()
         assert len(raw.labels.space) == 17
         assert [len(raw.labels.rows(split)) for split in ("train", "test")] == [1680, 420]
+
+
+def test_the_last_step_of_a_path_is_followed_too(tmp_path):
+    (tmp_path / "pictures" / "sub").mkdir(parents=True)
+    folder = (tmp_path / "pictures").resolve()
+    (folder / "again").symlink_to(folder / "sub")
+    (folder / "sub" / "out").symlink_to(tmp_path)
+    inside = resolve_inside(folder, ["sub/a.jpg", "again/a.jpg", "sub/../b.jpg", "./c.jpg"])
+    names = [path.relative_to(folder).as_posix() for path in inside]
+    assert names == ["sub/a.jpg", "sub/a.jpg", "b.jpg", "c.jpg"]
+    for name in ("sub/..", "sub/../..", "sub/out", "again/out/x", "..", "."):
+        with pytest.raises(DatasetDataError, match="leaves the folder"):
+            resolve_inside(folder, [name])

@@ -3,8 +3,10 @@ from itertools import product
 import networkx as nx
 import numpy as np
 import pytest
+from scipy import sparse
+from sklearn.metrics import adjusted_rand_score
 
-from mlic.labels import cuts
+from mlic.labels import cuts, local_search
 from mlic.labels.local_search import Moves, Swaps
 
 
@@ -60,9 +62,12 @@ def test_balanced_max_cut_finds_the_optimum(size, num_parts, seed):
     assert cuts.inside_mass(weights, found) == pytest.approx(best)
 
 
+@pytest.mark.parametrize("a_change", [500, 5])
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
 @pytest.mark.parametrize("kind", ["moves", "swaps"])
-def test_values_kept_while_stepping_are_true(kind):
-    weights, membership = random_affinity(20, 5), np.arange(20) % 4
+def test_values_kept_while_stepping_are_true(monkeypatch, kind, form, a_change):
+    monkeypatch.setattr(local_search, "LABELS_A_CHANGE", a_change)
+    weights, membership = form(random_affinity(20, 5)), np.arange(20) % 4
     moving = kind == "moves"
     state = Moves(weights, membership, 4, 2) if moving else Swaps(weights, membership, 4)
     locked = np.zeros(20, dtype=bool)
@@ -74,8 +79,59 @@ def test_values_kept_while_stepping_are_true(kind):
         else:
             truth = cuts.inside_mass(weights, state.membership) * weights.sum() / 2
         assert state.value == pytest.approx(truth)
-    assert steps >= 9 and np.bincount(state.membership).min() >= 2
+    assert steps >= (9 if a_change > 20 else 3) and np.bincount(state.membership).min() >= 2
     assert np.array_equal(membership, np.arange(20) % 4)
+
+
+@pytest.mark.parametrize("kind", ["moves", "swaps"])
+def test_a_copy_steps_alone(kind):
+    weights, membership = random_affinity(20, 5), np.arange(20) % 4
+    state = Moves(weights, membership, 4, 2) if kind == "moves" else Swaps(weights, membership, 4)
+    links, value = state.links.copy(), state.value
+    assert state.copy().step(np.zeros(20, dtype=bool))
+    assert np.array_equal(state.membership, membership) and state.value == value
+    assert np.array_equal(state.links, links)
+
+
+def planted_affinity(size, num_parts, seed):
+    """Company four times as heavy inside hidden groups, a third of all pairs."""
+    rng = np.random.default_rng(seed)
+    groups = rng.permutation(size) % num_parts
+    weights = np.triu(rng.random((size, size)) * (rng.random((size, size)) < 0.3), 1)
+    weights *= np.where(groups[:, None] == groups, 1.0, 0.25)
+    return weights + weights.T, groups
+
+
+def test_many_labels_are_cut_sparse_and_as_well(monkeypatch):
+    weights, groups = planted_affinity(300, 4, 0)
+    dense = [cut(weights, seed=0) for cut in (company, crossed)]
+    monkeypatch.setattr(cuts, "DENSE_LABELS", 10)
+    monkeypatch.setattr(local_search, "LABELS_A_CHANGE", 20)
+    refuse_square(monkeypatch)
+    edges = sparse.csr_array(weights)
+    found = [cut(edges, seed=0) for cut in (company, crossed)]
+    assert adjusted_rand_score(groups, found[0]) == adjusted_rand_score(groups, dense[0]) == 1.0
+    least, reached = (cuts.inside_mass(weights, cut) for cut in (dense[1], found[1]))
+    assert reached <= 1.01 * least and set(np.bincount(found[1])) == {75}
+
+
+def company(weights, seed):
+    return cuts.normalised_cut(weights, 4, 2, np.random.default_rng(seed))
+
+
+def crossed(weights, seed):
+    return cuts.balanced_max_cut(weights, 4, np.random.default_rng(seed))
+
+
+def refuse_square(monkeypatch):
+    """Let no square sparse matrix be made dense."""
+    whole = sparse.csr_array.toarray
+
+    def toarray(matrix, *args, **options):
+        assert matrix.shape[0] != matrix.shape[1], "a dense C × C matrix"
+        return whole(matrix, *args, **options)
+
+    monkeypatch.setattr(sparse.csr_array, "toarray", toarray)
 
 
 @pytest.mark.parametrize(("size", "num_parts"), [(80, 3), (13, 13), (5, 1)])

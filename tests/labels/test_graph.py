@@ -6,7 +6,8 @@ import pytest
 
 from mlic.errors import LabelError, ParameterError
 from mlic.labels import LabelSpace
-from mlic.labels.graph import affinity, graph_affinity, graph_company, label_graph
+from mlic.labels import graph as graph_module
+from mlic.labels.graph import affinity, graph_affinity, graph_company, label_affinity, label_graph
 from mlic.labels.statistics import count_labels
 
 
@@ -85,3 +86,15 @@ def test_bad_parameters(scenes):
         affinity(scenes, "co", 0)
     with pytest.raises(ParameterError, match="strategy 'cpg'"):
         label_graph(scenes, "cpg", 0.5)
+
+
+@pytest.mark.parametrize("exponent", [1 / 3, 0.5, 1.0])
+def test_sparse_affinity_equals_the_conditionals_of_known_states(monkeypatch, exponent):
+    monkeypatch.setattr(graph_module, "BLOCK_LABELS", 3)
+    rng = np.random.default_rng(1)
+    states = rng.choice([-1, 0, 0, 0, 1], size=(60, 8)).astype(np.int8)
+    counted = count_labels(states, LabelSpace(tuple("abcdefgh")))
+    powered = counted.conditional**exponent
+    found = label_affinity(counted, exponent)
+    assert counted.hidden.nnz and found.nnz == counted.together.nnz
+    assert np.array_equal(found.toarray(), (powered + powered.T) / 2)

@@ -14,6 +14,7 @@ from mlic.labels.partitioning import (
     METHODS,
     balanced_sizes,
     partition_graph,
+    partition_labels,
     random_partition,
 )
 from mlic.labels.statistics import count_labels
@@ -34,6 +35,20 @@ def test_every_method_covers_and_repeats(scenes, strategy, method, num_parts):
     assert one == two and one.num_parts == num_parts and one.seed == 3
     assert one.strategy == ("random" if method == "random" else strategy)
     assert one.exponent == (None if method == "random" else 0.5)
+
+
+@pytest.mark.parametrize(("strategy", "method"), EVERY)
+@pytest.mark.parametrize("exponent", [1 / 3, 0.5])
+def test_labels_are_cut_as_their_graph_is(scenes, strategy, method, exponent):
+    graph = label_graph(scenes, strategy, exponent)
+    for num_parts in (1, 3):
+        ours = partition_labels(scenes, strategy, num_parts, exponent, 3, method)
+        assert ours == partition_graph(graph, num_parts, 3, method)
+
+
+def test_labels_are_cut_by_a_known_strategy(scenes):
+    with pytest.raises(ParameterError, match="strategy 'cpg'"):
+        partition_labels(scenes, "cpg", 2, 0.5)
 
 
 def test_scenes_are_found_and_crossed(scenes):

@@ -43,9 +43,19 @@ def test_equals_counting_one_by_one(states, as_sparse):
 def test_blocks_add_up(monkeypatch, kind):
     states = np.random.default_rng(0).integers(-1, 2, size=(101, 6)).astype(np.int8)
     whole = count_labels(states, space_of(states))
-    monkeypatch.setattr(module, "BLOCK_ROWS", 7)
-    blocks = count_labels(kind(states), space_of(states))
-    assert all(np.array_equal(getattr(whole, k), getattr(blocks, k)) for k in module.COUNTS)
+    monkeypatch.setattr(module, "BLOCK_STATES", 40)
+    monkeypatch.setattr(module, "BLOCK_LABELS", 4)
+    for dense in (0, 1):  # multiplied dense always, and never
+        monkeypatch.setattr(module, "DENSE", dense)
+        assert_same(count_labels(kind(states), space_of(states)), whole)
+
+
+def test_pairs_are_sparse_sorted_and_without_zeros(scenes):
+    for name in module.PAIRS:
+        pairs = getattr(scenes, name)
+        assert pairs.dtype == np.int32 and pairs.has_canonical_format and pairs.data.all()
+    assert not scenes.together.diagonal().any()
+    assert scenes.hidden.nnz == scenes.unknown.nnz == 0  # nothing is unknown, nothing is stored
 
 
 def test_lift_is_one_for_independent_labels():
@@ -83,15 +93,17 @@ def test_tensors_and_back(scenes):
     assert all(isinstance(text, str) for text in metadata.values())
     again = LabelStatistics.from_tensors(tensors, metadata)
     assert again.space == scenes.space and again.num_pictures == scenes.num_pictures
-    assert all(np.array_equal(getattr(again, k), getattr(scenes, k)) for k in module.COUNTS)
-    del tensors["support"]
-    with pytest.raises(DataError, match="lack support"):
+    assert_same(again, scenes)
+    del tensors["hidden.data"]
+    with pytest.raises(DataError, match=r"lack hidden\.data"):
         LabelStatistics.from_tensors(tensors, metadata)
 
 
 def test_shapes_are_checked(scenes):
     with pytest.raises(LabelError, match="'counts' has shape"):
-        LabelStatistics(scenes.space, 1, scenes.counts[:2], *[scenes.support] * 3)
+        LabelStatistics(scenes.space, 1, scenes.counts[:2], *[scenes.together] * 3)
+    with pytest.raises(LabelError, match="'hidden' has shape"):
+        LabelStatistics(scenes.space, 1, scenes.counts, scenes.together, *[scenes.hidden[:2]] * 2)
 
 
 def test_equals_the_published_coco_counts(coco, shared):
@@ -108,6 +120,12 @@ def test_equals_the_published_voc_counts(shared, as_sparse):
     voc = count_labels(sparse.csr_array(states) if as_sparse else states, space)
     assert_published(voc, shared / "embeddings/voc_glove_adj.npz")
     assert np.array_equal(np.diag(voc.known), (states != -1).sum(axis=0))
+
+
+def assert_same(one, other):
+    assert np.array_equal(one.counts, other.counts)
+    for name in module.PAIRS:
+        assert np.array_equal(getattr(one, name).toarray(), getattr(other, name).toarray())
 
 
 def assert_published(statistics, path):

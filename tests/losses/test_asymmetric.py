@@ -69,3 +69,27 @@ def test_easy_negatives_are_forgotten():
 def test_options_out_of_range_are_refused(wrong):
     with pytest.raises(ParameterError, match=f"{next(iter(wrong))}={next(iter(wrong.values()))}"):
         AsymmetricLoss(**wrong)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_blocks_change_nothing(case, monkeypatch):
+    def both():
+        logits = LOGITS.clone().requires_grad_()
+        loss = AsymmetricLoss(*case)(logits, STATES)
+        return loss, *torch.autograd.grad(loss.sum(), logits)
+
+    whole = both()
+    monkeypatch.setattr("mlic.losses.asymmetric._BLOCK", 7)
+    # vectorised and single cells may differ in the last bit
+    torch.testing.assert_close(both(), whole, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("logit", [float("nan"), float("inf"), float("-inf")])
+def test_a_logit_that_is_no_number_is_not_hidden(logit):
+    wrong = 0 if logit > 0 else 1
+    loss = AsymmetricLoss(clip=0.0)(torch.tensor([[logit]]), torch.tensor([[wrong]]))
+    assert not loss.isfinite().all()
+
+
+def test_no_picture_no_loss():
+    assert AsymmetricLoss()(torch.zeros(0, 3), torch.zeros(0, 3)).shape == (0, 3)

@@ -1,6 +1,7 @@
 from mlic.labels.options import PartitionOptions
 from mlic.pipelines.baseline_training import create_pipeline
 from mlic.pipelines.baseline_training.nodes import train_baseline, train_longer
+from mlic.training.options import TeacherOptions
 
 
 def test_the_baseline_is_of_all_labels_and_without_teachers(pictures, labels, settings, tmp_path):
@@ -25,7 +26,9 @@ def test_the_longer_baseline_has_the_budget_of_all_trainings(pictures, labels, s
     common = {"pictures": pictures, "labels": labels, **settings}
     short = train_baseline(store=tmp_path / "baseline", **common)
     options = PartitionOptions(strategies="plain", num_parts=7, num_plain=1)
-    longer = train_longer(partition=options, store=tmp_path / "longer", **common)
+    longer = train_longer(
+        partition=options, teachers=TeacherOptions(), store=tmp_path / "longer", **common
+    )
     # one teacher of two epochs, its two views without a way back, a student of one epoch
     assert len(longer.info.history) == round(2 + 2 / 3 + 1) == 4 > len(short.info.history)
     assert (longer.info.name, longer.info.role) == ("longer", "baseline")

@@ -1,17 +1,12 @@
 """One whole run of all controls: other groups, plain teachers, a baseline of the whole budget."""
 
 import json
-import shutil
 import sqlite3
-from pathlib import Path
 
 import pytest
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
 
 from mlic.images.scenes import SceneOptions, draw_scenes
 
-ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = {
     "scenes": {"num_pictures": 160, "size": 32},
     "data": {"image_size": 32, "validation_fraction": 0.2, "test_fraction": 0.3},
@@ -31,20 +26,12 @@ def names():
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory, names):
+def project(tmp_path_factory, copy_project, run_project, names):
     """A run in a copy of the project's configuration."""
-    folder = tmp_path_factory.mktemp("controls")
-    shutil.copytree(ROOT / "conf", folder / "conf")
-    for name in ("pyproject.toml", ".telemetry"):
-        shutil.copy(ROOT / name, folder)
-    (folder / "src").mkdir()
+    folder = copy_project(tmp_path_factory.mktemp("controls"))
     groups = folder / "mine.json"
     groups.write_text(json.dumps({"first": names[:5], "rest": names[5:]}))
-    bootstrap_project(folder)
-    with KedroSession.create(
-        folder, runtime_params=PARAMETERS | {"user_groups": str(groups)}
-    ) as session:
-        session.run()
+    run_project(folder, **PARAMETERS, user_groups=str(groups))
     return folder
 
 
@@ -61,6 +48,8 @@ def test_every_control_is_summed_up(project, names):
     for figures in (summary["longer"], *summary["teachers"].values()):
         assert 0 < figures["mAP"] <= 100
     assert len(summary["teachers"]["plain"]["parts"]) == 2
+    report = (project / "data/08_reporting/report.html").read_text()
+    assert all(f">{shown}<" in report for shown in ("rest", "first", "plain_0", "plain_1"))
 
 
 def test_every_control_is_a_run_of_its_own(project):
@@ -70,7 +59,7 @@ def test_every_control_is_a_run_of_its_own(project):
                    where name = 'longer' and key = 'training.epochs'"""
         epochs = database.execute(query).fetchall()
     assert set(runs) > MODELS and set(runs.values()) == {"FINISHED"} and len(runs) == 10
-    assert epochs == [(str(round(6 * (1 + 2 / 3) + 1)),)]
+    assert epochs == [(str(round(6 * (1 + 2 / 3) + 2)),)]
 
 
 def test_plain_teachers_have_no_partition(project):

@@ -7,7 +7,7 @@ from mlic.labels.partition import Partition
 from mlic.pipelines.distillation import create_pipeline
 from mlic.pipelines.distillation.nodes import join_logits, train_student
 from mlic.pipelines.teacher_training.nodes import assign_groups, train_teacher
-from mlic.training.options import DistillationOptions
+from mlic.training.options import DistillationOptions, TeacherOptions
 
 
 @pytest.fixture
@@ -17,7 +17,8 @@ def written(pictures, labels, settings, tmp_path):
     for strategy, parts in (("cgp", ((0, 3), (1, 2))), ("dgp", ((2, 3), (0, 1)))):
         for group in assign_groups(Partition(labels.space, strategy, parts), options):
             store = tmp_path / f"{strategy}_{group['part']}"
-            _, one = train_teacher(group, pictures, labels, store=store, **settings)
+            given = {**settings, "store": store, "teachers": TeacherOptions()}
+            _, one = train_teacher(group, pictures, labels, **given)
             logits.append(one)
     return logits
 
@@ -30,7 +31,7 @@ def student(pictures, labels, targets, settings, folder, **changes):
 def test_the_student_is_of_all_labels_and_of_its_teachers(
     written, pictures, labels, settings, tmp_path
 ):
-    targets = join_logits(labels, *written[::-1])
+    targets = join_logits(labels, tmp_path, *written[::-1])
     assert targets.strategies == ["cgp", "dgp"] and len(targets.teachers) == 4
     for one in written:
         strategy = one.teacher.removeprefix("teachers.")[:3]
@@ -47,15 +48,14 @@ def test_teachers_of_two_seeds_do_not_mix(written, pictures, labels, settings, t
     one = written[-1]
     if set(one.space.names) != set(group["labels"]):
         group["labels"] = list(one.space.names)
-    _, odd = train_teacher(
-        group, pictures, labels, store=tmp_path / "odd", **(settings | {"seed": 1})
-    )
+    given = {**settings, "store": tmp_path / "odd", "teachers": TeacherOptions(), "seed": 1}
+    _, odd = train_teacher(group, pictures, labels, **given)
     with pytest.raises(CheckpointError, match="other pictures or views"):
-        join_logits(labels, *written[:-1], odd)
+        join_logits(labels, tmp_path, *written[:-1], odd)
 
 
 def test_a_student_of_another_seed_sees_other_views(written, pictures, labels, settings, tmp_path):
-    targets = join_logits(labels, *written)
+    targets = join_logits(labels, tmp_path, *written)
     with pytest.raises(DataError, match="other views"):
         student(pictures, labels, targets, settings, tmp_path, seed=1)
 
@@ -63,7 +63,11 @@ def test_a_student_of_another_seed_sees_other_views(written, pictures, labels, s
 def test_wiring():
     pipeline = create_pipeline(("cgp",), 12)
     join = next(node for node in pipeline.nodes if node.name == "join_logits")
-    assert join.inputs == ["labels", *(f"teachers.cgp_{i}.logits" for i in range(12))]
+    assert join.inputs == [
+        "labels",
+        "soft_targets.store",
+        *(f"teachers.cgp_{i}.logits" for i in range(12)),
+    ]
     assert pipeline.outputs() == {"student.checkpoint"}
     assert next(n for n in pipeline.nodes if "training" in n.tags).namespace == "student"
 
@@ -72,4 +76,8 @@ def test_plain_teachers_are_joined_too():
     pipeline = create_pipeline(("dgp", "plain"), 2, num_plain=3)
     (join,) = [node for node in pipeline.nodes if node.name == "join_logits"]
     names = ["dgp_0", "dgp_1", "plain_0", "plain_1", "plain_2"]
-    assert join.inputs == ["labels", *(f"teachers.{name}.logits" for name in names)]
+    assert join.inputs == [
+        "labels",
+        "soft_targets.store",
+        *(f"teachers.{name}.logits" for name in names),
+    ]

@@ -1,3 +1,4 @@
+import json
 from typing import get_type_hints
 
 import numpy as np
@@ -9,7 +10,13 @@ from mlic.labels import LabelSpace
 from mlic.labels.graph import label_graph
 from mlic.labels.options import PartitionOptions
 from mlic.labels.statistics import count_labels
-from mlic.pipelines.graph_partition.figures import draw_partitions, draw_survey, survey_groups
+from mlic.pipelines.graph_partition import create_pipeline
+from mlic.pipelines.graph_partition.figures import (
+    draw_partitions,
+    draw_survey,
+    suggest_parts,
+    survey_groups,
+)
 from mlic.pipelines.graph_partition.nodes import cut_graph
 
 OPTIONS = PartitionOptions(num_parts=3)
@@ -44,7 +51,7 @@ def test_figures_survive_their_files(graph, counted, survey, tmp_path):
     again = pd.read_csv(tmp_path / "survey.csv")
     cut = cut_graph(graph, counted, OPTIONS, 0)
     for figure in (
-        draw_survey(again, counted, OPTIONS, 0),
+        draw_survey(again, read_back(suggest_parts(counted, 0)), OPTIONS),
         draw_partitions(counted, partition_cgp=cut),
     ):
         dataset = JSONDataset(filepath=str(tmp_path / "figure.json"))
@@ -52,6 +59,36 @@ def test_figures_survive_their_files(graph, counted, survey, tmp_path):
         assert len(dataset.load().data) == len(figure.data)
 
 
-@pytest.mark.parametrize("node", [survey_groups, draw_survey, draw_partitions])
+def read_back(document):
+    return json.loads(json.dumps(document, allow_nan=False))
+
+
+def test_planted_communities_are_suggested_and_marked(survey):
+    planted = np.kron(np.eye(3, dtype=np.int8), np.ones((4, 2), np.int8))
+    suggested = suggest_parts(count_labels(planted, LabelSpace(tuple("abcdef"))), seed=0)
+    assert (suggested["num_parts"], suggested["share"]) == (3, 1)
+    told = [note.text for note in draw_survey(survey, suggested, OPTIONS).layout.annotations]
+    assert told == ["chosen: 3", "communities: 3 (100% of seeds)"]
+
+
+def test_labels_without_company_suggest_nothing(survey):
+    alone = count_labels(np.eye(6, dtype=np.int8), LabelSpace(tuple("abcdef")))
+    suggested = read_back(suggest_parts(alone, seed=0))
+    assert suggested["num_parts"] is None
+    told = [note.text for note in draw_survey(survey, suggested, OPTIONS).layout.annotations]
+    assert told == ["chosen: 3"]
+
+
+@pytest.mark.parametrize("strategies", [("cgp", "dgp"), ("dgp", "plain"), ("random", "user")])
+def test_one_suggestion_stands_beside_all_surveys(strategies):
+    cut = {name for name in strategies if name in ("cgp", "dgp")}
+    pipeline = create_pipeline(strategies)
+    suggesting = [node for node in pipeline.nodes if node.outputs == ["suggested_parts"]]
+    assert len(suggesting) == (1 if cut else 0)
+    drawn = [node for node in pipeline.nodes if "suggested_parts" in node.inputs]
+    assert {node.outputs[0] for node in drawn} == {f"survey_{name}_figure" for name in cut}
+
+
+@pytest.mark.parametrize("node", [survey_groups, suggest_parts, draw_survey, draw_partitions])
 def test_kedro_can_read_the_annotations(node):
     assert "return" in get_type_hints(node)  # else parameters would arrive unchecked

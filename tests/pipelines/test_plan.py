@@ -9,9 +9,10 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
 
 from mlic.errors import ParameterError
-from mlic.parameters import check_parameters
+from mlic.parameters import Parameters, check_parameters
 from mlic.pipelines import baseline_training, distillation, plan, teacher_training
 from mlic.pipelines.plan import plan_run
+from mlic.training.options import TeacherOptions
 from mlic.training.probe import measure_step
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -28,7 +29,7 @@ def parameters():
     raw = loader["parameters"]
     raw["data"] |= {"image_size": 32, "validation_fraction": 0.1, "test_fraction": 0.2}
     raw["training"] |= {"epochs": 10, "augmentation": {"views": 3}, "overrides": {}, "threads": 1}
-    raw["training"]["batch_size"] = 4
+    raw["training"] |= {"batch_size": 4, "student_epoch_factor": 1}
     return check_parameters(raw)
 
 
@@ -50,7 +51,7 @@ def test_all_trainings_are_counted(parameters, labels):
     assert told.startswith("6 trainings (baseline, 2 cgp teachers, 2 dgp teachers, student)")
     passes = 10 + 4 * (10 + 3 / 3) + 10  # a teacher says a word on three views, forward only
     assert f"about {round(passes * 24 / 60)} minutes" in told
-    weights, logits = 6 * 4e6 * 3, 2 * 3 * 24 * 4 * 4 * 3
+    weights, logits = 6 * 4e6 * 3, 2 * 3 * 24 * 4 * 2 * 2  # half precision; teachers', student's
     assert f"{(36 * 32 * 32 * 3 + weights + logits) / 1e6:.0f} MB" in told
 
 
@@ -95,15 +96,30 @@ def test_scenes_are_counted_from_their_parameters(parameters):
     assert f"about {round(10 * 0.7 * parameters.scenes.num_pictures / 60)} minutes" in told
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_after_the_plan_processes_can_still_be_forked(parameters, labels):
-    """A forked process would hang if the main thread had made OpenMP's workers."""
+    """A forked process would hang if the main thread had made OpenMP's workers.
+
+    Other tests make them in this very process, so that the plan is made in a fresh one.
+    """
     two = parameters.training.model_copy(update={"threads": 2, "batch_size": 32})
     parameters = parameters.model_copy(update={"training": two})
+    fresh = multiprocessing.get_context("spawn").Process(
+        target=plan_and_fork, args=(parameters.model_dump_json(), labels)
+    )
+    fresh.start()
+    fresh.join(90)
+    fresh.kill()
+    assert fresh.exitcode == 0
+
+
+def plan_and_fork(dumped, labels):
+    parameters = Parameters.model_validate_json(dumped)
     assert plan_run(ALL, parameters, catalog_of(labels)).startswith("6 trainings")
     child = multiprocessing.get_context("fork").Process(
-        target=measure_step, args=(parameters.model, two, 32, 4)
+        target=measure_step, args=(parameters.model, parameters.training, 32, 4)
     )
     child.start()
     child.join(30)
@@ -133,13 +149,28 @@ def test_controls_are_counted_and_told(parameters, labels):
     assert told.startswith(f"8 trainings ({spelt})")
     psd = 5 * (10 + 3 / 3) + 10
     assert f"about {round((10 + psd + psd) * 24 / 60)} minutes" in told
-    weights, logits = 8 * 4e6 * 3, (1 + 3) * 3 * 24 * 4 * 4 * 3  # a plain teacher tells all labels
+    weights, logits = 8 * 4e6 * 3, (1 + 3) * 3 * 24 * 4 * 2 * 2  # a plain teacher tells all labels
     assert f"{(36 * 32 * 32 * 3 + weights + logits) / 1e6:.0f} MB" in told
 
 
 def test_the_budget_of_psd_follows_roles_and_strategies(parameters):
     training = parameters.training.model_copy(update={"overrides": {"student": {"epochs": 4}}})
     options = parameters.partition.model_copy(update={"strategies": ("cgp",), "num_parts": 5})
-    assert plan.passes_of_psd(training, options) == pytest.approx(5 * 11 + 4)
+    assert plan.passes_of_psd(training, options, TeacherOptions()) == pytest.approx(5 * 11 + 4)
     plain = options.model_copy(update={"strategies": ("plain",), "num_plain": 2})
-    assert plan.passes_of_psd(training, plain) == pytest.approx(2 * 11 + 4)
+    assert plan.passes_of_psd(training, plain, TeacherOptions()) == pytest.approx(2 * 11 + 4)
+
+
+@pytest.mark.usefixtures("a_second_a_picture")
+def test_joint_teachers_are_told_one_by_one_and_cost_little(parameters, labels):
+    joint = TeacherOptions(mode="joint")
+    parameters = parameters.model_copy(update={"teachers": joint})
+    pipeline = baseline_training.create_pipeline() + teacher_training.create_pipeline(
+        ("cgp", "dgp"), 2, joint=True
+    )
+    told = plan_run(pipeline, parameters, catalog_of(labels))
+    assert told.startswith("5 trainings (baseline, 2 cgp teachers, 2 dgp teachers)")
+    options = parameters.partition.model_copy(update={"num_parts": 2})
+    apart = plan.passes_of_psd(parameters.training, options, TeacherOptions())
+    together = plan.passes_of_psd(parameters.training, options, joint)
+    assert together - 10 < 0.1 * (apart - 10)  # the student's own ten passes are the same

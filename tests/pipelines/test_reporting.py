@@ -139,6 +139,43 @@ def test_parts_are_scored_in_the_order_of_the_partition():
     np.testing.assert_allclose(parts, expected, atol=1e-3)
 
 
+def test_top_three_are_the_three_highest_of_a_half_and_more():
+    """The oracle ranks each picture by hand; the evaluation's threshold is another."""
+    labels = matrix_of()
+    predictions, test = predictions_of(labels), labels.in_split("test")
+    figures = score_models(predictions, test, threshold=0.9)["student"]
+    logits, truth = predictions.logits["student"], test.states == 1
+    claimed = np.zeros_like(truth)
+    for row, scores in enumerate(logits):
+        for column in sorted(range(4), key=lambda c: -scores[c])[:3]:
+            claimed[row, column] = expit(scores[column]) >= 0.5
+    assert (claimed.sum(axis=1) < (logits > 0).sum(axis=1)).any(), "a fourth one is cut off"
+    _, _, f1, _ = precision_recall_fscore_support(truth, claimed, average="micro")
+    precision, recall, macro, _ = precision_recall_fscore_support(
+        truth, claimed, average="macro", zero_division=0
+    )
+    expected = {
+        "OF1_top3": f1,
+        "CF1_top3": 2 * precision * recall / (precision + recall),
+        "macro_F1_top3": macro,
+    }
+    assert {name: figures[name] for name in expected} == pytest.approx(
+        {name: 100 * value for name, value in expected.items()}, abs=1e-3
+    )
+
+
+def test_macro_f1_is_the_mean_over_labels_and_two_labels_have_a_top_three():
+    space = LabelSpace(("a", "b"))
+    labels = matrix_of(space=space)
+    predictions = predictions_of(labels, {"cgp": [("a",), ("b",)]})
+    test = labels.in_split("test")
+    figures = score_models(predictions, test, threshold=0.5)["student"]
+    claimed = predictions.logits["student"] >= 0
+    macro = precision_recall_fscore_support(test.states == 1, claimed, average="macro")[2]
+    assert figures["macro_F1"] == pytest.approx(100 * macro, abs=1e-3)
+    assert figures["OF1_top3"] == figures["OF1"] and figures["CF1_top3"] == figures["CF1"]
+
+
 def test_what_no_positive_defines_is_left_out_and_the_rest_is_json():
     labels = matrix_of()
     states = labels.states.copy()
@@ -314,6 +351,14 @@ def test_the_pipeline_asks_for_every_model_once(strategies, num_parts):
     }
 
 
+@pytest.mark.parametrize("strategies", [("cgp", "dgp"), ("dgp", "user"), ("random", "plain")])
+def test_the_page_reads_the_surveys_of_the_graphs_that_were_cut(strategies):
+    read = {f"survey_{name}" for name in strategies if name in ("cgp", "dgp")}
+    free = {"label_counts"} | read | ({"suggested_parts"} if read else set())
+    (write,) = [node for node in create_pipeline(strategies).nodes if node.name == "write_report"]
+    assert set(write.inputs) - {"summary", "average_precision", "class_map_figure"} == free
+
+
 def test_the_pipeline_from_checkpoints_to_the_page(pictures, weights):
     labels = matrix_of()
     statistics = count_labels(labels.in_split("train").states, SPACE)
@@ -467,7 +512,7 @@ def test_the_page_stands_alone():
 
 def test_every_table_is_captioned_and_every_header_has_a_scope(page):
     tags = [tag for tag, _ in page.tags]
-    assert tags.count("table") == tags.count("caption") == len(page.tables) == 7
+    assert tags.count("table") == tags.count("caption") == len(page.tables) == 8
     assert all(about["scope"] in ("col", "row") for tag, about in page.tags if tag == "th")
     assert all(len({len(row) for row in rows}) == 1 for rows in page.tables.values())
 
@@ -475,8 +520,8 @@ def test_every_table_is_captioned_and_every_header_has_a_scope(page):
 def test_colours_are_readable():
     style = re.search(r"<style>(.*)</style>", render_report(*example()), re.DOTALL).group(1)
     inks = re.findall(r"[{;]\s*color: #(\w{6})", style)
-    papers = ["ffffff", re.search(r"right, #(\w{6})", style).group(1)]
-    assert len(inks) == 2
+    papers = ["ffffff", *re.findall(r"(?:right,|background:) #(\w{6})", style)]
+    assert (len(inks), len(papers)) == (2, 3)
     for ink in inks:
         for paper in papers:
             light, dark = brightness(paper), brightness(ink)
@@ -545,12 +590,73 @@ def test_groups_and_quality(page):
     assert not any("_" in title for title, *_ in quality), "a figure without a name of its own"
 
 
+def test_named_groups_show_their_names():
+    summary, counts, precision = example()
+    summary["partitions"]["cgp"]["titles"] = ["water", "<i>land</i>"]
+    page = Page(render_report(summary, counts, precision))
+    assert page.table("(CGP)") == [
+        ["Teacher", "Group", "Labels", "Number", "mAP"],
+        ["cgp_0", "water", "sea, <b>R&D</b>", "2", "70.50"],
+        ["cgp_1", "<i>land</i>", "cow, field", "2", "–"],
+    ]
+    assert page.table("(DGP)")[0] == ["Teacher", "Labels", "Number", "mAP"]
+
+
+def test_each_plain_teacher_shows_its_figure():
+    summary, counts, precision = example()
+    summary["teachers"]["plain"] = {**figures_of(64.0), "parts": [63.25, None, 62.0]}
+    page = Page(render_report(summary, counts, precision))
+    assert page.table("mAP of each") == [
+        ["Teacher", "mAP"],
+        ["plain_0", "63.25"],
+        ["plain_1", "–"],
+        ["plain_2", "62.00"],
+    ]
+    assert "Teachers together: Plain ensemble" in [row[0] for row in page.table("test pictures")]
+
+
+def test_the_other_f1_have_a_table_of_their_own():
+    summary, counts, precision = example()
+    summary["student"] |= {"macro_F1": 55.0, "CF1_top3": 56.0, "OF1_top3": 57.125}
+    rows = Page(render_report(summary, counts, precision)).table("F1 the other ways")
+    assert rows[0] == ["Model", "Macro F1", "CF1, top 3", "OF1, top 3"]
+    assert rows[1] == ["Baseline", "–", "–", "–"] and len(rows) == 5
+    assert rows[-1] == ["Student", "55.00", "56.00", "57.12"]
+
+
+def survey_of(*ks):
+    row = {"smallest": 2, "largest": 40, "ncut": 1.25, "mass_graph": 0.75, "stability": 1.0}
+    rows = [{"num_parts": k, **row, "mass_graph_random": 0.5, "mass_counts": 9.0} for k in ks]
+    return pd.DataFrame(rows)
+
+
+def test_the_number_of_groups_in_use_is_marked_among_the_others():
+    surveys = {"cgp": survey_of(2, 3, 4), "dgp": survey_of(2, 3)}
+    suggestion = {"num_parts": 3, "share": 0.95, "modularity": 0.4126}
+    page = Page(render_report(*example(), surveys=surveys, suggested_parts=suggestion))
+    rows = page.table("Co-occurrence (CGP): quality for every K")
+    assert rows[0][:2] == ["K", "Labels a group"] and not any("_" in name for name in rows[0])
+    assert rows[1] == ["2, in use", "2–40", "1.250", "0.750", "0.500", "1.000"]
+    assert [row[0] for row in rows[2:]] == ["3", "4"]
+    assert sum(about.get("class") == "chosen" for _, about in page.tags) == 2, "one a table"
+    told = "falls into 3 communities (Louvain, 95 % of the seeds, modularity 0.41)"
+    assert told in page.words
+
+
+def test_without_communities_the_page_says_so():
+    suggestion = {"num_parts": None, "share": 1.0, "modularity": 0.0}
+    surveys = {"cgp": survey_of(2)}
+    page = Page(render_report(*example(), surveys=surveys, suggested_parts=suggestion))
+    assert "keep no company" in page.words and "communities (Louvain" not in page.words
+    assert "Other numbers" not in render_report(*example(), suggested_parts=suggestion)
+
+
 def test_partitions_by_hand_have_no_quality():
     summary, counts, precision = example()
     for partition in summary["partitions"].values():
         partition["quality"] = {}
     page = Page(render_report(summary, counts, precision))
-    assert len(page.tables) == 6
+    assert len(page.tables) == 7
 
 
 def test_the_pointing_game_stands_beside_chance():

@@ -13,6 +13,7 @@ from mlic.pipelines.teacher_training import create_pipeline
 from mlic.pipelines.teacher_training.nodes import assign_all_labels, assign_groups, train_teacher
 from mlic.seeds import derive_seed
 from mlic.training import loop
+from mlic.training.options import TeacherOptions
 
 
 @pytest.fixture
@@ -55,6 +56,7 @@ def test_nodes_live_in_their_namespaces():
 def teach(group, pictures, labels, settings, tmp_path):
     def teach(**changes):
         common = {"group": group, "pictures": pictures, "labels": labels, "store": tmp_path}
+        common |= {"teachers": TeacherOptions()}
         return train_teacher(**{**common, **settings, **changes})
 
     return teach
@@ -78,7 +80,7 @@ def test_a_second_time_nothing_is_computed(teach, monkeypatch, caplog):
         raise AssertionError
 
     monkeypatch.setattr(loop, "train", never)
-    monkeypatch.setattr("mlic.training.predict.predict_training_views", never)
+    monkeypatch.setattr("mlic.training.predict.predict_logits", never)
     caplog.set_level(logging.INFO, logger="mlic")
     again = teach()
     assert again[0].fingerprint == first[0].fingerprint
@@ -134,7 +136,7 @@ def test_the_run_is_told_and_gets_the_file(teach, monkeypatch, tmp_path):
 
 def test_plain_teachers_differ_by_their_seed_alone(pictures, labels, settings, tmp_path):
     groups = assign_all_labels(labels, PartitionOptions(num_parts=9, num_plain=2))
-    common = {"pictures": pictures, "labels": labels, **settings}
+    common = {"pictures": pictures, "labels": labels, "teachers": TeacherOptions(), **settings}
     made = [
         train_teacher(group, store=tmp_path / str(number), **common)
         for number, group in enumerate(groups)

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ from mlic.images.render import render_views
 from mlic.labels import LabelMatrix
 from mlic.models.options import ModelOptions
 from mlic.training import loop, predict, prefetch
+from mlic.training.joining import assemble_targets
 from mlic.training.loop import _count_batches, _Training, train
 from mlic.training.options import DistillationOptions
-from mlic.training.predict import predict_training_views
-from mlic.training.targets import SoftTargets, assemble_targets
+from mlic.training.predict import predict_training_views, write_logits
+from mlic.training.store import CheckpointStore
+from mlic.training.targets import SoftTargets
 
 NO_NORM = ModelOptions(backbone="test_vit", backbone_options={"img_size": 32, "patch_size": 16})
 
@@ -36,6 +39,12 @@ def epoch_weights(job):
     before = copies()
     training._learn(1, SimpleBar())
     return before, copies(), training
+
+
+def write(job, teacher, folder):
+    """Logits in single precision, in a file."""
+    store = CheckpointStore(folder / job.name, job.name)
+    return write_logits(job, teacher, predict_training_views(job, teacher), store, "float32")
 
 
 class SimpleBar:
@@ -296,7 +305,7 @@ def test_the_log_says_what_came_out(make_job, caplog):
 
 
 @pytest.fixture
-def taught(make_job, labels):
+def taught(make_job, labels, tmp_path):
     """Two teachers, what they wrote, and the job of their student."""
     parts = [[2, 0], [3, 1]]
     jobs = [
@@ -304,7 +313,7 @@ def taught(make_job, labels):
         for i, part in enumerate(parts)
     ]
     teachers = [train(job) for job in jobs]
-    written = [predict_training_views(*pair) for pair in zip(jobs, teachers, strict=True)]
+    written = [write(*pair, tmp_path) for pair in zip(jobs, teachers, strict=True)]
     targets = assemble_targets(labels.space, {"cgp": written[::-1]})
     return parts, teachers, targets
 
@@ -344,6 +353,36 @@ def test_targets_are_the_teachers_logits_of_the_very_batch(make_job, taught, see
             assert np.array_equal(states.numpy(), student.labels.states[rows])
     spread = targets.values["cgp"].std(axis=1).mean()
     assert spread > 1e-3  # another row or view would have been seen
+
+
+def test_stored_targets_teach_as_live_teachers_to_the_bit(make_job, taught, monkeypatch, tmp_path):
+    """Teachers called at every step, or replayed from a file written of the same batches."""
+    parts, teachers, targets = taught
+    models = [teacher.build() for teacher in teachers]
+    soft = {"distillation": DistillationOptions(), "name": "student", "role": "student"}
+    job = make_job(targets=targets, epochs=2, **soft)
+    file = np.full((2, len(job.train_rows), 4), np.nan, np.float32)
+    there = _Training(job)
+
+    def live(_, view, batch):
+        pixels = there._read(batch, view + 1)
+        values = np.empty((len(batch), 4), np.float32)
+        with torch.inference_mode():
+            for part, model in zip(parts, models, strict=True):
+                values[:, part] = model(there._see(batch, pixels, view + 1))
+        file[view][batch] = values  # epoch e sees view e − 1: no cell is written twice
+        return {"cgp": values}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SoftTargets, "read", live)
+        first = train(job)
+    assert np.isfinite(file).all()
+    replace(targets, values={"cgp": file}, path=None).save(tmp_path / "targets.safetensors")
+    stored = SoftTargets.open(tmp_path / "targets.safetensors")
+    second = train(replace(job, targets=stored))
+    assert first.fingerprint == second.fingerprint
+    losses = [[epoch["loss_cgp"] for epoch in one.info.history] for one in (first, second)]
+    assert losses[0] == losses[1]
 
 
 def test_the_model_is_shown_the_view_of_the_epoch(make_job):
@@ -396,12 +435,12 @@ def test_unnormalised_pixels_reach_the_model_and_the_file(make_job):
     assert (info.mean, info.std) == ((0, 0, 0), (1, 1, 1))
 
 
-def test_teachers_saw_the_perturbed_pixels_that_the_student_sees(make_job, labels):
+def test_teachers_saw_the_perturbed_pixels_that_the_student_sees(make_job, labels, tmp_path):
     """Threads, batch sizes and the order of pictures are others; the pixels are not."""
     common = {"augmentation": PUBLISHED_VIEWS, "normalise": False, "model": NO_NORM}
     job = make_job(name="teachers.cgp_0", role="teacher", **common)
     teacher = train(job)
-    targets = assemble_targets(labels.space, {"cgp": [predict_training_views(job, teacher)]})
+    targets = assemble_targets(labels.space, {"cgp": [write(job, teacher, tmp_path)]})
     student = make_job(
         name="student", role="student", targets=targets, distillation=DistillationOptions(),
         batch_size=5, threads=2, epochs=2, **common,

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,13 @@ from mlic.images.augmentation import ViewMaker
 from mlic.images.render import render_views, render_whole
 from mlic.training.device import make_fabric
 from mlic.training.loop import train
-from mlic.training.predict import predict_checkpoint, predict_logits, predict_training_views
+from mlic.training.predict import (
+    predict_checkpoint,
+    predict_logits,
+    predict_training_views,
+    write_logits,
+)
+from mlic.training.store import CheckpointStore
 
 
 @pytest.fixture
@@ -14,9 +22,14 @@ def job(make_job):
     return make_job(name="teachers.cgp_0", role="teacher")
 
 
-def test_views_are_written_as_they_are_rendered(job):
+def write(job, checkpoint, folder, dtype="float32"):
+    store = CheckpointStore(folder, job.name)
+    return write_logits(job, checkpoint, predict_training_views(job, checkpoint), store, dtype)
+
+
+def test_views_are_written_as_they_are_rendered(job, tmp_path):
     checkpoint = train(job)
-    written = predict_training_views(job, checkpoint)
+    written = write(job, checkpoint, tmp_path)
     assert written.values.shape == (2, 24, 4) and written.values.dtype == np.float32
     assert written.fingerprint == checkpoint.fingerprint and written.views == job.views
     maker = ViewMaker(job.pictures.ids.tolist(), job.options.augmentation, job.view_seed)
@@ -30,6 +43,24 @@ def test_views_are_written_as_they_are_rendered(job):
             np.testing.assert_allclose(written.values[view, place], expected, atol=1e-5)
         assert written.ids[place] == job.pictures.ids[row[0]]
     assert np.abs(written.values[0] - written.values[1]).max() > 1e-4
+
+
+def test_half_precision_keeps_to_its_tolerance(job, tmp_path):
+    checkpoint = train(job)
+    whole, half = (write(job, checkpoint, tmp_path, f"float{bits}").values for bits in (32, 16))
+    assert half.dtype == np.float16 and half.nbytes * 2 == whole.nbytes
+    assert (np.abs(half.astype(np.float32) - whole) <= np.abs(whole) / 2048).all()
+    probability = [1 / (1 + np.exp(-np.asarray(z, dtype=np.float64))) for z in (whole, half)]
+    assert np.abs(probability[0] - probability[1]).max() <= 1.1e-4
+
+
+def test_logits_come_from_their_file_only_for_the_same_teacher_and_precision(job, tmp_path):
+    store, views = CheckpointStore(tmp_path, job.name), np.ones((2, 24, 4), np.float32)
+    one, other = train(job), train(replace(job, seed=4))
+    write_logits(job, one, views, store, "float16")
+    assert (write_logits(job, one, iter(()), store, "float16").values == 1).all()
+    for teacher, dtype in ((other, "float16"), (one, "float32")):
+        assert (write_logits(job, teacher, 2 * views, store, dtype).values == 2).all()
 
 
 def test_whole_pictures_in_any_batches(job):

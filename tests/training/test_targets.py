@@ -1,15 +1,19 @@
 """What teachers hand over: joined by label name, whatever their order."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from mlic.datasets import TensorsDataset
+from mlic.datasets.mapped import MappedDataset
 from mlic.errors import CheckpointError, LabelError, PartitionError
 from mlic.labels import LabelSpace
-from mlic.training.targets import SoftTargets, TeacherLogits, assemble_targets
+from mlic.training.joining import assemble_targets, join_targets, round_logits
+from mlic.training.store import CheckpointStore
+from mlic.training.targets import SoftTargets, TeacherLogits
 
+PATH = "mlic.training.targets"
 SPACE = LabelSpace(("a", "b", "c", "d", "e"))
 IDS = np.array(["p0", "p1", "p2"])
 TRUTH = np.random.default_rng(0).normal(size=(2, 3, 5)).astype(np.float32)
@@ -95,20 +99,78 @@ def test_fingerprints_follow_what_decides():
 
 
 def test_files_bring_both_back(tmp_path):
-    path = "mlic.training.targets"
-    logits = TensorsDataset(str(tmp_path / "l.safetensors"), holds=f"{path}.TeacherLogits")
+    logits = MappedDataset(str(tmp_path / "l.safetensors"), holds=f"{PATH}.TeacherLogits")
     logits.save(TEACHERS[0])
     loaded = logits.load()
     assert loaded.space == TEACHERS[0].space and loaded.views == TEACHERS[0].views
     assert np.array_equal(loaded.values, TEACHERS[0].values)
     assert assemble_targets(SPACE, {"cgp": [loaded, *TEACHERS[1:]]}).space == SPACE
 
-    soft = TensorsDataset(str(tmp_path / "s.safetensors"), holds=f"{path}.SoftTargets")
+    soft = MappedDataset(str(tmp_path / "s.safetensors"), holds=f"{PATH}.SoftTargets")
     targets = assemble_targets(SPACE, {"cgp": TEACHERS, "dgp": TEACHERS[::-1]})
     soft.save(targets)
     back = soft.load()
     assert isinstance(back, SoftTargets) and back.fingerprint == targets.fingerprint
     assert np.array_equal(back.values["dgp"], TRUTH)
+
+
+def test_joining_into_a_file_is_joining(tmp_path):
+    store = CheckpointStore(tmp_path, "soft_targets")
+    members = {"cgp": TEACHERS, "plain": [plain(0)[0], plain(1)[0]]}
+    ours, theirs = join_targets(SPACE, members, store), assemble_targets(SPACE, members)
+    assert ours.fingerprint == theirs.fingerprint and ours.path == store.path("soft_targets")
+    for strategy, values in theirs.values.items():
+        assert np.array_equal(ours.values[strategy], values)
+        assert isinstance(ours.values[strategy], np.memmap)
+    rows = np.array([2, 0])
+    assert np.array_equal(ours.read(1, rows)["cgp"], TRUTH[1][rows])
+
+
+def test_a_file_is_joined_once_and_again_for_other_teachers(tmp_path):
+    store = CheckpointStore(tmp_path, "soft_targets")
+    first = join_targets(SPACE, {"cgp": TEACHERS}, store).path.stat().st_ino
+    assert join_targets(SPACE, {"cgp": TEACHERS}, store).path.stat().st_ino == first
+    again = [*TEACHERS[:2], teacher(2, "ac", fingerprint="new", values=TRUTH[:, :, [0, 2]] + 1)]
+    targets = join_targets(SPACE, {"cgp": again}, store)
+    assert np.array_equal(targets.values["cgp"][:, :, [0, 2]], TRUTH[:, :, [0, 2]] + 1)
+
+
+def test_an_entry_is_the_store_s_file(tmp_path):
+    targets = join_targets(SPACE, {"cgp": TEACHERS}, CheckpointStore(tmp_path / "store", "s"))
+    entry = MappedDataset(str(tmp_path / "s.safetensors"), holds=f"{PATH}.SoftTargets")
+    for _ in range(2):
+        entry.save(targets)
+        assert (tmp_path / "s.safetensors").samefile(targets.path)
+    assert entry.load().fingerprint == targets.fingerprint
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["s.safetensors"]
+
+
+def test_another_kind_of_file_is_refused(tmp_path):
+    TEACHERS[0].save(tmp_path / "l.safetensors")
+    with pytest.raises(CheckpointError, match="holds no SoftTargets"):
+        SoftTargets.open(tmp_path / "l.safetensors")
+
+
+def test_teachers_of_two_partitions_are_refused():
+    members = [*TEACHERS[:2], teacher(2, "ac", partition="another")]
+    with pytest.raises(PartitionError, match="of two partitions of 'cgp'"):
+        assemble_targets(SPACE, {"cgp": members})
+
+
+def test_the_partition_and_the_precision_are_part_of_the_fingerprint():
+    def made(**changes):
+        members = [replace(member, **changes) for member in TEACHERS]
+        return assemble_targets(SPACE, {"cgp": members}).fingerprint
+
+    half = [replace(one, values=one.values.astype(np.float16)) for one in TEACHERS]
+    prints = {made(), made(partition="p"), made(partition="q")}
+    prints.add(assemble_targets(SPACE, {"cgp": half}).fingerprint)
+    assert len(prints) == 4
+
+
+def test_logits_too_large_for_half_precision_are_refused():
+    with pytest.raises(CheckpointError, match="reach 1e"):
+        round_logits(np.array([1e5, 0], np.float32), "float16")
 
 
 def plain(number, order="abcde", **changes):

@@ -89,33 +89,45 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
 
 
-def resolve_inside(folder: Path, name: str) -> Path:
-    """Path of a file that a manifest names, which must lie in a folder once links are followed.
+def resolve_inside(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Paths of files that a manifest names, which must lie in a folder once links are followed.
 
     Parameters
     ----------
     folder
         The folder, resolved already.
-    name
-        Path relative to the folder.
+    names
+        Paths relative to the folder.
 
     Raises
     ------
     DatasetDataError
-        If the path is absolute or leads out of the folder, by ``..`` or by a symbolic link.
+        If a path is absolute or leads out of the folder, by ``..`` or by a symbolic link.
 
     Examples
     --------
-    >>> resolve_inside(Path("/data"), "cats/1.jpg").as_posix()
-    '/data/cats/1.jpg'
+    >>> [path.as_posix() for path in resolve_inside(Path("/data"), ["cats/1.jpg", "cats/2.jpg"])]
+    ['/data/cats/1.jpg', '/data/cats/2.jpg']
     """
-    path = (folder / name).resolve()
-    if Path(name).is_absolute() or not path.is_relative_to(folder):
-        raise DatasetDataError(
-            f"the picture path '{name}' leaves the folder {folder}: "
-            "give paths relative to that folder, to files inside it"
-        )
-    return path
+    parents: dict[str, str] = {}  # the folders of many files are few, and each costs many calls
+    paths = [_follow(folder, name, parents) for name in names]
+    inside = os.path.join(folder, "")
+    for name, path in zip(names, paths, strict=True):
+        if os.path.isabs(name) or not path.startswith(inside):
+            raise DatasetDataError(
+                f"the picture path '{name}' leaves the folder {folder}: "
+                "give paths relative to that folder, to files inside it"
+            )
+    return [Path(path) for path in paths]
+
+
+def _follow(folder: Path, name: str, parents: dict[str, str]) -> str:
+    way, last = os.path.split(name)
+    if way not in parents:
+        parents[way] = os.path.realpath(folder / way)
+    path = f"{parents[way]}{os.sep}{last}"
+    whole = last not in ("", os.curdir, os.pardir) and not os.path.islink(path)
+    return path if whole else os.path.realpath(path)
 
 
 def require_files(paths: Sequence[Path], listed_in: object) -> None:

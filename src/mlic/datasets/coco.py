@@ -114,7 +114,7 @@ class CocoDataset(AbstractDataset[None, RawPictures]):
         with spoken_once(file):
             labels, file_names = read_instances(file, name)
             folder = (self._folder / f"{name}{year}").resolve()
-            paths = [resolve_inside(folder, file_name) for file_name in file_names]
+            paths = resolve_inside(folder, file_names)
             require_files(paths, file)
             return labels, paths
 

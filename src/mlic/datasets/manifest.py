@@ -164,7 +164,7 @@ class ManifestDataset(AbstractDataset[RawPictures, RawPictures]):
         if "path" not in frame:
             raise DatasetDataError(f"{manifest.file} has no column 'path' or 'image': add one")
         folder = self._folder.resolve()
-        paths = [resolve_inside(folder, str(name)) for name in frame["path"]]
+        paths = resolve_inside(folder, [str(name) for name in frame["path"]])
         require_files(paths, manifest.file)
         return [*paths]
 

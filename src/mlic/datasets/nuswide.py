@@ -135,7 +135,7 @@ class NusWideDataset(AbstractDataset[None, RawPictures]):
         """Paths in the first folder that holds a listed picture; some may be missing."""
         for place in PICTURES:
             folder = (self._folder / place).resolve()
-            paths = [resolve_inside(folder, name) for name in names] if folder.is_dir() else []
+            paths = resolve_inside(folder, names) if folder.is_dir() else []
             if any(path.is_file() for path in paths):
                 return paths
         raise DatasetDataError(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.linalg import eigh
+from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.cluster import KMeans
 
 from mlic.labels.local_search import (
     EPSILON,
     Moves,
     Swaps,
+    Weights,
     effort,
     fill_parts,
     held,
@@ -21,9 +24,11 @@ from mlic.labels.local_search import (
 __all__ = ["balanced_max_cut", "cut_value", "equal_sizes", "inside_mass", "normalised_cut"]
 
 Membership = NDArray[np.intp]
-Weights = NDArray[np.float64]
 
 STARTS = 16  # first assignments for up to 100 labels, fewer beyond
+# Up to so many labels a dense matrix takes little room (32 MB) and is quicker to read row by row.
+DENSE_LABELS = 2000
+TOLERANCE = 0.01  # of eigenvalues of a sparse matrix: a first assignment needs no better
 
 
 def cut_value(weights: Weights, membership: Membership) -> float:
@@ -32,7 +37,7 @@ def cut_value(weights: Weights, membership: Membership) -> float:
     Parameters
     ----------
     weights
-        Affinity, symmetric, zero diagonal; shape (C, C).
+        Affinity, symmetric, zero diagonal, an array or sparse; shape (C, C).
     membership
         Part of every label, 0 … K − 1; shape (C,).
 
@@ -59,13 +64,14 @@ def inside_mass(weights: Weights, membership: Membership) -> float:
     Parameters
     ----------
     weights
-        Symmetric, zero diagonal; shape (C, C).
+        Symmetric, zero diagonal, an array or sparse; shape (C, C).
     membership
         Part of every label; shape (C,).
     """
-    total = float(weights.sum())
-    same = membership[:, None] == membership[None, :]
-    return float(weights[same].sum()) / total if total > 0 else 0.0
+    edges = sparse.coo_array(weights)
+    total = float(edges.data.sum())
+    same = membership[edges.row] == membership[edges.col]
+    return float(edges.data[same].sum()) / total if total > 0 else 0.0
 
 
 def equal_sizes(num_labels: int, num_parts: int) -> list[int]:
@@ -91,7 +97,7 @@ def normalised_cut(
     Parameters
     ----------
     weights
-        Affinity, symmetric, not negative, zero diagonal; shape (C, C).
+        Affinity, symmetric, not negative, zero diagonal, an array or sparse; shape (C, C).
     num_parts
         Number of parts K.
     min_size
@@ -109,15 +115,17 @@ def normalised_cut(
     Starts from spectral clusterings (Shi and Malik, 2000) and from random assignments; the cut
     itself chooses among them, after moves of single labels.
     """
+    weights = _in_form(weights)
+    size = weights.shape[0]
 
     def search(membership: Membership) -> Moves:
         """Start a local search from an assignment."""
         return Moves(weights, membership, num_parts, min_size)
 
     points = _spectral_points(weights, num_parts, rng)
-    starts = effort(STARTS, len(weights))
+    starts = effort(STARTS, size)
     first = [_cluster(points, num_parts, rng) for _ in range(starts)]
-    first += [_deal(len(weights), num_parts, rng) for _ in range(starts // 2)]
+    first += [_deal(size, num_parts, rng) for _ in range(starts // 2)]
     first = [fill_parts(weights, membership, num_parts, min_size) for membership in first]
     return improve(search, first, rng)
 
@@ -128,7 +136,7 @@ def balanced_max_cut(weights: Weights, num_parts: int, rng: np.random.Generator)
     Parameters
     ----------
     weights
-        Affinity, symmetric, zero diagonal; shape (C, C).
+        Affinity, symmetric, zero diagonal, an array or sparse; shape (C, C).
     num_parts
         Number of parts K.
     rng
@@ -139,14 +147,23 @@ def balanced_max_cut(weights: Weights, num_parts: int, rng: np.random.Generator)
     numpy.ndarray
         Part of every label; shape (C,), intp.
     """
+    weights = _in_form(weights)
+    size = weights.shape[0]
 
     def search(membership: Membership) -> Swaps:
         """Start a local search from an assignment."""
         return Swaps(weights, membership, num_parts)
 
-    starts = effort(STARTS, len(weights))
-    first = [_deal(len(weights), num_parts, rng) for _ in range(starts)]
+    starts = effort(STARTS, size)
+    first = [_deal(size, num_parts, rng) for _ in range(starts)]
     return improve(search, first, rng)
+
+
+def _in_form(weights: Weights) -> Weights:
+    """Dense for few labels, sparse for many."""
+    if weights.shape[0] > DENSE_LABELS:
+        return sparse.csr_array(weights)
+    return weights if isinstance(weights, np.ndarray) else weights.toarray()
 
 
 def _spectral_points(
@@ -155,12 +172,22 @@ def _spectral_points(
     """Rows of the leading eigenvectors of the normalised affinity, scaled; shape (C, K)."""
     degree = weights.sum(axis=1)
     scale = np.divide(1.0, np.sqrt(degree), out=np.zeros(degree.shape), where=degree > EPSILON)
-    size = len(weights)
-    leading = (size - num_parts, size - 1)
-    _, vectors = eigh(scale[:, None] * weights * scale, subset_by_index=leading)
     # k-means needs distinct points: labels without affinity all lie at the origin.
-    points: NDArray[np.float64] = vectors * scale[:, None]
+    points: NDArray[np.float64] = _leading(weights, scale, num_parts) * scale[:, None]
     return points + rng.normal(scale=1e-4 * (points.std() or 1.0), size=points.shape)
+
+
+def _leading(weights: Weights, scale: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Eigenvectors of the largest eigenvalues of the scaled affinity; shape (C, count)."""
+    size = len(scale)
+    if isinstance(weights, np.ndarray):
+        scaled = scale[:, None] * weights * scale
+        return np.asarray(eigh(scaled, subset_by_index=(size - count, size - 1))[1])
+    normalised = LinearOperator(
+        weights.shape, matvec=lambda vector: scale * (weights @ (scale * vector)), dtype=float
+    )
+    start = np.divide(1.0, scale, out=np.zeros(size), where=scale > 0)
+    return np.asarray(eigsh(normalised, count, which="LA", tol=TOLERANCE, v0=start)[1])
 
 
 def _cluster(points: NDArray[np.float64], num_parts: int, rng: np.random.Generator) -> Membership:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
+from scipy import sparse
 
 from mlic.errors import LabelError, ParameterError
 from mlic.labels.space import LabelSpace
@@ -22,15 +23,60 @@ __all__ = [
     "affinity",
     "graph_affinity",
     "graph_company",
+    "label_affinity",
     "label_graph",
 ]
 
 COMPANY_EXPONENT = 0.5  # of S, the one yardstick of company, whatever a graph's own exponent
 KINDS = {"cgp": "co", "dgp": "dis", "random": "co"}  # strategy -> kind of its graph
+BLOCK_LABELS = 512  # bounds the working memory
+
+
+def label_affinity(statistics: LabelStatistics, exponent: float) -> sparse.csr_array:
+    """Company that labels keep, sparse: S = (Q + Qᵀ) / 2.
+
+    Parameters
+    ----------
+    statistics
+        Counts of labels and pairs.
+    exponent
+        As in `affinity`.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        Symmetric, in (0, 1] where labels were seen together; shape (C, C), float64. It shares the
+        places of ``statistics.together``: copy it before changing it.
+
+    Raises
+    ------
+    ParameterError
+        If the exponent is not positive.
+
+    Examples
+    --------
+    >>> from mlic.labels.statistics import count_labels
+    >>> counted = count_labels(np.array([[1, 1], [1, 0]]), LabelSpace(("person", "tie")))
+    >>> label_affinity(counted, exponent=1.0)[0, 1]
+    np.float64(0.75)
+    """
+    if not (math.isfinite(exponent) and exponent > 0):
+        raise ParameterError(f"exponent {exponent} of the label graph must be above 0: try 0.5")
+    together, counts, hidden = statistics.together, statistics.counts, statistics.hidden
+    data = np.empty(together.nnz)
+    for start in range(0, len(counts), BLOCK_LABELS):
+        ends = together.indptr[start : start + BLOCK_LABELS + 1]
+        block = slice(ends[0], ends[-1])
+        columns = together.indices[block]
+        rows = start + np.repeat(np.arange(len(ends) - 1, dtype=columns.dtype), np.diff(ends))
+        forth = together.data[block] / (counts[columns] - _entries(hidden, rows, columns))
+        back = together.data[block] / (counts[rows] - _entries(hidden, columns, rows))
+        data[block] = (forth**exponent + back**exponent) / 2
+    return sparse.csr_array((data, together.indices, together.indptr), shape=together.shape)
 
 
 def affinity(statistics: LabelStatistics, kind: str, exponent: float) -> NDArray[np.float64]:
-    """Affinity of every pair of labels.
+    """Affinity of every pair of labels, dense.
 
     With P the conditional probabilities and Q = P ** exponent, element by element,
 
@@ -70,10 +116,7 @@ def affinity(statistics: LabelStatistics, kind: str, exponent: float) -> NDArray
     """
     if kind not in set(KINDS.values()):
         raise ParameterError(f"label graph kind '{kind}' is unknown: use 'co' or 'dis'")
-    if not (math.isfinite(exponent) and exponent > 0):
-        raise ParameterError(f"exponent {exponent} of the label graph must be above 0: try 0.5")
-    powered = statistics.conditional**exponent
-    weights: NDArray[np.float64] = (powered + powered.T) / 2
+    weights: NDArray[np.float64] = label_affinity(statistics, exponent).toarray()
     if kind == "dis":
         weights = 1.0 - weights
     np.fill_diagonal(weights, 0.0)
@@ -198,6 +241,12 @@ def graph_company(graph: nx.Graph[str]) -> NDArray[np.float64]:
     )
     np.fill_diagonal(company, 0.0)
     return company
+
+
+def _entries(
+    matrix: sparse.csr_array, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.int32] | int:
+    return np.asarray(matrix[rows, columns]) if matrix.nnz else 0
 
 
 def _ordered_names(graph: nx.Graph[str]) -> list[str]:

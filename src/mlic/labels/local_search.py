@@ -1,8 +1,9 @@
 """Local search over partitions: Kernighan-Lin passes inside an iterated local search.
 
 Every step of a pass takes the best change still open, better or worse, and locks what it touched;
-the pass is cut back to the best assignment it went through [1]_. Passes are repeated from several
-first assignments, then from perturbations of the best.
+of many labels it takes several good ones at once, or passes would take a time that grows with the
+square of their number. The pass is cut back to the best assignment it went through [1]_. Passes
+are repeated from several first assignments, then from perturbations of the best.
 
 References
 ----------
@@ -12,10 +13,12 @@ References
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import copy
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,20 +28,26 @@ __all__ = [
     "Moves",
     "Search",
     "Swaps",
+    "Weights",
     "effort",
     "fill_parts",
     "held",
     "improve",
+    "part_links",
     "part_sums",
 ]
 
 Membership = NDArray[np.intp]
-Weights = NDArray[np.float64]
+Links = NDArray[np.float64]
+Weights: TypeAlias = NDArray[np.float64] | sparse.csr_array
+
+S = TypeVar("S", bound="Search")
 
 EPSILON = 1e-12
 PATIENCE = 40  # steps without a new best after which a pass ends
 SWAPS = 4096  # swaps weighed in one step: those of the most promising labels
 ROUNDS = 60  # perturbations for up to 100 labels, fewer beyond
+LABELS_A_CHANGE = 500  # a step makes one change for every so many labels, at least one
 
 
 class Search(Protocol):
@@ -56,6 +65,9 @@ class Search(Protocol):
     def shake(self, rng: np.random.Generator) -> Membership:
         """Give a random change of some labels."""
 
+    def copy(self) -> Self:
+        """Give a search that steps on from here and leaves this one alone."""
+
 
 class Moves:
     """Normalised cut under moves of one label to another part."""
@@ -66,17 +78,21 @@ class Moves:
         self.weights, self.membership = weights, membership.copy()
         self.num_parts, self.min_size = num_parts, min_size
         self.degree = weights.sum(axis=1)
-        self.links = weights @ _one_hot(membership, num_parts)
+        self.links = part_links(weights, membership, num_parts)
         self.sizes = np.bincount(membership, minlength=num_parts)
-        self.inside, self.volume = part_sums(weights, membership, num_parts)
-        self.rows = np.arange(len(weights))
+        self.inside, self.volume = _sums(self.links, membership)
+        self.rows = np.arange(len(membership))
 
     @property
     def value(self) -> float:
         """Normalised cut."""
         return float(np.sum(1.0 - held(self.inside, self.volume)))
 
-    def _gains(self) -> Weights:
+    def copy(self) -> Self:
+        """Copy what steps change."""
+        return _copied(self, "membership", "links", "sizes", "inside", "volume")
+
+    def _gains(self) -> Links:
         """How much more the parts hold together after each move; shape (C, K)."""
         here, degree = self.membership, self.degree
         now = held(self.inside, self.volume)
@@ -86,22 +102,27 @@ class Moves:
         return joined + left[:, None]
 
     def step(self, locked: NDArray[np.bool_]) -> bool:
-        """Move the label that gains most, or loses least."""
+        """Move the labels that gain most, or the one that loses least."""
         gains = self._gains()
         gains[locked | (self.sizes <= self.min_size)[self.membership]] = -np.inf
         gains[self.rows, self.membership] = -np.inf
-        label, part = divmod(int(gains.argmax()), self.num_parts)
-        if gains[label, part] == -np.inf:
+        parts = gains.argmax(axis=1)
+        gain = gains[self.rows, parts]
+        labels = np.argsort(-gain, kind="stable")[: changes(len(gain))]
+        labels = labels[gain[labels] > EPSILON] if gain[labels[0]] > EPSILON else labels[:1]
+        if gain[labels[0]] == -np.inf:
             return False
-        self._move(label, part)
-        locked[label] = True
+        for label, row in zip(labels.tolist(), _rows(self.weights, labels), strict=True):
+            if self.sizes[self.membership[label]] > self.min_size:
+                self._move(label, int(parts[label]), row)
+        locked[labels] = True
         return True
 
-    def _move(self, label: int, part: int) -> None:
+    def _move(self, label: int, part: int, row: Links) -> None:
         for side, sign in ((int(self.membership[label]), -1), (part, 1)):
             self.inside[side] += 2 * sign * self.links[label, side]
             self.volume[side] += sign * self.degree[label]
-            self.links[:, side] += sign * self.weights[label]
+            self.links[:, side] += sign * row
             self.sizes[side] += sign
         self.membership[label] = part
 
@@ -118,39 +139,53 @@ class Swaps:
 
     def __init__(self, weights: Weights, membership: Membership, num_parts: int) -> None:
         self.weights, self.membership = weights, membership.copy()
-        self.links = weights @ _one_hot(membership, num_parts)
-        self.rows = np.arange(len(weights))
+        self.links = part_links(weights, membership, num_parts)
+        self.rows = np.arange(len(membership))
         self.value = float(self.links[self.rows, membership].sum()) / 2
 
+    def copy(self) -> Self:
+        """Copy what steps change."""
+        return _copied(self, "membership", "links")
+
     def step(self, locked: NDArray[np.bool_]) -> bool:
-        """Swap the best pair among those of the most promising labels."""
+        """Swap the best pairs among those of the most promising labels."""
         here = self.membership
         rise = self.links - self.links[self.rows, here][:, None]  # of moving each label
         candidates = self._candidates(rise, locked)
-        change = (
-            rise[candidates][:, here] + rise[:, here[candidates]].T - 2 * self.weights[candidates]
-        )
+        rows = _rows(self.weights, candidates)
+        change = rise[candidates][:, here] + rise[:, here[candidates]].T - 2 * rows
         closed = locked[None, :] | (here[candidates][:, None] == here[None, :])
         change[closed] = np.inf
         if not change.size or change.min() == np.inf:
             return False
-        row, other = divmod(int(change.argmin()), len(here))
-        self.value += float(change[row, other])
-        self._swap(int(candidates[row]), other)
-        locked[[candidates[row], other]] = True
+        pairs = candidates, change.argmin(axis=1)
+        order = np.argsort(change.min(axis=1), kind="stable")[: changes(len(here))]
+        for number, row in enumerate(order.tolist()):
+            label, other = int(pairs[0][row]), int(pairs[1][row])
+            change_now = self._change(label, other, rows[row, other])
+            if number == 0 or (change_now < -EPSILON and not locked[[label, other]].any()):
+                self.value += change_now
+                self._swap(label, other, _rows(self.weights, np.array([other]))[0] - rows[row])
+                locked[[label, other]] = True
         return True
 
-    def _candidates(self, rise: Weights, locked: NDArray[np.bool_]) -> NDArray[np.intp]:
+    def _change(self, label: int, other: int, weight: float) -> float:
+        mine, its = self.membership[label], self.membership[other]
+        links = self.links
+        rise = links[label, its] - links[label, mine] + (links[other, mine] - links[other, its])
+        return float(rise - 2 * weight)
+
+    def _candidates(self, rise: Links, locked: NDArray[np.bool_]) -> NDArray[np.intp]:
         rise[self.rows, self.membership] = np.inf
         least = rise.min(axis=1)
         rise[self.rows, self.membership] = 0.0
         least[locked] = np.inf
-        most = min(-(-SWAPS // len(least)), len(least) - int(locked.sum()))
+        most = max(-(-SWAPS // len(least)), changes(len(least)))
+        most = min(most, len(least) - int(locked.sum()))
         return np.argpartition(least, most - 1)[:most] if most > 0 else np.empty(0, np.intp)
 
-    def _swap(self, label: int, other: int) -> None:
+    def _swap(self, label: int, other: int, shift: Links) -> None:
         mine, its = self.membership[label], self.membership[other]
-        shift = self.weights[other] - self.weights[label]
         self.links[:, mine] += shift
         self.links[:, its] -= shift
         self.membership[label], self.membership[other] = its, mine
@@ -161,6 +196,13 @@ class Swaps:
         chosen = rng.choice(len(membership), _shaken(len(membership)), replace=False)
         membership[chosen] = membership[rng.permutation(chosen)]
         return membership
+
+
+def _copied(search: S, *names: str) -> S:
+    other = copy.copy(search)
+    for name in names:
+        setattr(other, name, getattr(search, name).copy())
+    return other
 
 
 def improve(
@@ -196,7 +238,7 @@ def _descend(search: Callable[[Membership], Search], membership: Membership) -> 
     """Repeat passes until one brings nothing."""
     state = search(membership)
     while True:
-        better = search(_best_of_pass(search(state.membership)))
+        better = search(_best_of_pass(state.copy()))
         if better.value >= state.value - EPSILON:
             return state
         state = better
@@ -215,11 +257,16 @@ def _best_of_pass(state: Search) -> Membership:
 
 def effort(most: int, num_labels: int) -> int:
     """Scale a number of searches down beyond 100 labels, so that time grows slowly."""
-    return max(2, min(most, 100 * most // num_labels))
+    return max(1, min(most, int(most * (100 / num_labels) ** 1.5)))
 
 
 def _shaken(num_labels: int) -> int:
     return max(2, num_labels // 4)
+
+
+def changes(num_labels: int) -> int:
+    """Count the changes that one step makes at most."""
+    return max(1, num_labels // LABELS_A_CHANGE)
 
 
 def fill_parts(
@@ -227,10 +274,10 @@ def fill_parts(
 ) -> Membership:
     """Bring every part to its least size with the labels that suit it best."""
     membership = membership.copy()
-    rows = np.arange(len(weights))
+    rows = np.arange(len(membership))
     for part in range(num_parts):
         while np.count_nonzero(membership == part) < min_size:
-            links = weights @ _one_hot(membership, num_parts)
+            links = part_links(weights, membership, num_parts)
             gains = links[:, part] - links[rows, membership]
             spare = np.bincount(membership, minlength=num_parts) > min_size
             gains[~spare[membership] | (membership == part)] = -np.inf
@@ -238,18 +285,34 @@ def fill_parts(
     return membership
 
 
-def _one_hot(membership: Membership, num_parts: int) -> Weights:
-    return np.eye(num_parts)[membership]
+def part_links(weights: Weights, membership: Membership, num_parts: int) -> Links:
+    """Affinity of every label to every part; shape (C, K)."""
+    if isinstance(weights, np.ndarray):
+        return weights @ np.eye(num_parts)[membership]
+    size = len(membership)
+    marks = sparse.csr_array(
+        (np.ones(size), (np.arange(size), membership)), shape=(size, num_parts)
+    )
+    links: Links = (weights @ marks).toarray()
+    return links
 
 
-def part_sums(weights: Weights, membership: Membership, num_parts: int) -> tuple[Weights, Weights]:
+def part_sums(weights: Weights, membership: Membership, num_parts: int) -> tuple[Links, Links]:
     """Affinity inside each part (both directions) and volume of each part; shape (K,) each."""
-    marks = _one_hot(membership, num_parts)
-    between = marks.T @ (weights @ marks)
+    return _sums(part_links(weights, membership, num_parts), membership)
+
+
+def _sums(links: Links, membership: Membership) -> tuple[Links, Links]:
+    between = np.eye(links.shape[1])[membership].T @ links
     return between.diagonal().copy(), between.sum(axis=1)
 
 
-def held(inside: Weights, volume: Weights) -> Weights:
+def _rows(weights: Weights, labels: NDArray[np.intp]) -> Links:
+    rows: Links = weights[labels] if isinstance(weights, np.ndarray) else weights[labels].toarray()
+    return rows
+
+
+def held(inside: Links, volume: Links) -> Links:
     """Share of a part's volume that stays inside; 0 where there is no volume."""
-    share: Weights = np.divide(inside, volume, out=np.zeros(inside.shape), where=volume > EPSILON)
+    share: Links = np.divide(inside, volume, out=np.zeros(inside.shape), where=volume > EPSILON)
     return share

@@ -48,7 +48,9 @@ class PartitionOptions(BaseModel):
     num_parts: int = Field(ge=1, description="K, groups a strategy")
     num_plain: int = Field(default=1, ge=1, description="teachers of the strategy plain")
     exponents: Annotated[dict[GraphStrategy, float], AfterValidator(_complete)] = Field(
-        default=EXPONENTS, description="p of each graph; one left out keeps its default"
+        default=EXPONENTS,
+        description="p of each graph; one left out keeps its default. cgp's decides the cut; "
+        "dgp's only the graph that is kept, for its groups are cut by company at p = 1/2",
     )
     min_size: int = Field(default=2, ge=1, description="fewest labels in a group")
 

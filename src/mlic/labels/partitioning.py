@@ -11,18 +11,27 @@ from sklearn.metrics import calinski_harabasz_score
 
 from mlic.errors import ParameterError, PartitionError
 from mlic.labels.cuts import balanced_max_cut, equal_sizes, normalised_cut
-from mlic.labels.graph import graph_affinity, graph_company
+from mlic.labels.graph import (
+    COMPANY_EXPONENT,
+    KINDS,
+    affinity,
+    graph_affinity,
+    graph_company,
+    label_affinity,
+)
 from mlic.labels.partition import Partition
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import networkx as nx
     from numpy.typing import NDArray
 
+    from mlic.labels.local_search import Weights
     from mlic.labels.space import LabelSpace
+    from mlic.labels.statistics import LabelStatistics
 
-__all__ = ["METHODS", "balanced_sizes", "partition_graph", "random_partition"]
+__all__ = ["METHODS", "balanced_sizes", "partition_graph", "partition_labels", "random_partition"]
 
 METHODS = {  # strategy of the graph -> methods, the default first
     "cgp": ("normalised_cut", "published", "random"),
@@ -89,18 +98,96 @@ def partition_graph(
     """
     space, weights = graph_affinity(graph)
     strategy, exponent = graph.graph["strategy"], graph.graph["exponent"]
+    method = _method(strategy, method)
+
+    def weigh() -> NDArray[np.float64]:
+        """Give what the method cuts."""
+        return graph_company(graph) if method == "balanced_max_cut" else weights
+
+    return _partition(space, strategy, method, exponent, weigh, num_parts, min_size, seed)
+
+
+def partition_labels(
+    statistics: LabelStatistics,
+    strategy: str,
+    num_parts: int,
+    exponent: float,
+    seed: int = 0,
+    method: str | None = None,
+    min_size: int = 2,
+) -> Partition:
+    """Cut the graph of a strategy without making it: for thousands of labels.
+
+    Parameters
+    ----------
+    statistics
+        Counts of labels and pairs.
+    strategy, exponent
+        As in `label_graph`.
+    num_parts, seed, method, min_size
+        As in `partition_graph`, and so is the partition.
+
+    Raises
+    ------
+    PartitionError
+        If K parts of that size cannot be had from the labels.
+    ParameterError
+        If the strategy is unknown, the exponent is not positive, or the method does not fit.
+
+    Notes
+    -----
+    Both our cuts read the company S alone, which is sparse where most labels never meet; no C × C
+    matrix is made of more labels than `cuts.DENSE_LABELS`. The published procedure has no sparse
+    form.
+
+    Examples
+    --------
+    >>> from mlic.labels.space import LabelSpace
+    >>> from mlic.labels.statistics import count_labels
+    >>> states = np.array([[1, 0, 1, 0], [0, 1, 0, 1]], dtype=np.int8)
+    >>> counted = count_labels(states, LabelSpace(("sea", "cow", "boat", "field")))
+    >>> partition_labels(counted, "cgp", num_parts=2, exponent=0.5).parts
+    ((0, 2), (1, 3))
+    """
+    if strategy not in METHODS:
+        raise ParameterError(f"strategy '{strategy}' is unknown: use one of {', '.join(METHODS)}")
+    chosen = _method(strategy, method)
+
+    def weigh() -> Weights:
+        """Give what the method cuts."""
+        if chosen == "published":
+            return affinity(statistics, KINDS[strategy], exponent)
+        power = COMPANY_EXPONENT if chosen == "balanced_max_cut" else exponent
+        return label_affinity(statistics, power)
+
+    space = statistics.space
+    return _partition(space, strategy, chosen, exponent, weigh, num_parts, min_size, seed)
+
+
+def _method(strategy: str, method: str | None) -> str:
     method = method or METHODS[strategy][0]
     if method not in METHODS[strategy]:
         raise ParameterError(
             f"method '{method}' does not cut a '{strategy}' graph: "
             f"use one of {', '.join(METHODS[strategy])}"
         )
+    return method
+
+
+def _partition(
+    space: LabelSpace,
+    strategy: str,
+    method: str,
+    exponent: float,
+    weigh: Callable[[], Weights],
+    num_parts: int,
+    min_size: int,
+    seed: int,
+) -> Partition:
     sizes = balanced_sizes(len(space), num_parts, 1 if method == "published" else min_size)
     if method == "random":
         return random_partition(space, sizes, seed)
-    if method == "balanced_max_cut":
-        weights = graph_company(graph)
-    membership = _cut(weights, strategy, method, num_parts=num_parts, min_size=min_size, seed=seed)
+    membership = _cut(weigh(), strategy, method, num_parts=num_parts, min_size=min_size, seed=seed)
     parts = tuple(tuple(np.flatnonzero(membership == part).tolist()) for part in range(num_parts))
     return Partition(space, strategy, parts, exponent, seed)
 
@@ -164,7 +251,7 @@ def balanced_sizes(num_labels: int, num_parts: int, min_size: int = 1) -> list[i
 
 
 def _cut(
-    weights: NDArray[np.float64],
+    weights: Weights,
     strategy: str,
     method: str,
     *,
@@ -173,12 +260,13 @@ def _cut(
     seed: int,
 ) -> NDArray[np.intp]:
     if num_parts == 1:
-        return np.zeros(len(weights), dtype=np.intp)
+        return np.zeros(weights.shape[0], dtype=np.intp)
     rng = np.random.default_rng(seed)
     if method == "normalised_cut":
         return normalised_cut(weights, num_parts, min_size, rng)
     if method == "balanced_max_cut":
         return balanced_max_cut(weights, num_parts, rng)
+    assert isinstance(weights, np.ndarray)
     return _published(weights, strategy, num_parts, rng)
 
 

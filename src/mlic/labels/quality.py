@@ -10,13 +10,14 @@ from sklearn.metrics import adjusted_rand_score
 
 from mlic.errors import PartitionError
 from mlic.labels.cuts import cut_value, inside_mass
-from mlic.labels.graph import COMPANY_EXPONENT, affinity
+from mlic.labels.graph import COMPANY_EXPONENT, label_affinity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from mlic.labels.local_search import Weights
     from mlic.labels.partition import Partition
     from mlic.labels.statistics import LabelStatistics
 
@@ -71,7 +72,7 @@ def partition_quality(
     1.0
     """
     partition.space.require_same(statistics.space, "the partition", "the label statistics")
-    weights = affinity(statistics, "co", exponent)
+    weights = label_affinity(statistics, exponent)
     membership = partition.membership
     figures = {
         "ncut": cut_value(weights, membership),
@@ -79,8 +80,8 @@ def partition_quality(
     }
     rng = np.random.default_rng(seed)
     shuffled = [rng.permutation(membership) for _ in range(RANDOM_PARTITIONS)]
-    counts = statistics.cooccurrence.astype(np.float64)
-    for name, matrix in (("mass_counts", counts), ("mass_graph", weights)):
+    edges = {"mass_counts": statistics.together.tocoo(), "mass_graph": weights.tocoo()}
+    for name, matrix in edges.items():
         figures[name] = inside_mass(matrix, membership)
         random = [inside_mass(matrix, other) for other in shuffled]
         figures[f"{name}_random"] = float(np.mean(random))
@@ -126,13 +127,13 @@ def partition_stability(partitions: Sequence[Partition]) -> float:
     return float(np.mean([adjusted_rand_score(one, two) for one, two in pairs]))
 
 
-def modularity(weights: NDArray[np.float64], membership: NDArray[np.intp]) -> float:
+def modularity(weights: Weights, membership: NDArray[np.intp]) -> float:
     """Weighted modularity of a partition (Newman, 2004).
 
     Parameters
     ----------
     weights
-        Symmetric, zero diagonal; shape (C, C).
+        Symmetric, zero diagonal, an array or sparse; shape (C, C).
     membership
         Part of every label; shape (C,).
 

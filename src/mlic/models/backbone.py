@@ -11,6 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mlic.errors import CheckpointError, ParameterError
+from mlic.models.branch import grow_branch
+from mlic.models.options import BranchedModelOptions
 from mlic.models.torchvision_shim import allow_torchvision_without_cuda
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ def build_backbone(options: ModelOptions, load_weights: bool = True) -> Backbone
     Parameters
     ----------
     options
-        Name, constructor options, weights, and what of them to keep frozen.
+        Name, constructor options, weights, what of them to keep frozen, and where it is cut.
     load_weights
         False where a checkpoint's own weights follow.
 
@@ -64,7 +66,10 @@ def build_backbone(options: ModelOptions, load_weights: bool = True) -> Backbone
         raise _not_fetched(options.backbone, error) from error
     if load_weights and options.weights and not fetch:
         _load_file(model, Path(options.weights))
-    return _freeze(model, options)
+    model = _freeze(model, options)
+    return (
+        grow_branch(model, options.branch) if isinstance(options, BranchedModelOptions) else model
+    )
 
 
 def _freeze(model: Backbone, options: ModelOptions) -> Backbone:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from mlic.labels.embeddings import EmbeddingOptions
 from mlic.plugins import refuse_unknown_plugin
 
-__all__ = ["HEADS", "ModelOptions"]
+__all__ = ["HEADS", "BranchOptions", "BranchedModelOptions", "ModelOptions"]
 
 HEADS = "mlic.models.heads"
 
@@ -50,3 +50,20 @@ class ModelOptions(BaseModel):
         if (self.frozen or self.freeze_batch_norm) and self.weights is None:
             raise ValueError("frozen and freeze_batch_norm would keep random weights: give weights")
         return self
+
+
+class BranchOptions(BaseModel):
+    """Where jointly trained teachers part ways, and what each has of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    after: int = Field(
+        default=-2, description="last shared stage, of timm's feature_info; -2: the last but one"
+    )
+    width: int = Field(default=64, ge=1, description="channels of the branch's bottleneck")
+
+
+class BranchedModelOptions(ModelOptions):
+    """A model of shared lower stages and a branch of its own."""
+
+    branch: BranchOptions

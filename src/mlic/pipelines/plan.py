@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
     from mlic.labels.options import PartitionOptions
     from mlic.parameters import Parameters
-    from mlic.training.options import TrainingOptions
+    from mlic.training.options import TeacherOptions, TrainingOptions
 
 __all__ = ["passes_of_psd", "plan_run"]
 
 _SINGLE = ("baseline", "longer", "student")  # trainings of all labels, in the order they are told
 
+_BRANCH = 0.05  # about a branch's share of a whole model's training step
 _COPIES = 3  # of weights: the training's store, the catalog's entry, MLflow's artifact
 _FORWARD = 1 / 3  # of a training step's time is its forward pass
 
@@ -41,9 +42,9 @@ def plan_run(pipeline: Pipeline, parameters: Parameters, catalog: CatalogProtoco
     Minutes come from a few steps timed on this machine, and count every training as if nothing
     were up to date.
     """
-    roles = Counter(
-        _role(node.namespace or "") for node in pipeline.nodes if "training" in node.tags
-    )
+    made = [name for node in pipeline.nodes if "training" in node.tags for name in node.outputs]
+    trained = [name for name in made if name.endswith(".checkpoint")]
+    roles = Counter(_role(name.removesuffix(".checkpoint")) for name in trained)
     data = _measure_data(pipeline, parameters, catalog)
     seconds, weights = _measure_step(parameters, data.labels)
     passes = sum(number * _passes(parameters, role) for role, number in roles.items())
@@ -74,9 +75,9 @@ def _measure_step(parameters: Parameters, num_labels: int) -> tuple[float, int]:
         ).result()
 
 
-def _role(namespace: str) -> str:
+def _role(name: str) -> str:
     """Baseline, student, or the strategy of a teacher."""
-    return namespace.removeprefix("teachers.").rpartition("_")[0] or namespace
+    return name.removeprefix("teachers.").rpartition("_")[0] or name
 
 
 def _spell(roles: Counter[str]) -> str:
@@ -92,21 +93,32 @@ def _spell(roles: Counter[str]) -> str:
 
 def _passes(parameters: Parameters, role: str) -> float:
     """Training passes over the pictures that one training of a role costs."""
-    training = parameters.training
+    training, partition, teachers = parameters.training, parameters.partition, parameters.teachers
     if role == "longer":
-        return round(passes_of_psd(training, parameters.partition))
-    return training.for_role(role).epochs if role in _SINGLE else _passes_of_teacher(training)
+        return round(passes_of_psd(training, partition, teachers))
+    if role in _SINGLE:
+        return training.for_role(role).epochs
+    number = len(teacher_names(partition.strategies, partition.num_parts, partition.num_plain))
+    return _passes_of_teachers(training, teachers, number) / number
 
 
-def _passes_of_teacher(training: TrainingOptions) -> float:
+def _passes_of_teachers(training: TrainingOptions, teachers: TeacherOptions, number: int) -> float:
     options = training.for_role("teacher")
-    return options.epochs + options.augmentation.views * _FORWARD
+    views = options.augmentation.views * _FORWARD
+    if teachers.mode == "separate":
+        return number * (options.epochs + views)
+    return views + number * _BRANCH * (options.epochs + views)
 
 
-def passes_of_psd(training: TrainingOptions, partition: PartitionOptions) -> float:
-    """Training passes over the pictures that all teachers, their targets and the student cost."""
-    names = teacher_names(partition.strategies, partition.num_parts, partition.num_plain)
-    return len(names) * _passes_of_teacher(training) + training.for_role("student").epochs
+def passes_of_psd(
+    training: TrainingOptions, partition: PartitionOptions, teachers: TeacherOptions
+) -> float:
+    """Training passes over the pictures that all teachers, their targets and the student cost.
+
+    The baseline, whose lower layers joint teachers share, is not counted.
+    """
+    number = len(teacher_names(partition.strategies, partition.num_parts, partition.num_plain))
+    return _passes_of_teachers(training, teachers, number) + training.for_role("student").epochs
 
 
 def _measure_data(
@@ -142,5 +154,6 @@ def _bytes(parameters: Parameters, data: _Data, roles: Counter[str], weights: in
     heard = sum(
         number if role == PLAIN else 1 for role, number in roles.items() if role not in _SINGLE
     )  # times that every label is: the teachers of a partition share the labels out
-    logits = heard * views * data.train * data.labels * 4 * _COPIES
+    cell = 2 if parameters.teachers.targets == "float16" else 4
+    logits = heard * views * data.train * data.labels * cell * 2  # the teachers' and the student's
     return pixels + checkpoints + logits

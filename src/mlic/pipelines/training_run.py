@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from mlic.pipelines.tracking import tracked_training
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from mlic.training.checkpoint import Checkpoint
     from mlic.training.job import TrainingJob
+    from mlic.training.loop import Report
 
-__all__ = ["train_or_reuse"]
+__all__ = ["train_or_reuse", "train_or_reuse_all"]
 
 log = logging.getLogger(__name__)
 
@@ -28,21 +31,54 @@ def train_or_reuse(job: TrainingJob, folder: Path) -> Checkpoint:
     folder
         The training's own store.
     """
+
+    def train_one(jobs: Sequence[TrainingJob], reports: Sequence[Report]) -> list[Checkpoint]:
+        from mlic.training.loop import train
+
+        return [train(jobs[0], reports[0])]
+
+    (checkpoint,) = train_or_reuse_all([job], [folder], train_one)
+    return checkpoint
+
+
+def train_or_reuse_all(
+    jobs: Sequence[TrainingJob],
+    folders: Sequence[Path],
+    train: Callable[[Sequence[TrainingJob], Sequence[Report]], Sequence[Checkpoint]],
+) -> list[Checkpoint]:
+    """Checkpoints of several jobs; those not up to date are trained together, a run each.
+
+    Parameters
+    ----------
+    jobs
+        What to train.
+    folders
+        The store of each.
+    train
+        Makes checkpoints of those jobs that need it, and reports their epochs.
+    """
     from mlic.training.checkpoint import Checkpoint
     from mlic.training.store import CheckpointStore
 
-    store = CheckpointStore(folder, job.name)
-    components = job.components()
-    kept = store.load("checkpoint", components)
-    if kept is not None:
-        return Checkpoint.from_tensors(*kept)
-    from mlic.training.loop import train
-
-    with tracked_training(job.name, components, _tags(job)) as run:
-        checkpoint = train(job, run.report)
-        path = store.save("checkpoint", components, *checkpoint.to_tensors())
-        run.attach(path, "checkpoint")
-    return checkpoint
+    stores = {
+        job.name: CheckpointStore(at, job.name) for job, at in zip(jobs, folders, strict=True)
+    }
+    kept = {job.name: stores[job.name].load("checkpoint", job.components()) for job in jobs}
+    done = {name: Checkpoint.from_tensors(*found) for name, found in kept.items() if found}
+    missing = [job for job in jobs if job.name not in done]
+    if missing:
+        with ExitStack() as stack:
+            runs = [
+                stack.enter_context(tracked_training(job.name, job.components(), _tags(job)))
+                for job in missing
+            ]
+            made = train(missing, [run.report for run in runs])
+            for job, run, checkpoint in zip(missing, runs, made, strict=True):
+                store = stores[job.name]
+                path = store.save("checkpoint", job.components(), *checkpoint.to_tensors())
+                run.attach(path, "checkpoint")
+                done[job.name] = checkpoint
+    return [done[job.name] for job in jobs]
 
 
 def _tags(job: TrainingJob) -> dict[str, str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlic.errors import PartitionError
+from mlic.errors import CheckpointError, PartitionError
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
-__all__ = ["refuse_other_partitions"]
+__all__ = ["refuse_other_partitions", "refuse_stale_targets"]
 
 
 def refuse_other_partitions(
@@ -29,6 +29,54 @@ def refuse_other_partitions(
             entry.load().require_parts(num_parts)
     if "user_groups" in pipeline.inputs() and (entry := catalog.get("user_groups")) is not None:
         _refuse_other_number(len(entry.load()), num_parts)
+    refuse_stale_targets(pipeline, catalog)
+
+
+def refuse_stale_targets(pipeline: Pipeline, catalog: CatalogProtocol[str, Any]) -> None:
+    """Refuse what teachers wrote, if partition or teachers have changed since.
+
+    Only where a run begins after them: a run that makes them makes them new.
+
+    Raises
+    ------
+    CheckpointError
+        Naming what changed.
+    """
+    given = pipeline.inputs()
+    written = sorted(name for name in pipeline.datasets() if name.endswith(".logits"))
+    for name in [name for name in written if name in given]:
+        logits = _at_hand(catalog, name)
+        if logits is not None:
+            _refuse_other_cut(logits.teacher, {logits.strategy: logits.partition}, catalog)
+    targets = _at_hand(catalog, "soft_targets") if "soft_targets" in given else None
+    if targets is None:
+        return
+    _refuse_other_cut("soft_targets", targets.partitions, catalog)
+    for teacher, fingerprint in targets.teachers.items():
+        logits = _at_hand(catalog, f"{teacher}.logits")
+        if logits is not None and logits.fingerprint != fingerprint:
+            raise CheckpointError(
+                f"soft_targets were joined from another {teacher} than the one at hand: run "
+                "the distillation pipeline whole"
+            )
+
+
+def _at_hand(catalog: CatalogProtocol[str, Any], name: str) -> Any:
+    """Load an entry, if there is one; what is memory-mapped costs its header only."""
+    entry = catalog.get(name)
+    return entry.load() if entry is not None and entry.exists() else None
+
+
+def _refuse_other_cut(
+    what: str, partitions: dict[str, str | None], catalog: CatalogProtocol[str, Any]
+) -> None:
+    for strategy, fingerprint in partitions.items():
+        partition = _at_hand(catalog, f"partition_{strategy}") if fingerprint else None
+        if partition is not None and partition.fingerprint != fingerprint:
+            raise CheckpointError(
+                f"{what} belongs to another partition_{strategy} than the one at hand: run the "
+                "teacher_training pipeline again"
+            )
 
 
 def _refuse_other_number(found: int, num_parts: int) -> None:

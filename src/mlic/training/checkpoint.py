@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlic.errors import CheckpointError
 from mlic.labels import LabelSpace
-from mlic.models.options import ModelOptions
+from mlic.models.options import BranchedModelOptions, ModelOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ class CheckpointInfo(BaseModel):
     role: str
     labels: tuple[str, ...] = Field(description="names of the logits, in order")
     label_fingerprint: str
-    model: ModelOptions
+    model: BranchedModelOptions | ModelOptions
     image_size: int = Field(description="side of the square input, pixels")
     mean: tuple[float, ...] = Field(description="a channel, of pixels in [0, 1]")
     std: tuple[float, ...]

@@ -16,16 +16,16 @@ from tqdm import tqdm
 from mlic.errors import TrainingError
 from mlic.images.augmentation import ViewMaker
 from mlic.metrics import mean_average_precision
-from mlic.models.classifier import MultiLabelClassifier, build_classifier
+from mlic.models.classifier import build_classifier
 from mlic.training.checkpoint import Checkpoint, CheckpointInfo
 from mlic.training.device import make_fabric, memory_advice
 from mlic.training.objective import Objective
-from mlic.training.predict import View, predict_logits, read_view, render_view
+from mlic.training.optimiser import make_optimiser, one_cycle
+from mlic.training.predict import View, frame_of, predict_logits, read_view, render_view
 from mlic.training.prefetch import prefetch
 
 if TYPE_CHECKING:
     from mlic.training.job import TrainingJob
-    from mlic.training.options import TrainingOptions
 
 __all__ = ["Report", "train"]
 
@@ -71,25 +71,6 @@ def _count_batches(num_pictures: int, batch_size: int) -> int:
     return full + (rest > 1 or not full)
 
 
-def _one_cycle(
-    optimiser: torch.optim.Optimizer, options: TrainingOptions, steps: int
-) -> torch.optim.lr_scheduler.OneCycleLR:
-    """One-cycle schedule (Smith and Topin, arXiv 1708.07120) that peaks on a whole step.
-
-    PyTorch puts the peak at ``pct_start · total − 1``: between two steps it is missed, and at 0
-    it divides by zero.
-    """
-    total = max(steps, 3)
-    peak = min(max(round(options.warmup * steps), 1), total - 2)
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimiser,
-        max_lr=options.learning_rate,
-        total_steps=total,
-        pct_start=(peak + 1) / total,
-        cycle_momentum=not optimiser.defaults.keys().isdisjoint({"betas", "momentum"}),
-    )
-
-
 class _Training:
     """The moving parts of one training."""
 
@@ -101,11 +82,8 @@ class _Training:
         self.fabric = make_fabric(options)
         torch.manual_seed(job.seed)
         self.rng = np.random.default_rng(job.seed)
-        model = build_classifier(job.model, len(job.labels.space), embeddings=job.label_vectors)
-        model = model.to(memory_format=torch.channels_last)
-        self.model: MultiLabelClassifier = self.fabric.to_device(model)
-        mean, std = model.normalisation if options.normalise else ((0.0,) * 3, (1.0,) * 3)
-        self.frame = (job.image_size, mean, std)
+        model = self._build().to(memory_format=torch.channels_last)
+        self.model: torch.nn.Module = self.fabric.to_device(model)
         ids = job.pictures.ids.tolist()
         self.views = ViewMaker(ids, options.augmentation, job.view_seed, options.threads)
         self.objective = Objective(options, job.distillation)
@@ -115,30 +93,23 @@ class _Training:
         self._prepare_optimiser()
         self.best: dict[str, Any] = {}
 
+    def _build(self) -> torch.nn.Module:
+        """The model to be trained; the frame of its pictures is kept."""
+        job = self.job
+        model = build_classifier(job.model, len(job.labels.space), embeddings=job.label_vectors)
+        self.frame = frame_of(job, model)
+        return model
+
     def _prepare_optimiser(self) -> None:
-        from timm.optim import create_optimizer_v2
         from timm.utils import ModelEmaV3
 
         options = self.options
-        try:
-            optimiser = create_optimizer_v2(
-                self.model,
-                opt=options.optimizer,
-                lr=options.learning_rate,
-                weight_decay=options.weight_decay,
-            )
-        except ValueError as error:
-            raise TrainingError(
-                f"training.optimizer='{options.optimizer}' is unknown to timm ({error})"
-            ) from error
-        for group in optimiser.param_groups:
-            if "foreach" in group:  # PyTorch takes the slow way on the CPU unless it is told
-                group["foreach"] = True
+        optimiser = make_optimiser(self.model, options)
         self.average = ModelEmaV3(
             self.model, decay=options.ema_decay, use_warmup=options.ema_warmup, warmup_power=0.75
         )
         self.module, self.optimiser = self.fabric.setup(self.model, optimiser)
-        self.schedule = _one_cycle(optimiser, options, options.epochs * self.steps)
+        self.schedule = one_cycle(optimiser, options, options.epochs * self.steps)
 
     def run(self, report: Report) -> Checkpoint:
         """Train all epochs and make a checkpoint of the best."""
@@ -155,10 +126,12 @@ class _Training:
                 figures = self._run_epoch(epoch, bar)
                 history.append(figures)
                 report(epoch, figures)
-        seconds = time.perf_counter() - start
+        return self._finish(time.perf_counter() - start, history)
+
+    def _finish(self, seconds: float, history: list[dict[str, float]]) -> Checkpoint:
         log.info(
             "%s: trained in %.1f s, best validation mAP %.1f %% (epoch %d, %s weights)",
-            job.name,
+            self.job.name,
             seconds,
             100 * self.best["score"],
             self.best["epoch"],
@@ -169,7 +142,11 @@ class _Training:
     def _run_epoch(self, epoch: int, bar: Any) -> dict[str, float]:
         start = time.perf_counter()
         figures = self._learn(epoch, bar)
-        rate = len(self.job.train_rows) / (time.perf_counter() - start)
+        figures["pictures_per_second"] = len(self.job.train_rows) / (time.perf_counter() - start)
+        return self._judge(epoch, figures, bar)
+
+    def _judge(self, epoch: int, figures: dict[str, float], bar: Any) -> dict[str, float]:
+        """Judge the weights of an epoch and keep them if they are the best so far."""
         scores = {"raw": self._validate(self.model), "ema": self._validate(self.average.module)}
         self._keep_best(epoch, scores)
         bar.set_postfix_str(f"validation mAP {100 * max(scores.values()):.1f} %")
@@ -178,24 +155,34 @@ class _Training:
             for name, value in scores.items()
             if not math.isnan(value)  # JSON knows no NaN
         }
-        return {**figures, **judged, "pictures_per_second": rate}
+        return {**figures, **judged}
 
     def _learn(self, epoch: int, bar: Any) -> dict[str, float]:
         """One pass over the training pictures; means of the loss terms stay on the device."""
-        self.module.train()
-        sums: dict[str, torch.Tensor] = {}
+        self._begin()
         on_gpu = self.fabric.device.type != "cpu"
         pairs = prefetch(self._batches(), lambda batch: self._read(batch, epoch), on_gpu)
         for number, (batch, pixels) in enumerate(pairs, 1):
-            loss, terms = self._losses(batch, pixels, epoch)
-            self.fabric.backward(loss / self._scale(number))
-            if number % self.options.accumulation == 0 or number == self.num_batches:
-                self._step()
-            for name, value in {"loss": loss, **terms}.items():
-                mean = value.detach() / self.num_batches
-                sums[name] = sums.get(name, torch.zeros_like(mean)) + mean
+            self._learn_batch(number, batch, pixels, epoch)
             bar.update(len(batch))
-        figures = {name if name == "loss" else f"loss_{name}": float(v) for name, v in sums.items()}
+        return self._figures(epoch)
+
+    def _begin(self) -> None:
+        self.module.train()
+        self.sums: dict[str, torch.Tensor] = {}
+
+    def _learn_batch(self, number: int, batch: NDArray[np.intp], pixels: Any, epoch: int) -> None:
+        loss, terms = self._losses(batch, pixels, epoch)
+        self.fabric.backward(loss / self._scale(number))
+        if number % self.options.accumulation == 0 or number == self.num_batches:
+            self._step()
+        for name, value in {"loss": loss, **terms}.items():
+            mean = value.detach() / self.num_batches
+            self.sums[name] = self.sums.get(name, torch.zeros_like(mean)) + mean
+
+    def _figures(self, epoch: int) -> dict[str, float]:
+        sums = {name: float(value) for name, value in self.sums.items()}
+        figures = {name if name == "loss" else f"loss_{name}": sums[name] for name in sums}
         if not math.isfinite(figures["loss"]):
             raise self._diverged(f"the loss is {figures['loss']} in epoch {epoch}")
         return {**figures, "learning_rate": float(self.schedule.get_last_lr()[0])}
@@ -224,25 +211,28 @@ class _Training:
     def _view(self, epoch: int) -> View:
         return self.views, (epoch - 1) % self.views.num_views
 
-    def _read(self, batch: NDArray[np.intp], epoch: int) -> NDArray[np.uint8]:
+    def _read(self, batch: NDArray[np.intp], epoch: int) -> NDArray[Any]:
         """Pixels of the epoch's view; shape (B, H, W, 3)."""
         return read_view(self.job.pictures, self.job.train_rows[batch], self._view(epoch))
 
+    def _see(self, batch: NDArray[np.intp], pixels: Any, epoch: int) -> torch.Tensor:
+        """What the model is given."""
+        rows = self.job.train_rows[batch]
+        return render_view(pixels, rows, self._view(epoch), self.frame, self.fabric)
+
     def _losses(
-        self, batch: NDArray[np.intp], pixels: NDArray[np.uint8], epoch: int
+        self, batch: NDArray[np.intp], pixels: Any, epoch: int
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         job, fabric = self.job, self.fabric
         rows = job.train_rows[batch]
-        view = self._view(epoch)
-        images = render_view(pixels, rows, view, self.frame, fabric)
         states = fabric.to_device(torch.from_numpy(job.labels.states[rows]))
         targets = None
         if job.targets is not None:
             targets = {
-                strategy: fabric.to_device(torch.from_numpy(np.asarray(values[view[1]][batch])))
-                for strategy, values in job.targets.values.items()
+                strategy: fabric.to_device(torch.from_numpy(values)).float()
+                for strategy, values in job.targets.read(self._view(epoch)[1], batch).items()
             }
-        return self.objective(self.module(images), states, targets)
+        return self.objective(self.module(self._see(batch, pixels, epoch)), states, targets)
 
     def _step(self) -> None:
         self.optimiser.step()
@@ -257,12 +247,15 @@ class _Training:
         rows = job.labels.rows("validation")
         if not len(rows):
             return math.nan
-        logits = predict_logits(
-            model, job.pictures, rows, self.frame, self.fabric, self.options.batch_size
-        )
+        logits = self._predict(model, rows)
         if not np.isfinite(logits).all():
             raise self._diverged("the model's logits on validation are not all finite")
         return mean_average_precision(logits, job.labels.states[rows])
+
+    def _predict(self, model: torch.nn.Module, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Logits for the validation pictures."""
+        size = self.options.batch_size
+        return predict_logits(model, self.job.pictures, rows, self.frame, self.fabric, size)
 
     def _keep_best(self, epoch: int, scores: dict[str, float]) -> None:
         """Keep the better weights; with nothing to judge by, the last averaged ones."""
@@ -293,5 +286,7 @@ class _Training:
             seconds=seconds,
             history=history,
         )
-        weights = {name: value.numpy() for name, value in self.best["weights"].items()}
-        return Checkpoint(weights, info)
+        return Checkpoint(self._weights(), info)
+
+    def _weights(self) -> dict[str, NDArray[Any]]:
+        return {name: value.numpy() for name, value in self.best["weights"].items()}

@@ -14,14 +14,27 @@ from pydantic import (
 )
 
 from mlic.images.augmentation import AugmentationOptions
+from mlic.models.options import BranchOptions
 from mlic.plugins import refuse_unknown_plugin
 
-__all__ = ["DISTILLERS", "LOSSES", "ROLES", "Choice", "DistillationOptions", "TrainingOptions"]
+__all__ = [
+    "DISTILLERS",
+    "LOSSES",
+    "ROLES",
+    "Choice",
+    "DistillationOptions",
+    "TeacherOptions",
+    "TrainingOptions",
+]
 
 LOSSES = "mlic.losses"
 DISTILLERS = "mlic.losses.distillation"
 ROLES = ("baseline", "teacher", "student")
-SHARED = ("augmentation", "overrides", "student_epoch_factor")  # the student must see the views its teachers saw
+SHARED = (
+    "augmentation",
+    "overrides",
+    "student_epoch_factor",
+)  # the student must see the views its teachers saw
 
 
 class Choice(BaseModel):
@@ -112,6 +125,23 @@ class TrainingOptions(BaseModel):
         plain = self.model_dump(exclude={"overrides", "student_epoch_factor"})
         plain["epochs"] = max(round(factor * self.epochs), 1)
         return TrainingOptions(**{**plain, **self.overrides.get(role, {})})
+
+
+class TeacherOptions(BaseModel):
+    """How teachers are trained beside each other, and how what they say is kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: Literal["separate", "joint"] = Field(
+        default="separate",
+        description="each a training of its own, or all in one pass on the baseline's lower layers",
+    )
+    branch: BranchOptions = Field(
+        default=BranchOptions(), description="of joint teachers: where they part ways, how wide"
+    )
+    targets: Literal["float16", "float32"] = Field(
+        default="float16", description="precision of stored logits; float16 is off by |z| / 2048"
+    )
 
 
 class DistillationOptions(BaseModel):

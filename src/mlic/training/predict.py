@@ -12,29 +12,44 @@ from tqdm import tqdm
 from mlic.images.augmentation import ViewMaker
 from mlic.images.render import render_views, render_whole
 from mlic.training.device import make_fabric, memory_advice
+from mlic.training.joining import round_logits
 from mlic.training.prefetch import prefetch
 from mlic.training.targets import TeacherLogits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from lightning_fabric import Fabric
     from torch import nn
 
     from mlic.images.store import PictureStore
+    from mlic.models.classifier import MultiLabelClassifier
     from mlic.training.checkpoint import Checkpoint
     from mlic.training.job import TrainingJob
     from mlic.training.options import TrainingOptions
+    from mlic.training.store import CheckpointStore
 
 __all__ = [
+    "Frame",
+    "View",
+    "frame_of",
     "predict_checkpoint",
     "predict_logits",
     "predict_training_views",
     "read_pixels",
     "read_view",
     "render_view",
+    "write_logits",
 ]
 
 View = tuple[ViewMaker, int]  # the maker, and the number of the view
 Frame = tuple[int, tuple[float, ...], tuple[float, ...]]  # input size, mean, standard deviation
+
+
+def frame_of(job: TrainingJob, model: MultiLabelClassifier) -> Frame:
+    """Size and normalisation of the pictures that a job's model is given."""
+    mean, std = model.normalisation if job.options.normalise else ((0.0,) * 3, (1.0,) * 3)
+    return job.image_size, mean, std
 
 
 def read_pixels(pictures: PictureStore, rows: NDArray[np.intp], fabric: Fabric) -> torch.Tensor:
@@ -136,46 +151,81 @@ def predict_checkpoint(
     pictures: PictureStore,
     rows: NDArray[np.intp],
     options: TrainingOptions,
-    views: ViewMaker | None = None,
 ) -> NDArray[np.float32]:
-    """Logits of a checkpoint's model.
+    """Logits of a checkpoint's model for whole pictures; shape (n, C), float32."""
+    (logits,) = _predict(checkpoint, pictures, rows, options, [None])
+    return logits
 
-    Returns
-    -------
+
+def predict_training_views(
+    job: TrainingJob, checkpoint: Checkpoint
+) -> Iterator[NDArray[np.float32]]:
+    """What a trained teacher says of every training picture of its job; view by view.
+
+    Yields
+    ------
     numpy.ndarray
-        Shape (n, C) of the whole pictures, or (views, n, C) if a view maker is given; float32.
+        Shape (n, C), float32.
     """
-    fabric = make_fabric(options)
-    model = fabric.to_device(checkpoint.build().to(memory_format=torch.channels_last))
-    info = checkpoint.info
-    frame = (info.image_size, info.mean, info.std)
-    size = options.batch_size
-    with memory_advice(options, info.name):
-        if views is None:
-            return predict_logits(model, pictures, rows, frame, fabric, size)
-        numbers = tqdm(
-            range(views.num_views), f"{info.name}: logits", unit="view", disable=None, leave=False
-        )
-        return np.stack(
-            [
-                predict_logits(model, pictures, rows, frame, fabric, size, (views, number))
-                for number in numbers
-            ]
-        )
-
-
-def predict_training_views(job: TrainingJob, checkpoint: Checkpoint) -> TeacherLogits:
-    """What a trained teacher says of every view of every training picture of its job."""
     options = job.options
     maker = ViewMaker(
         job.pictures.ids.tolist(), options.augmentation, job.view_seed, options.threads
     )
-    values = predict_checkpoint(checkpoint, job.pictures, job.train_rows, options, maker)
-    return TeacherLogits(
-        teacher=job.name,
-        space=job.labels.space,
-        ids=job.train_ids,
-        values=values,
-        views=job.views,
-        fingerprint=checkpoint.fingerprint,
-    )
+    views = [(maker, number) for number in range(maker.num_views)]
+    bar = tqdm(views, f"{checkpoint.info.name}: logits", unit="view", disable=None, leave=False)
+    yield from _predict(checkpoint, job.pictures, job.train_rows, options, bar)
+
+
+def _predict(
+    checkpoint: Checkpoint,
+    pictures: PictureStore,
+    rows: NDArray[np.intp],
+    options: TrainingOptions,
+    views: Iterable[View | None],
+) -> Iterator[NDArray[np.float32]]:
+    fabric = make_fabric(options)
+    model = fabric.to_device(checkpoint.build().to(memory_format=torch.channels_last))
+    info = checkpoint.info
+    frame = (info.image_size, info.mean, info.std)
+    with memory_advice(options, info.name):
+        for view in views:
+            yield predict_logits(model, pictures, rows, frame, fabric, options.batch_size, view)
+
+
+def write_logits(
+    job: TrainingJob,
+    checkpoint: Checkpoint,
+    views: Iterable[NDArray[np.float32]],
+    store: CheckpointStore,
+    dtype: str,
+) -> TeacherLogits:
+    """Keep what a teacher says of every view, written once, unless it is there already.
+
+    Parameters
+    ----------
+    job, checkpoint
+        The teacher.
+    views
+        Its logits, view by view, such as `predict_training_views` gives; not asked for a word where
+        they are there already.
+    store
+        Where they are kept.
+    dtype
+        ``"float16"`` or ``"float32"``.
+    """
+    components = {**job.components(), "teacher": checkpoint.fingerprint, "targets": dtype}
+    if store.find("logits", components) is None:
+        shape = (job.options.augmentation.views, len(job.train_rows), len(job.labels.space))
+        blank = TeacherLogits(
+            teacher=job.name,
+            space=job.labels.space,
+            ids=job.train_ids,
+            values=np.broadcast_to(np.zeros((), dtype=dtype), shape),
+            views=job.views,
+            fingerprint=checkpoint.fingerprint,
+            partition=(job.provenance or {}).get("partition"),
+        )
+        with store.fill("logits", components, *blank.to_tensors()) as arrays:
+            for own, said in zip(arrays["logits"], views, strict=True):
+                own[...] = round_logits(said, dtype)
+    return TeacherLogits.open(store.path("logits"))

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+
+from mlic.training.mapped import create_mapped
 
 __all__ = ["CheckpointStore"]
 
@@ -62,21 +65,47 @@ class CheckpointStore:
             Arrays and metadata; nothing if there are none, or if they were made from others,
             in which case the log names the first component that differs.
         """
+        path = self.find(kind, components)
+        if path is None:
+            return None
+        with safe_open(path, framework="numpy") as file:
+            metadata = dict(file.metadata())
+            del metadata["components"]
+            return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118
+
+    def find(self, kind: str, components: Components) -> Path | None:
+        """File of what was kept, under the same conditions as `load`; its arrays are not read."""
         path = self.path(kind)
         if not path.is_file():
             return None
         try:
             with safe_open(path, framework="numpy") as file:
-                metadata = dict(file.metadata() or {})
-                kept = json.loads(metadata.pop("components"))
-                if kept == _plain(components):
-                    log.info("%s: %s is up to date, loaded from %s", self.name, kind, path)
-                    return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118
+                kept = json.loads((file.metadata() or {})["components"])
         except (SafetensorError, KeyError, json.JSONDecodeError) as error:
             log.warning("%s: %s is damaged (%s) and is made anew", self.name, path, error)
             return None
+        if kept == _plain(components):
+            log.info("%s: %s is up to date, loaded from %s", self.name, kind, path)
+            return path
         log.info("%s: %s is made anew: %s", self.name, kind, _difference(kept, components))
         return None
+
+    @contextmanager
+    def fill(
+        self,
+        kind: str,
+        components: Components,
+        templates: Mapping[str, NDArray[Any]],
+        metadata: Mapping[str, str],
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Keep a result that outgrows the memory: arrays on disk, to be filled in the block.
+
+        The file is written whole or not at all; see `mlic.training.mapped.create_mapped`.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        extended = {**metadata, "components": json.dumps(_plain(components))}
+        with create_mapped(self.path(kind), templates, extended) as arrays:
+            yield arrays
 
     def save(
         self,

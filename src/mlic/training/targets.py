@@ -1,26 +1,78 @@
-"""What teachers hand to the student: logits of every view of every training picture."""
+"""What teachers hand to the student: logits of every view of every training picture.
+
+They lie in memory-mapped files, so that neither a teacher, nor what joins several, nor the student
+ever holds all of them. Stored as float16 a logit z is off by at most |z| / 2048, which moves a
+probability by at most 1.1e-4.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlic.errors import CheckpointError, PartitionError
+from mlic.errors import CheckpointError
 from mlic.labels import LabelSpace
-from mlic.labels.options import PLAIN
+from mlic.training.mapped import create_mapped, open_mapped, place_file
 
-__all__ = ["SoftTargets", "TeacherLogits", "assemble_targets"]
+__all__ = ["SoftTargets", "TeacherLogits"]
+
+Tensors = tuple[dict[str, NDArray[Any]], dict[str, str]]
+
+
+class _Mapped:
+    """What can be saved to, and opened from, a memory-mapped file."""
+
+    path: Path | None
+
+    def to_tensors(self) -> Tensors:
+        """Arrays and metadata as a safetensors file holds them."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_tensors(
+        cls, tensors: dict[str, NDArray[Any]], metadata: Mapping[str, str], path: Path | None = None
+    ) -> Self:
+        """Read back what `to_tensors` wrote."""
+        raise NotImplementedError
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Map a file's arrays to memory; nothing but its description is read.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is damaged or of another kind.
+        """
+        try:
+            return cls.from_tensors(*open_mapped(path), path)
+        except (KeyError, json.JSONDecodeError) as error:
+            raise CheckpointError(
+                f"{path} holds no {cls.__name__} of this version of mlic ({error} is missing): "
+                "delete it and run the node that makes it again"
+            ) from error
+
+    def save(self, path: Path) -> None:
+        """Write to a file; one that lies in a file already gets a second name instead."""
+        if self.path is not None:
+            place_file(self.path, path)
+            return
+        tensors, metadata = self.to_tensors()
+        with create_mapped(path, tensors, metadata) as arrays:
+            for name, values in tensors.items():
+                arrays[name][...] = values
 
 
 @dataclass(frozen=True)
-class TeacherLogits:
+class TeacherLogits(_Mapped):
     """Logits of one teacher.
 
     Parameters
@@ -32,21 +84,32 @@ class TeacherLogits:
     ids
         Picture ids; shape (n,).
     values
-        Shape (views, n, len(space)), float32.
+        Shape (views, n, len(space)), float32 or float16.
     views
         What decides the views: augmentation and seed.
     fingerprint
         Of the teacher's weights.
+    partition
+        Fingerprint of the partition that gave the teacher its labels; nothing of a plain one.
+    path
+        The file that the values lie in, if any.
     """
 
     teacher: str
     space: LabelSpace
     ids: NDArray[np.str_]
-    values: NDArray[np.float32]
+    values: NDArray[np.floating[Any]]
     views: dict[str, Any]
     fingerprint: str
+    partition: str | None = None
+    path: Path | None = None
 
-    def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    @property
+    def strategy(self) -> str:
+        """Strategy of the teacher."""
+        return self.teacher.removeprefix("teachers.").rpartition("_")[0]
+
+    def to_tensors(self) -> Tensors:
         """Arrays and metadata as a safetensors file holds them."""
         about = {
             "teacher": self.teacher,
@@ -54,11 +117,14 @@ class TeacherLogits:
             "ids": self.ids.tolist(),
             "views": self.views,
             "fingerprint": self.fingerprint,
+            "partition": self.partition,
         }
         return {"logits": self.values}, {"about": json.dumps(about)}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, NDArray[Any]], metadata: Mapping[str, str]) -> Self:
+    def from_tensors(
+        cls, tensors: dict[str, NDArray[Any]], metadata: Mapping[str, str], path: Path | None = None
+    ) -> Self:
         """Read back what `to_tensors` wrote."""
         about = json.loads(metadata["about"])
         return cls(
@@ -68,11 +134,13 @@ class TeacherLogits:
             values=tensors["logits"],
             views=about["views"],
             fingerprint=about["fingerprint"],
+            partition=about["partition"],
+            path=path,
         )
 
 
 @dataclass(frozen=True)
-class SoftTargets:
+class SoftTargets(_Mapped):
     """Logits of all teachers over the whole label space, one array a strategy.
 
     Parameters
@@ -82,18 +150,24 @@ class SoftTargets:
     ids
         Picture ids; shape (n,).
     values
-        By strategy, shape (views, n, len(space)), float32; see `assemble_targets`.
+        By strategy, shape (views, n, len(space)), float32 or float16; see `mlic.training.joining`.
     views
         What decides the views: augmentation and seed.
     teachers
         Fingerprint of each teacher's weights, by name.
+    partitions
+        Fingerprint of each strategy's partition; a plain one has none.
+    path
+        The file that the values lie in, if any.
     """
 
     space: LabelSpace
     ids: NDArray[np.str_]
-    values: dict[str, NDArray[np.float32]]
+    values: dict[str, NDArray[np.floating[Any]]]
     views: dict[str, Any]
     teachers: dict[str, str]
+    partitions: dict[str, str] = field(default_factory=dict)
+    path: Path | None = None
 
     @property
     def strategies(self) -> list[str]:
@@ -102,94 +176,34 @@ class SoftTargets:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits over labels, pictures and teachers."""
-        about = [self.space.names, self.ids.tolist(), self.views, self.teachers]
+        """Sixteen hex digits over labels, pictures, partitions, teachers and precision."""
+        dtypes = {name: str(values.dtype) for name, values in self.values.items()}
+        about = [self.space.names, self.ids.tolist(), self.views, self.teachers, self.partitions]
+        about.append(dtypes)
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
-    def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    def read(self, view: int, rows: NDArray[np.intp]) -> dict[str, NDArray[np.floating[Any]]]:
+        """Logits of one view of some pictures by strategy; shape (B, len(space)) each."""
+        return {name: np.asarray(values[view])[rows] for name, values in self.values.items()}
+
+    def to_tensors(self) -> Tensors:
         """Arrays and metadata as a safetensors file holds them."""
         about = {
             "labels": list(self.space.names),
             "ids": self.ids.tolist(),
             "views": self.views,
             "teachers": self.teachers,
+            "partitions": self.partitions,
         }
         return dict(self.values), {"about": json.dumps(about)}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, NDArray[Any]], metadata: Mapping[str, str]) -> Self:
+    def from_tensors(
+        cls, tensors: dict[str, NDArray[Any]], metadata: Mapping[str, str], path: Path | None = None
+    ) -> Self:
         """Read back what `to_tensors` wrote."""
         about = json.loads(metadata["about"])
         space = LabelSpace(tuple(about["labels"]))
         ids = np.asarray(about["ids"], dtype=np.str_)
-        return cls(space, ids, dict(tensors), about["views"], about["teachers"])
-
-
-def assemble_targets(
-    space: LabelSpace, logits: Mapping[str, Sequence[TeacherLogits]]
-) -> SoftTargets:
-    """Put the columns of all teachers of a strategy in the order of the label space.
-
-    Columns are joined by label name, never by the order of files or teachers. The teachers of a
-    partition share the labels out among them. Plain teachers know every label each, and the target
-    is the mean of their logits: the geometric mean of their odds, and of several squared distances
-    to them the one with the same gradient.
-
-    Parameters
-    ----------
-    space
-        All labels.
-    logits
-        By strategy, the logits of its teachers, in any order.
-
-    Raises
-    ------
-    PartitionError
-        If the teachers of a strategy, or one plain teacher, do not cover every label exactly once.
-    CheckpointError
-        If teachers wrote their logits for different pictures or views.
-    """
-    everyone = [member for members in logits.values() for member in members]
-    if not everyone:
-        raise PartitionError("there is no teacher to learn from: name at least one strategy")
-    first = everyone[0]
-    for member in everyone:
-        if not np.array_equal(first.ids, member.ids) or first.views != member.views:
-            raise CheckpointError(
-                f"'{member.teacher}' wrote logits for other pictures or views than "
-                f"'{first.teacher}': run the teacher_training pipeline again"
-            )
-    values = {
-        strategy: (_average if strategy == PLAIN else _assemble)(space, strategy, members)
-        for strategy, members in logits.items()
-    }
-    teachers = {member.teacher: member.fingerprint for member in everyone}
-    return SoftTargets(space, first.ids, values, first.views, teachers)
-
-
-def _average(
-    space: LabelSpace, strategy: str, members: Sequence[TeacherLogits]
-) -> NDArray[np.float32]:
-    """Mean over teachers, summed in the order of their names so that no other order matters."""
-    ordered = sorted(members, key=lambda member: member.teacher)
-    total = _assemble(space, strategy, ordered[:1])
-    for member in ordered[1:]:
-        total += _assemble(space, strategy, [member])
-    return total / np.float32(len(ordered))
-
-
-def _assemble(
-    space: LabelSpace, strategy: str, members: Sequence[TeacherLogits]
-) -> NDArray[np.float32]:
-    columns = [space.index(name) for member in members for name in member.space.names]
-    seen, times = np.unique(columns, return_counts=True)
-    if len(seen) != len(space) or (times > 1).any():
-        lost = set(range(len(space))) - set(seen.tolist())
-        wrong = space.names[min(lost) if lost else int(seen[times > 1][0])]
-        raise PartitionError(
-            f"label '{wrong}' has {'no teacher' if lost else 'several teachers'} among those of "
-            f"'{strategy}': the teachers are not those of one run, train them again"
-        )
-    joined = np.empty((*members[0].values.shape[:2], len(space)), dtype=np.float32)
-    joined[:, :, columns] = np.concatenate([member.values for member in members], axis=2)
-    return joined
+        teachers, partitions = about["teachers"], about["partitions"]
+        return cls(space, ids, dict(tensors), about["views"], teachers, partitions, path)

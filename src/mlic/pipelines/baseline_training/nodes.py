@@ -13,7 +13,7 @@ from mlic.models.options import ModelOptions
 from mlic.pipelines.training_run import train_or_reuse
 from mlic.seeds import derive_seed
 from mlic.training.checkpoint import Checkpoint
-from mlic.training.options import TrainingOptions
+from mlic.training.options import TeacherOptions, TrainingOptions
 
 __all__ = ["train_baseline", "train_longer"]
 
@@ -40,6 +40,7 @@ def train_longer(
     model: ModelOptions,
     training: TrainingOptions,
     partition: PartitionOptions,
+    teachers: TeacherOptions,
     seed: int,
     store: Path,
     embeddings: LabelEmbeddings | None = None,
@@ -47,7 +48,7 @@ def train_longer(
     """Train the plain model for as many epochs as self-distillation costs passes in all."""
     from mlic.pipelines.plan import passes_of_psd
 
-    epochs = round(passes_of_psd(training, partition))
+    epochs = round(passes_of_psd(training, partition, teachers))
     options = training.for_role("baseline").model_copy(update={"epochs": epochs})
     return _train("longer", pictures, labels, data, model, options, seed, store, embeddings)
 

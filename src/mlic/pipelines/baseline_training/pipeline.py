@@ -23,7 +23,7 @@ def create_pipeline(longer: bool = False, embedded: bool = False) -> Pipeline:
     train = Node(train_baseline, common, "checkpoint", name="train", tags="training")
     pipeline = _box(train, "baseline")
     if longer:
-        inputs = common | {"partition": "params:partition"}
+        inputs = common | {"partition": "params:partition", "teachers": "params:teachers"}
         train = Node(train_longer, inputs, "checkpoint", name="train", tags="training")
         pipeline += _box(train, "longer")
     return pipeline

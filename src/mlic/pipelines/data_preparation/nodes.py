@@ -1,23 +1,29 @@
-"""Nodes of the data preparation: draw or take pictures, decode them once, split their labels."""
+"""Nodes of the data preparation: draw or take pictures, decode them once, split their labels.
+
+Kedro reads the annotations when it starts, for the parameters' models among them; tables are no
+parameters, and pandas can wait until a node needs it.
+"""
 
 import logging
 from math import ceil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from mlic.errors import DataError
-from mlic.images.ingest import write_store
 from mlic.images.options import DataOptions
 from mlic.images.raw import RawPictures
 from mlic.images.scenes import SceneOptions
-from mlic.images.scenes import draw_scenes as _draw_scenes
 from mlic.images.store import PictureStore
 from mlic.labels import PRESENT, SPLITS, LabelMatrix
-from mlic.labels.split import stratified_split
 from mlic.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+else:
+    DataFrame = Any
 
 __all__ = ["decode_pictures", "draw_scenes", "split_pictures"]
 
@@ -43,13 +49,15 @@ def draw_scenes(
     scene_masks : dict
         Under ``"masks"`` where in the pictures the objects are; uint8, shape (n, H, W).
     """
-    pictures, masks = _draw_scenes(scenes, derive_seed(seed, "scenes"))
+    from mlic.images import scenes as drawn
+
+    pictures, masks = drawn.draw_scenes(scenes, derive_seed(seed, "scenes"))
     return pictures, {"masks": masks}
 
 
 def decode_pictures(
     raw_pictures: RawPictures, data: DataOptions, pictures_folder: Path
-) -> tuple[PictureStore, pd.DataFrame]:
+) -> tuple[PictureStore, DataFrame]:
     """Decode the pictures to the store on disk, and set the unreadable ones aside.
 
     Parameters
@@ -73,6 +81,8 @@ def decode_pictures(
     DataError
         If more pictures are unreadable than ``data.max_unreadable`` allows, rounded up.
     """
+    from mlic.images.ingest import write_store
+
     pictures, quarantine = write_store(pictures_folder, raw_pictures, data.side)
     if len(quarantine):
         first = "; ".join(f"{row.source}: {row.reason}" for row in quarantine[:3].itertuples())
@@ -85,7 +95,7 @@ def decode_pictures(
 
 
 def split_pictures(
-    raw_pictures: RawPictures, quarantine: pd.DataFrame, data: DataOptions, seed: int
+    raw_pictures: RawPictures, quarantine: DataFrame, data: DataOptions, seed: int
 ) -> LabelMatrix:
     """Split the readable pictures, and drop labels too rare to learn.
 
@@ -129,6 +139,8 @@ def _complete_split(
     labels: LabelMatrix, groups: NDArray[np.str_] | None, data: DataOptions, seed: int
 ) -> LabelMatrix:
     """Split off training what the data set does not declare."""
+    from mlic.labels.split import stratified_split
+
     undecided = int((labels.split == "").sum())
     if 0 < undecided < len(labels):
         logger.warning("%d pictures declare no split: they join training.", undecided)

@@ -18,15 +18,15 @@ from mlic.training.targets import SoftTargets, TeacherLogits
 __all__ = ["join_logits", "train_student"]
 
 
-def join_logits(labels: LabelMatrix, *logits: TeacherLogits) -> SoftTargets:
-    """Put the logits of all teachers in the order of the label space."""
-    from mlic.training.targets import assemble_targets
+def join_logits(labels: LabelMatrix, store: Path, *logits: TeacherLogits) -> SoftTargets:
+    """Put the logits of all teachers in the order of the label space, in one file."""
+    from mlic.training.joining import join_targets
+    from mlic.training.store import CheckpointStore
 
     members: dict[str, list[TeacherLogits]] = {}
     for one in logits:
-        strategy = one.teacher.removeprefix("teachers.").rpartition("_")[0]
-        members.setdefault(strategy, []).append(one)
-    return assemble_targets(labels.space, members)
+        members.setdefault(one.strategy, []).append(one)
+    return join_targets(labels.space, members, CheckpointStore(store, "soft_targets"))
 
 
 def train_student(

@@ -20,7 +20,7 @@ def create_pipeline(
     names = teacher_names(strategies, num_parts, num_plain)
     join = Node(
         join_logits,
-        inputs=["labels", *(f"teachers.{name}.logits" for name in names)],
+        inputs=["labels", "soft_targets.store", *(f"teachers.{name}.logits" for name in names)],
         outputs="soft_targets",
         name="join_logits",
     )

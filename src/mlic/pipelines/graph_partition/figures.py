@@ -1,30 +1,34 @@
-"""Nodes that survey and draw the groups of labels.
-
-networkx types are generic in its stubs alone: they take no argument at run time, when Kedro reads
-the annotations.
-"""
+"""Nodes that survey and draw the groups of labels."""
 
 from __future__ import annotations
 
-import networkx as nx
-import pandas as pd
-import plotly.graph_objects as go
+from typing import TYPE_CHECKING, Any
 
 from mlic.labels.options import PartitionOptions
 from mlic.labels.partition import Partition
-from mlic.labels.statistics import LabelStatistics
 from mlic.seeds import derive_seed
 
-__all__ = ["draw_partitions", "draw_survey", "survey_groups"]
+if TYPE_CHECKING:
+    from networkx import Graph
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure
+
+    from mlic.labels.statistics import LabelStatistics
+else:  # Kedro reads the annotations as it starts, and needs only those of parameters
+    Graph = DataFrame = Figure = LabelStatistics = Any
+
+__all__ = ["draw_partitions", "draw_survey", "suggest_parts", "survey_groups"]
 
 
 def survey_groups(
-    graph: nx.Graph,  # type: ignore[type-arg]
+    graph: Graph,  # type: ignore[type-arg]
     statistics: LabelStatistics,
     options: PartitionOptions,
     seed: int,
-) -> pd.DataFrame:
+) -> DataFrame:
     """Quality of the cuts of one graph for every K worth a look, the wired one among them."""
+    import pandas as pd
+
     from mlic.labels.survey import possible_parts, survey_parts
 
     strategy, exponent = graph.graph["strategy"], graph.graph["exponent"]
@@ -36,19 +40,34 @@ def survey_groups(
     return pd.DataFrame(rows)
 
 
+def suggest_parts(statistics: LabelStatistics, seed: int) -> dict[str, Any]:
+    """Number of communities that the labels form, for the person who chooses K.
+
+    Returns
+    -------
+    dict
+        ``num_parts``, null where labels keep no company; ``share`` of the seeds that found it;
+        ``modularity``.
+    """
+    from dataclasses import asdict
+
+    from mlic.labels import survey
+
+    return asdict(survey.suggest_parts(statistics, derive_seed(seed, "suggest_parts")))
+
+
 def draw_survey(
-    survey: pd.DataFrame, statistics: LabelStatistics, options: PartitionOptions, seed: int
-) -> go.Figure:
+    survey: DataFrame, suggested_parts: dict[str, Any], options: PartitionOptions
+) -> Figure:
     """Quality over K, with the K in use and the one that communities suggest."""
     from mlic import figures
-    from mlic.labels.survey import suggest_parts
+    from mlic.labels.survey import Suggestion
 
-    suggestion = suggest_parts(statistics, derive_seed(seed, "suggest_parts"))
     rows = [{str(name): value for name, value in row.items()} for row in survey.to_dict("records")]
-    return figures.draw_survey(rows, options.num_parts, suggestion)
+    return figures.draw_survey(rows, options.num_parts, Suggestion(**suggested_parts))
 
 
-def draw_partitions(statistics: LabelStatistics, **partitions: Partition) -> go.Figure:
+def draw_partitions(statistics: LabelStatistics, **partitions: Partition) -> Figure:
     """Company of all labels in the order of each partition, side by side."""
     from mlic import figures
 

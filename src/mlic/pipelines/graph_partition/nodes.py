@@ -1,19 +1,20 @@
-"""Build one label graph a strategy, and cut it; or draw the groups, or take a person's.
-
-networkx types are generic in its stubs alone: they take no argument at run time, when Kedro reads
-the annotations.
-"""
+"""Build one label graph a strategy, and cut it; or draw the groups, or take a person's."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from mlic.labels.options import PartitionOptions
 from mlic.labels.partition import Partition
-from mlic.labels.statistics import LabelStatistics
 from mlic.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from networkx import Graph
+
+    from mlic.labels.statistics import LabelStatistics
+else:  # Kedro reads the annotations as it starts, and needs only those of parameters
+    Graph = LabelStatistics = Any
 
 __all__ = [
     "build_cooccurrence_graph",
@@ -23,17 +24,17 @@ __all__ = [
     "take_user_groups",
 ]
 
-CUTS = 5  # of different seeds, to see whether a cut is a matter of chance
+CUTS = 3  # of different seeds, to see whether a cut is a matter of chance
 
 
-def build_cooccurrence_graph(statistics: LabelStatistics, options: PartitionOptions) -> nx.Graph:  # type: ignore[type-arg]
+def build_cooccurrence_graph(statistics: LabelStatistics, options: PartitionOptions) -> Graph:  # type: ignore[type-arg]
     """Graph whose heavy edges join labels that keep company."""
     from mlic.labels.graph import label_graph
 
     return label_graph(statistics, "cgp", options.exponents["cgp"])
 
 
-def build_disoccurrence_graph(statistics: LabelStatistics, options: PartitionOptions) -> nx.Graph:  # type: ignore[type-arg]
+def build_disoccurrence_graph(statistics: LabelStatistics, options: PartitionOptions) -> Graph:  # type: ignore[type-arg]
     """Graph whose heavy edges join labels that avoid each other."""
     from mlic.labels.graph import label_graph
 
@@ -41,7 +42,7 @@ def build_disoccurrence_graph(statistics: LabelStatistics, options: PartitionOpt
 
 
 def cut_graph(
-    graph: nx.Graph,  # type: ignore[type-arg]
+    graph: Graph,  # type: ignore[type-arg]
     statistics: LabelStatistics,
     options: PartitionOptions,
     seed: int,

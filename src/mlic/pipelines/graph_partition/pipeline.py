@@ -6,7 +6,7 @@
                     ├──► graph_dgp ──► partition_dgp
                     └──► partition_user ◄── user_groups
 
-    graph_cgp ──► survey_cgp ──► survey_cgp_figure
+    graph_cgp ──► survey_cgp ──► survey_cgp_figure ◄── suggested_parts ◄── label_statistics
     partition_* ──► partitions_figure
 """
 
@@ -18,6 +18,7 @@ from mlic.labels.options import PLAIN
 from mlic.pipelines.graph_partition.figures import (
     draw_partitions,
     draw_survey,
+    suggest_parts,
     survey_groups,
 )
 from mlic.pipelines.graph_partition.nodes import (
@@ -39,7 +40,7 @@ COMMON = {
 
 
 def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp")) -> Pipeline:
-    """label_statistics → graph_<strategy> → partition_<strategy>, and figures of both.
+    """label_statistics → graph_<strategy> → partition_<strategy>, and surveys and figures of both.
 
     Parameters
     ----------
@@ -52,9 +53,12 @@ def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp")) -> Pipeline:
     >>> sorted(create_pipeline(("user", "plain")).inputs())
     ['label_statistics', 'params:partition', 'params:seed', 'user_groups']
     """
-    nodes = [node for strategy in BUILDERS if strategy in strategies for node in _cut(strategy)]
+    cuts = [strategy for strategy in BUILDERS if strategy in strategies]
+    nodes = [node for strategy in cuts for node in _cut(strategy)]
+    if cuts:
+        nodes.append(_suggest())
     if "random" in strategies:
-        nodes.append(_draw(next((name for name in BUILDERS if name in strategies), None)))
+        nodes.append(_draw(cuts[0] if cuts else None))
     if "user" in strategies:
         nodes.append(
             Node(
@@ -99,11 +103,20 @@ def _cut(strategy: str) -> list[Node]:
         ),
         Node(
             draw_survey,
-            inputs={"survey": f"survey_{strategy}", **COMMON},
+            inputs=[f"survey_{strategy}", "suggested_parts", "params:partition"],
             outputs=f"survey_{strategy}_figure",
             name=f"draw_survey_{strategy}",
         ),
     ]
+
+
+def _suggest() -> Node:
+    return Node(
+        suggest_parts,
+        inputs=["label_statistics", "params:seed"],
+        outputs="suggested_parts",
+        name="suggest_parts",
+    )
 
 
 def _draw(sizes_of: str | None) -> Node:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from mlic.labels import LabelMatrix
 from mlic.labels.embeddings import LabelEmbeddings
-from mlic.labels.statistics import LabelStatistics
 from mlic.models.options import ModelOptions
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from mlic.labels.statistics import LabelStatistics
+else:  # Kedro reads the annotations as it starts, and needs only those of parameters
+    DataFrame = LabelStatistics = Any
 
 __all__ = ["count_training_labels", "embed_training_labels", "tabulate_labels"]
 
@@ -27,7 +33,7 @@ def embed_training_labels(statistics: LabelStatistics, model: ModelOptions) -> L
     return embed_labels(statistics, model.embeddings)
 
 
-def tabulate_labels(labels: LabelMatrix) -> pd.DataFrame:
+def tabulate_labels(labels: LabelMatrix) -> DataFrame:
     """Pictures with each label, by split, and pictures where it is unknown."""
     import pandas as pd
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from mlic.pipelines.reporting.groups import group_section, strategy_title, survey_section
 from mlic.pipelines.reporting.markup import (
     cell,
     note,
@@ -17,34 +18,14 @@ from mlic.pipelines.reporting.markup import (
     row_name,
     section,
     table,
-    words,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
 
 __all__ = ["render_report"]
-
-_STRATEGIES = {
-    "cgp": "Co-occurrence (CGP)",
-    "dgp": "Dis-occurrence (DGP)",
-    "random": "Random groups",
-    "user": "Groups by hand",
-    "plain": "Plain ensemble",
-}
-_QUALITY = {
-    "ncut": ("normalised cut", "co-occurrence cut between groups, relative to what each has"),
-    "modularity": ("modularity", "co-occurrence inside groups beyond what chance puts there"),
-    "mass_counts": ("pairs inside", "share of all label pairs seen that fall into one group"),
-    "mass_counts_random": ("… at random", "the same for random groups of these sizes"),
-    "mass_counts_random_sd": ("… its spread", "standard deviation over 100 random groupings"),
-    "mass_graph": ("weight inside", "share of the co-occurrence graph's weight within groups"),
-    "mass_graph_random": ("… at random", "the same for random groups of these sizes"),
-    "mass_graph_random_sd": ("… its spread", "standard deviation over 100 random groupings"),
-    "stability": ("stability", "adjusted Rand index between cuts of several seeds: 1, all alike"),
-}
 
 
 def render_report(
@@ -52,6 +33,8 @@ def render_report(
     label_counts: pd.DataFrame,
     average_precision: pd.DataFrame,
     class_maps: str = "",
+    surveys: Mapping[str, pd.DataFrame] | None = None,
+    suggested_parts: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the report of a run.
 
@@ -67,6 +50,10 @@ def render_report(
         where a label has no positive in the test split.
     class_maps
         Markup of `mlic.pipelines.reporting.maps.render_maps`.
+    surveys
+        By strategy the quality of its groups over K, as `mlic.labels.survey.survey_parts` has it.
+    suggested_parts
+        What communities suggest, as `mlic.labels.survey.Suggestion` has it.
 
     Returns
     -------
@@ -78,16 +65,13 @@ def render_report(
         section("Figures", _figures(summary)),
         section("Data", _data(summary["data"])),
         section("Labels by split", _counts(label_counts, summary["data"]["pictures"]["train"])),
-        section("Groups and their teachers", _groups(summary), _quality(summary["partitions"])),
+        group_section(summary),
+        survey_section(summary["partitions"], surveys or {}, suggested_parts),
         section("Average precision by label", _precision(average_precision)),
         _looking(class_maps, summary.get("pointing_game")),
         _footer(summary),
     ]
     return page("Report of a run", "\n".join(body))
-
-
-def _strategy(name: str) -> str:
-    return _STRATEGIES.get(name, name)
 
 
 def _verdict(summary: Mapping[str, Any]) -> str:
@@ -111,20 +95,7 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 def _figures(summary: Mapping[str, Any]) -> str:
-    seconds = summary["seconds"]
-    models = [
-        ("Baseline", summary["baseline"], seconds["baseline"]),
-        *(
-            [("Baseline, trained longer", summary["longer"], seconds["longer"])]
-            if "longer" in summary
-            else []
-        ),
-        *(
-            (f"Teachers together: {_strategy(name)}", figures, seconds["teachers"].get(name))
-            for name, figures in summary["teachers"].items()
-        ),
-        ("Student", summary["student"], seconds["student"]),
-    ]
+    models = list(_models(summary))
     rows = [
         [
             row_name(model),
@@ -138,10 +109,38 @@ def _figures(summary: Mapping[str, Any]) -> str:
         ("Model", "mAP", "CF1", "OF1", "Seconds of training"),
         rows,
     )
-    return shown + note(
+    explained = note(
         "mAP: mean average precision over labels. CF1 and OF1: F1 by class and overall, at the "
         "probability threshold of the evaluation. One seed is one draw: compare several before "
         "a small difference is believed."
+    )
+    return shown + explained + _other_f1([(model, figures) for model, figures, _ in models])
+
+
+def _models(
+    summary: Mapping[str, Any],
+) -> Iterator[tuple[str, Mapping[str, Any], float | None]]:
+    """Title, figures and seconds of baselines, the teachers of each strategy, and student."""
+    seconds = summary["seconds"]
+    yield "Baseline", summary["baseline"], seconds["baseline"]
+    if "longer" in summary:
+        yield "Baseline, trained longer", summary["longer"], seconds["longer"]
+    for name, figures in summary["teachers"].items():
+        title = f"Teachers together: {strategy_title(name)}"
+        yield title, figures, seconds["teachers"].get(name)
+    yield "Student", summary["student"], seconds["student"]
+
+
+def _other_f1(models: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    columns = {"macro_F1": "Macro F1", "CF1_top3": "CF1, top 3", "OF1_top3": "OF1, top 3"}
+    rows = [
+        [row_name(model), *(cell(number(figures.get(name))) for name in columns)]
+        for model, figures in models
+    ]
+    return table("F1 the other ways it is published", ("Model", *columns.values()), rows) + note(
+        "Macro F1: the mean of the labels' F1, where CF1 is the F1 of mean precision and mean "
+        "recall; some papers call it CF1. Top 3: of each picture's three highest probabilities, "
+        "those of at least 0.5."
     )
 
 
@@ -184,53 +183,6 @@ def _bar(share: float | None, length: float | None) -> str:
     return cell(told, "td", style)
 
 
-def _groups(summary: Mapping[str, Any]) -> str:
-    return "\n".join(
-        _group_table(strategy, partition["parts"], summary["teachers"][strategy]["parts"])
-        for strategy, partition in summary["partitions"].items()
-    )
-
-
-def _group_table(
-    strategy: str, parts: Sequence[Sequence[str]], precisions: Sequence[float | None]
-) -> str:
-    rows = [
-        [
-            row_name(f"{strategy}_{part}"),
-            words(", ".join(labels)),
-            cell(len(labels)),
-            cell(number(precision)),
-        ]
-        for part, (labels, precision) in enumerate(zip(parts, precisions, strict=True))
-    ]
-    return table(
-        f"{_strategy(strategy)}: the labels of each teacher, and its mAP on them in percent",
-        ("Teacher", "Labels", "Number", "mAP"),
-        rows,
-        text_column="Labels",
-    )
-
-
-def _quality(partitions: Mapping[str, Mapping[str, Any]]) -> str:
-    """Quality figures of all partitions side by side; a partition made by hand has none."""
-    figures = {_strategy(name): partition["quality"] for name, partition in partitions.items()}
-    named = list(dict.fromkeys(name for quality in figures.values() for name in quality))
-    rows = []
-    for name in named:
-        title, meaning = _QUALITY.get(name, (name, ""))
-        cells = [cell(number(quality.get(name), 3)) for quality in figures.values()]
-        rows.append([row_name(title), *cells, words(meaning)])
-    if not rows:
-        return ""
-    shown = table(
-        "Quality of the groups", ("Figure", *figures, "What it says"), rows, "What it says"
-    )
-    return shown + note(
-        "Each is taken on the co-occurrence graph of exponent ½. Co-occurrence groups want "
-        "a low cut and the rest above random; dis-occurrence groups want the opposite."
-    )
-
-
 def _precision(average_precision: pd.DataFrame) -> str:
     gain = average_precision["student"] - average_precision["baseline"]
     ordered = average_precision.assign(gain=gain).sort_values(
@@ -269,7 +221,7 @@ def _pointing(game: Mapping[str, Any]) -> str:
     named = {"baseline": "Baseline", "longer": "Baseline, trained longer"}
     scores = {
         **{title: game[name] for name, title in named.items() if name in game},
-        **{f"Teachers: {_strategy(name)}": score for name, score in game["teachers"].items()},
+        **{f"Teachers: {strategy_title(name)}": score for name, score in game["teachers"].items()},
         "Student": game.get("student"),
         "A place drawn at random": game["chance"],
     }

@@ -34,6 +34,8 @@ th:first-child { padding-left: 0 }
 #data table { max-width: 28rem }
 .bar { min-width: 9rem; print-color-adjust: exact; -webkit-print-color-adjust: exact;
        background: linear-gradient(to right, #c3daf3 var(--share), transparent 0) }
+tr:has(.chosen) > * { background: #e8f0fa; print-color-adjust: exact;
+                       -webkit-print-color-adjust: exact }
 h3 { font-size: 1rem; margin: 1rem 0 .25rem }
 .maps { display: flex; flex-wrap: wrap; gap: .75rem }
 figure { margin: 0 }
@@ -80,11 +82,14 @@ def note(text: str) -> str:
 
 
 def table(
-    caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], text_column: str = ""
+    caption: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    text_columns: Sequence[str] = (),
 ) -> str:
-    """Set out rows of ready cells under column names, one of which may head a column of text."""
+    """Set out rows of ready cells under column names, some of which may head text."""
     head = "".join(
-        cell(name, "th", 'scope="col"' + ' class="words"' * (name == text_column))
+        cell(name, "th", 'scope="col"' + ' class="words"' * (name in text_columns))
         for name in columns
     )
     body = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from mlic.errors import CheckpointError
 from mlic.images.store import PictureStore
@@ -14,6 +12,11 @@ from mlic.parameters import EvaluationOptions
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.options import TrainingOptions
 from mlic.training.predictions import Predictions
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+else:  # Kedro reads the annotations as it starts, and needs only those of parameters
+    DataFrame = Any
 
 __all__ = ["predict_test_split", "summarise_run", "tabulate_average_precision", "write_report"]
 
@@ -54,7 +57,7 @@ def predict_test_split(
 def summarise_run(
     predictions: Predictions,
     labels: LabelMatrix,
-    quarantine: pd.DataFrame,
+    quarantine: DataFrame,
     evaluation: EvaluationOptions,
     seed: int,
     pointing_game: dict[str, Any] | None = None,
@@ -81,7 +84,7 @@ def summarise_run(
     }
 
 
-def tabulate_average_precision(predictions: Predictions, labels: LabelMatrix) -> pd.DataFrame:
+def tabulate_average_precision(predictions: Predictions, labels: LabelMatrix) -> DataFrame:
     """Average precision of every label on the test split, in percent, a column a model."""
     import pandas as pd
 
@@ -94,16 +97,19 @@ def tabulate_average_precision(predictions: Predictions, labels: LabelMatrix) ->
         for model, logits in committees(predictions, test).items()
     }
     positives = (test.states == 1).sum(axis=0)
+
     return pd.DataFrame({"label": labels.space.names, "positives": positives, **columns})
 
 
 def write_report(
     summary: dict[str, Any],
-    label_counts: pd.DataFrame,
-    average_precision: pd.DataFrame,
+    label_counts: DataFrame,
+    average_precision: DataFrame,
     class_maps: str = "",
+    suggested_parts: dict[str, Any] | None = None,
+    **surveys: DataFrame,
 ) -> str:
-    """The run as one page of HTML that needs nothing else.
+    """The run as one page of HTML that needs nothing else; surveys are named by their strategy.
 
     Raises
     ------
@@ -114,4 +120,6 @@ def write_report(
 
     counted, judged = (LabelSpace(tuple(t["label"])) for t in (label_counts, average_precision))
     counted.require_same(judged, "label_counts", "average_precision")
-    return render_report(summary, label_counts, average_precision, class_maps)
+    return render_report(
+        summary, label_counts, average_precision, class_maps, surveys, suggested_parts
+    )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from kedro.pipeline import Node, Pipeline
 
 from mlic.labels.options import PLAIN
+from mlic.pipelines.graph_partition.pipeline import BUILDERS
 from mlic.pipelines.reporting.explain import (
     draw_class_maps,
     map_classes,
@@ -65,14 +66,27 @@ def create_pipeline(
                 outputs="average_precision",
                 name="tabulate_average_precision",
             ),
-            Node(
-                write_report,
-                inputs=["summary", "label_counts", "average_precision", "class_map_figure"],
-                outputs="report",
-                name="write_report",
-            ),
+            _write(strategies),
             *_looking(checkpoints, masks),
         ]
+    )
+
+
+def _write(strategies: Sequence[str]) -> Node:
+    """The page, with a survey of every graph that was cut."""
+    surveys = {name: f"survey_{name}" for name in strategies if name in BUILDERS}
+    return Node(
+        write_report,
+        inputs={
+            "summary": "summary",
+            "label_counts": "label_counts",
+            "average_precision": "average_precision",
+            "class_maps": "class_map_figure",
+            **({"suggested_parts": "suggested_parts"} if surveys else {}),
+            **surveys,
+        },
+        outputs="report",
+        name="write_report",
     )
 
 

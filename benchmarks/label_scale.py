@@ -1,0 +1,169 @@
+"""Time and memory of label statistics and partitions against the number of labels and pictures.
+
+    python benchmarks/label_scale.py [--quick] [--write]
+
+Pictures are drawn: labels follow a power law, and seven in ten of a picture's labels come from its
+own community. Every row is measured in a process of its own, which reads its input from a file;
+its peak is all that the process ever held, input and interpreter included. `unknown` rows have as
+many unknown states as present ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from common import Claim, emit
+from scipy import sparse
+
+from mlic.labels.space import LabelSpace
+from mlic.labels.statistics import LabelStatistics, count_labels
+
+MEAN_LABELS = 5.15  # a picture, before a label drawn twice counts once
+AT_HOME = 0.7
+CHUNK = 500_000  # pictures drawn at once
+EXPONENTS = {"cgp": 1 / 2, "dgp": 1 / 3}
+SIZES = [
+    (100_000, 100, 5),
+    (1_000_000, 1_000, 10),
+    (1_000_000, 3_000, 20),
+    (10_000_000, 10_000, 64),
+]
+QUICK = [(20_000, 100, 5), (100_000, 1_000, 10)]
+FULL = 10_000_000, 10_000
+GOALS = {  # work, pictures or None for any, labels -> figure, unit, most
+    ("count", *FULL): [("seconds", "s", 15.0), ("peak MB", "MB", 1000.0)],
+    ("cgp", None, 1_000): [("seconds", "s", 1.0)],
+    ("dgp", None, 1_000): [("seconds", "s", 1.0)],
+    ("cgp", None, 10_000): [("seconds", "s", 60.0)],
+    ("dgp", None, 10_000): [("seconds", "s", 90.0)],
+}
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    options = parse()
+    seeds = range(1) if options.quick else range(3)
+    with TemporaryDirectory(dir=options.scratch) as folder:
+        rows = [
+            row
+            for size in (QUICK if options.quick else SIZES)
+            for row in measure_size(Path(folder), *size, seeds=list(seeds))
+        ]
+    emit(__file__, rows, judge(rows), options.write)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes, one seed")
+    parser.add_argument("--write", action="store_true", help="write benchmarks/results")
+    parser.add_argument("--scratch", type=Path, help="folder with room for 1 GB")
+    return parser.parse_args()
+
+
+def judge(rows: list[Row]) -> list[Claim]:
+    """Hold the worst row of every size that has a goal against it."""
+    claims = []
+    for (work, pictures, labels), goals in GOALS.items():
+        found = [r for r in rows if r["work"] == work and r["labels"] == labels]
+        found = [r for r in found if pictures in (None, r["pictures"])]
+        for figure, unit, most in goals if found else []:
+            worst = max(row[figure] for row in found)
+            name = f"{work}, {labels:,} labels, {found[0]['pictures']:,} pictures: {figure}"
+            seeds = [row["seed"] for row in found]
+            claims.append(Claim(name, worst, unit, f"< {most:g}", worst < most, seeds))
+    return claims
+
+
+def measure_size(
+    folder: Path, pictures: int, labels: int, parts: int, seeds: list[int]
+) -> list[Row]:
+    """Rows of one size: counting, counting with unknown states, both cuts."""
+    common: Row = {"pictures": pictures, "labels": labels}
+    rows = []
+    for work in ("count unknown", "count"):  # the last one's statistics are cut
+        apart(write_states, folder, pictures, labels, work == "count unknown")
+        rows.append({"work": work, **common, "parts": 0, "seed": 0} | apart(count, folder, labels))
+    for work in EXPONENTS:
+        for seed in seeds[:1] if labels > 1_000 else seeds:
+            found = apart(cut, folder, work, parts, seed)
+            rows.append({"work": work, **common, "parts": parts, "seed": seed} | found)
+    return rows
+
+
+def apart(work: Any, *arguments: Any) -> Row:
+    """Run in a fresh process and add its peak memory and the load of the machine."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found: Row = pool.apply(weighed, (work, *arguments))
+    return found
+
+
+def weighed(work: Any, *arguments: Any) -> Row:
+    found: Row = work(*arguments)
+    status = Path("/proc/self/status").read_text()  # ru_maxrss would tell the parent's peak too
+    peak = int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+    return found | {"peak MB": round(peak), "load": round(os.getloadavg()[0], 1)}
+
+
+def write_states(folder: Path, pictures: int, labels: int, unknown: bool) -> Row:
+    rng = np.random.default_rng(0)
+    sizes = [min(CHUNK, pictures - start) for start in range(0, pictures, CHUNK)]
+    chunks = [draw_states(rng, size, labels, unknown) for size in sizes]
+    states = sparse.vstack(chunks, format="csr")
+    for part in ("data", "indices", "indptr"):
+        np.save(folder / f"states_{part}.npy", getattr(states, part))
+    return {}
+
+
+def draw_states(
+    rng: np.random.Generator, pictures: int, labels: int, unknown: bool
+) -> sparse.csr_array:
+    """States of pictures, each of one community; shape (pictures, labels), int8."""
+    communities = max(4, labels // 150)
+    lengths = rng.poisson(MEAN_LABELS * (2 if unknown else 1), pictures)
+    home = np.repeat(rng.integers(communities, size=pictures), lengths)
+    rank = (labels * rng.random(len(home)) ** 3).astype(np.int32)  # frequency falls as rank^(-2/3)
+    own = np.minimum(rank // communities * communities + home, labels - 1)
+    columns = np.where(rng.random(len(home)) < AT_HOME, own, rank).astype(np.int32)
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    ones = np.ones(len(columns), np.int8)
+    drawn = sparse.csr_array((ones, columns, indptr), shape=(pictures, labels))
+    drawn.sum_duplicates()
+    drawn.data[:] = rng.choice([1, -1], drawn.nnz) if unknown else 1
+    return drawn
+
+
+def count(folder: Path, labels: int) -> Row:
+    parts = tuple(np.load(folder / f"states_{part}.npy") for part in ("data", "indices", "indptr"))
+    states = sparse.csr_array(parts, shape=(len(parts[2]) - 1, labels))
+    space = LabelSpace(tuple(f"label {i}" for i in range(labels)))
+    start = time.perf_counter()
+    statistics = count_labels(states, space)
+    seconds = time.perf_counter() - start
+    tensors, metadata = statistics.to_tensors()
+    np.savez(folder / "statistics.npz", **tensors, **metadata)  # type: ignore[arg-type]
+    return {"states": states.nnz, "pairs": statistics.together.nnz, "seconds": seconds}
+
+
+def cut(folder: Path, strategy: str, num_parts: int, seed: int) -> Row:
+    from mlic.labels.partitioning import partition_labels  # counting needs no scikit-learn
+
+    with np.load(folder / "statistics.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    metadata = {name: str(arrays.pop(name)) for name in ("names", "num_pictures")}
+    statistics = LabelStatistics.from_tensors(arrays, metadata)
+    start = time.perf_counter()
+    partition_labels(statistics, strategy, num_parts, EXPONENTS[strategy], seed)
+    seconds = time.perf_counter() - start
+    return {"states": 0, "pairs": statistics.together.nnz, "seconds": seconds}
+
+
+if __name__ == "__main__":
+    main()

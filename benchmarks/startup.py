@@ -1,0 +1,162 @@
+"""What mlic adds to Kedro's start: against a bare project of as many nodes, side by side.
+
+    python benchmarks/startup.py [--quick] [--write]
+
+The bare project is made in a temporary folder: a chain of nodes that hand on a JSON file, and no
+library but Kedro's own. "registry list" is that command. "up-to-date run" is `kedro run` of a
+project whose every training finds its fingerprint unchanged (scenes, one epoch, the smallest
+model that the options allow), run once before. Seconds are wall time of the whole command;
+"imports" are the libraries of training that it imported, in a run of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from common import ROOT, Claim, emit
+
+GOAL = 0.5
+HEAVY = ("torch", "mlflow", "timm")
+COMMANDS = {"registry list": ["registry", "list"], "up-to-date run": ["run"]}
+SMALL = (
+    "scenes.num_pictures=120,partition.num_parts=2,training.epochs=1,training.batch_size=16,"
+    "training.threads=1,explain.pictures=4"
+)
+KEDRO = [sys.executable, "-m", "kedro"]
+NODES = (
+    "from mlic.pipeline_registry import register_pipelines as register;"
+    "print(len(register()['__default__'].nodes))"
+)
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    options = parse()
+    with TemporaryDirectory() as folder:
+        ours, bare = Path(folder) / "ours", Path(folder) / "bare"
+        copy_project(ours)
+        nodes = int(_call([sys.executable, "-c", NODES], ours).stdout)
+        make_bare(bare, nodes)
+        _call([*KEDRO, *_words("up-to-date run", "ours")], ours)  # makes what is then up to date
+        rows = [
+            measure(command, pair, ours, bare, nodes)
+            for pair in range(1 if options.quick else 5)
+            for command in COMMANDS
+        ]
+    emit(__file__, rows, judge(rows), options.write)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one pair")
+    parser.add_argument("--write", action="store_true", help="write benchmarks/results")
+    return parser.parse_args()
+
+
+def judge(rows: list[Row]) -> list[Claim]:
+    """What the raw rows say."""
+    claims = []
+    for command in COMMANDS:
+        own = [row for row in rows if row["command"] == command]
+        added = statistics.median(row["ours s"] - row["bare s"] for row in own)
+        name = f"kedro {command}: seconds added to a bare project"
+        claims.append(Claim(name, added, "s", f"<= {GOAL}", added <= GOAL))
+        number = max(len(row["imports"].split()) for row in own)
+        name = f"kedro {command}: libraries of training imported ({', '.join(HEAVY)})"
+        claims.append(Claim(name, number, "libraries", "= 0", number == 0))
+    return claims
+
+
+def copy_project(folder: Path) -> None:
+    """Copy what a run needs; its data are made there."""
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "local")
+    for part in ("src", "conf"):
+        shutil.copytree(ROOT / part, folder / part, ignore=ignore)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "conf" / "local").mkdir()
+
+
+def make_bare(folder: Path, nodes: int) -> None:
+    """Write a Kedro project of some nodes in a chain."""
+    catalog = "\n".join(
+        f"step_{i}: {{type: json.JSONDataset, filepath: data/{i}.json}}" for i in range(nodes + 1)
+    )
+    registry = (
+        "from kedro.pipeline import Node, Pipeline\n\n\ndef keep(step):\n    return step\n\n\n"
+        "def register_pipelines():\n"
+        "    steps = [Node(keep, f'step_{i}', f'step_{i + 1}', name=f'keep_{i}')"
+        f" for i in range({nodes})]\n"
+        "    return {'__default__': Pipeline(steps)}\n"
+    )
+    project = (
+        '[tool.kedro]\npackage_name = "bare"\nproject_name = "bare"\n'
+        'kedro_init_version = "1.7.0"\nsource_dir = "src"\n'
+    )
+    files = {
+        "pyproject.toml": project,
+        "conf/base/catalog.yml": catalog,
+        "conf/base/parameters.yml": "{}",
+        "conf/local/.gitkeep": "",
+        "data/0.json": "{}",
+        "src/bare/__init__.py": "",
+        "src/bare/settings.py": "",
+        "src/bare/pipeline_registry.py": registry,
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def measure(command: str, pair: int, ours: Path, bare: Path, nodes: int) -> Row:
+    """One command in both projects, the bare one first."""
+    seconds = {}
+    for side, folder in {"bare": bare, "ours": ours}.items():
+        start = time.perf_counter()
+        _call([*KEDRO, *_words(command, side)], folder)
+        seconds[f"{side} s"] = time.perf_counter() - start
+    return {
+        "command": command,
+        "pair": pair,
+        "nodes": nodes,
+        **seconds,
+        "imports": " ".join(_imports(command, ours)) if not pair else "",
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def _words(command: str, side: str) -> list[str]:
+    words = COMMANDS[command]
+    return [*words, "--params", SMALL] if (side, words) == ("ours", ["run"]) else words
+
+
+def _imports(command: str, folder: Path) -> list[str]:
+    """Heavy libraries that the command imported, as Python's own record of imports tells."""
+    told = _call([sys.executable, "-X", "importtime", *KEDRO[1:], *_words(command, "ours")], folder)
+    imported = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines()}
+    return [name for name in HEAVY if name in imported]
+
+
+def _call(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    own = {"KEDRO_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(folder / "src")}
+    uri = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
+    done = subprocess.run(
+        words, cwd=folder, env=os.environ | own | uri, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{json.dumps(words)} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+    return done
+
+
+if __name__ == "__main__":
+    main()

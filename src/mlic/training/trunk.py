@@ -1,0 +1,168 @@
+"""The frozen lower layers of a trained model, and what they make of every picture, once."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from mlic.errors import CheckpointError, TrainingError
+from mlic.images.augmentation import ViewMaker
+from mlic.models.branch import BranchedBackbone
+from mlic.models.classifier import build_classifier
+from mlic.training.device import make_fabric, memory_advice
+from mlic.training.mapped import create_mapped, open_mapped
+from mlic.training.predict import View, read_view, render_view
+from mlic.training.prefetch import prefetch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from mlic.training.checkpoint import Checkpoint
+    from mlic.training.job import TrainingJob
+
+__all__ = ["FrozenTrunk"]
+
+log = logging.getLogger(__name__)
+
+_LARGEST = float(np.finfo(np.float16).max)
+
+
+class FrozenTrunk:
+    """Feature maps of every view of the training pictures and of the whole validation pictures.
+
+    They are computed when they are first asked for, into one memory-mapped file of float16, which
+    is gone when the ``with`` block ends.
+
+    Parameters
+    ----------
+    checkpoint
+        The trained model whose lower layers are shared.
+    job
+        Any job of a model with a branch: its pictures, views and cut.
+    folder
+        Where the file lies meanwhile.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, job: TrainingJob, folder: Path) -> None:
+        self.job, self._path = job, folder / "features.safetensors"
+        self.frame = (job.image_size, checkpoint.info.mean, checkpoint.info.std)
+        self._source = checkpoint
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._path.unlink(missing_ok=True)
+
+    @property
+    def training(self) -> NDArray[np.float16]:
+        """Of every view; shape (views, n, channels, h, w)."""
+        return self._features["training"]
+
+    @property
+    def validation(self) -> NDArray[np.float16]:
+        """Of the whole pictures; shape (m, channels, h, w)."""
+        return self._features["validation"]
+
+    @cached_property
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """Parameters and buffers by their names in a branched classifier."""
+        kept = self._backbone.trunk.state_dict()
+        return {f"backbone.trunk.{name}": self._source.weights[f"backbone.{name}"] for name in kept}
+
+    @cached_property
+    def _backbone(self) -> BranchedBackbone:
+        model = build_classifier(self.job.model, 1, load_weights=False)
+        backbone = model.backbone
+        assert isinstance(backbone, BranchedBackbone)
+        prefix, weights = "backbone.", self._source.weights
+        lower = {n.removeprefix(prefix): torch.from_numpy(np.array(v)) for n, v in weights.items()}
+        names = backbone.trunk.state_dict().keys()
+        try:
+            backbone.trunk.load_state_dict({name: lower[name] for name in names})
+        except (KeyError, RuntimeError) as error:
+            raise CheckpointError(
+                f"the lower layers of '{self._source.info.name}' do not fit "
+                f"{self.job.model.backbone} ({error}): train it again"
+            ) from error
+        return backbone.eval()
+
+    @cached_property
+    def _features(self) -> dict[str, NDArray[Any]]:
+        with memory_advice(self.job.options, "the shared trunk"):
+            self._write()
+        arrays, _ = open_mapped(self._path)
+        return arrays
+
+    def _write(self) -> None:
+        job, options = self.job, self.job.options
+        ids = job.pictures.ids.tolist()
+        maker = ViewMaker(ids, options.augmentation, job.view_seed, options.threads)
+        fabric = make_fabric(options)
+        trunk = fabric.to_device(self._backbone.to(memory_format=torch.channels_last))
+        validation = job.labels.rows("validation")
+        one = next(self._maps(trunk, fabric, job.train_rows[:1], None)).shape[1:]
+        blank = np.zeros((), np.float16)
+        templates = {
+            "training": np.broadcast_to(blank, (maker.num_views, len(job.train_rows), *one)),
+            "validation": np.broadcast_to(blank, (max(len(validation), 1), *one)),
+        }
+        self._refuse_full_disk(sum(array.nbytes for array in templates.values()))
+        with create_mapped(self._path, templates, {}) as arrays:
+            _fill(arrays["validation"], self._maps(trunk, fabric, validation, None))
+            views = range(maker.num_views)
+            for view in tqdm(views, "shared trunk", unit="view", disable=None, leave=False):
+                maps = self._maps(trunk, fabric, job.train_rows, (maker, view))
+                _fill(arrays["training"][view], maps)
+
+    def _maps(
+        self, trunk: BranchedBackbone, fabric: Any, rows: NDArray[np.intp], view: View | None
+    ) -> Iterator[NDArray[np.float16]]:
+        size, pictures = self.job.options.batch_size, self.job.pictures
+        batches = (rows[start : start + size] for start in range(0, len(rows), size))
+        pairs = prefetch(
+            batches, lambda rows: read_view(pictures, rows, view), fabric.device.type != "cpu"
+        )
+        for batch, pixels in pairs:
+            images = render_view(pixels, batch, view, self.frame, fabric)
+            with torch.inference_mode(), fabric.autocast():
+                maps = trunk.lower(images)
+            if maps.ndim != 4 or not float(maps.abs().max()) <= _LARGEST:
+                raise TrainingError(
+                    f"features of {self.job.model.backbone} after stage {trunk.stage} are no maps "
+                    "that float16 can hold: set teachers.mode=separate"
+                )
+            yield maps.half().cpu().numpy()
+
+    def _refuse_full_disk(self, needed: int) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self._path.parent).free
+        if needed > free:
+            raise TrainingError(
+                f"features of all views need {needed / 1e6:.0f} MB in {self._path.parent}, whose "
+                f"disk has {free / 1e6:.0f} MB free: make room, lower "
+                "training.augmentation.views, or set teachers.mode=separate"
+            )
+        log.info("Features of all views take %.1f MB in %s meanwhile.", needed / 1e6, self._path)
+
+
+def _fill(array: NDArray[np.float16], batches: Iterator[NDArray[np.float16]]) -> None:
+    start = 0
+    for maps in batches:
+        array[start : start + len(maps)] = maps
+        start += len(maps)

@@ -1,0 +1,60 @@
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+RESULTS = BENCHMARKS / "results" / "label_scale.json"
+
+
+@pytest.fixture(scope="module")
+def script():
+    sys.path.insert(0, str(BENCHMARKS))
+    import label_scale
+
+    yield label_scale
+    sys.path.remove(str(BENCHMARKS))
+
+
+def row(work, labels, seconds, pictures=10_000_000, seed=0, peak=900):
+    return {
+        "work": work,
+        "pictures": pictures,
+        "labels": labels,
+        "seed": seed,
+        "seconds": seconds,
+        "peak MB": peak,
+    }
+
+
+def test_the_worst_row_decides(script):
+    rows = [row("cgp", 1_000, 0.5), row("cgp", 1_000, 1.5, seed=1), row("dgp", 10_000, 80.0)]
+    claims = {claim.name: claim for claim in script.judge(rows)}
+    assert [(c.value, c.holds, c.seeds) for c in claims.values()] == [
+        (1.5, False, [0, 1]),
+        (80.0, True, [0]),
+    ]
+
+
+def test_time_and_memory_of_counting_are_held_apart(script):
+    slow, smaller = row("count", 10_000, 16.0), row("count", 10_000, 99.0, pictures=1_000)
+    assert [c.holds for c in script.judge([slow, smaller])] == [False, True]
+    assert script.judge([row("count unknown", 10_000, 99.0), smaller]) == []
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+def test_states_are_drawn_in_three_values(script, unknown):
+    states = script.draw_states(np.random.default_rng(0), 400, 60, unknown)
+    assert states.shape == (400, 60) and states.dtype == np.int8
+    assert set(states.data.tolist()) == ({-1, 1} if unknown else {1})
+    assert states.has_canonical_format
+    assert 3 < (states == 1).sum() / 400 < 6  # labels a picture, whatever is unknown
+
+
+@pytest.mark.skipif(not RESULTS.is_file(), reason="no committed result of label_scale")
+def test_committed_claims_follow_from_the_committed_rows(script):
+    kept = json.loads(RESULTS.read_text())
+    assert [asdict(claim) for claim in script.judge(kept["rows"])] == kept["claims"]

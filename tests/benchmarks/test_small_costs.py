@@ -1,0 +1,82 @@
+"""What the benchmarks of loss, metrics, loading and start-up claim follows from their rows."""
+
+import importlib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+SCRIPTS = ("asymmetric_loss", "metrics", "data_loading", "startup", "gpu_throughput")
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    yield importlib.import_module
+    for name in (*SCRIPTS, "common", "trainings"):  # other tests import theirs anew
+        sys.modules.pop(name, None)
+
+
+def holds(claims):
+    return [claim.holds for claim in claims]
+
+
+def test_the_median_pair_decides_on_the_loss(script):
+    def row(ours, what="time", size="64 x 80", reference=1.0):
+        return {"what": what, "size": size, "ours": ours, "reference": reference}
+
+    judge = script("asymmetric_loss").judge
+    assert holds(judge([row(0.9), row(9.0), row(1.0)])) == [True]
+    assert holds(judge([row(1.1), row(0.1), row(1.2), row(2e-6, "gradient", "float32", 1e-6)])) == [
+        False,
+        False,
+    ]
+
+
+def test_the_loss_has_the_gradient_of_the_formula(script):
+    for row in map(script("asymmetric_loss").gradient_row, ("float32", "bfloat16", "float16")):
+        assert row["ours"] <= row["reference"], row
+
+
+def test_metrics_must_be_fast_and_right(script):
+    metrics = script("metrics")
+    row = metrics.measure("tied", 300, 6, seed=0)
+    fixed = {"ours s": 1.0, "scikit-learn s": 4.9, "torchmetrics s": 8.0}
+    assert holds(metrics.judge([row | fixed])) == [False, True, True, True]
+    wrong = row | fixed | {"scikit-learn gap": 1e-3}
+    assert holds(metrics.judge([wrong])) == [False, False, True, True]
+
+
+def test_loading_is_judged_by_pairs(script):
+    judge = script("data_loading").judge
+    row = {"bare s": 1.0, "loop s": 1.04, "store s": 1.0, "jpegs s": 2.9}
+    assert holds(judge([row])) == [True, False]
+    assert holds(judge([row | {"loop s": 1.06, "jpegs s": 3.1}])) == [False, True]
+
+
+def test_start_up_is_what_is_added(script):
+    def row(command, ours, imports):
+        return {"command": command, "ours s": ours, "bare s": 1.0, "imports": imports}
+
+    rows = [row("registry list", 1.4, ""), row("up-to-date run", 1.6, "torch mlflow")]
+    assert holds(script("startup").judge(rows)) == [True, True, False, False]
+
+
+def test_without_a_gpu_nothing_is_claimed(script, monkeypatch):
+    gpu = script("gpu_throughput")
+    monkeypatch.setattr(sys, "argv", ["gpu_throughput.py"])
+    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="not run"):
+        gpu.main()
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_committed_claims_follow_from_committed_rows(script, name):
+    results = BENCHMARKS / "results" / f"{name}.json"
+    if not results.is_file():
+        pytest.skip(f"no committed result of {name}")
+    kept = json.loads(results.read_text())
+    assert [asdict(claim) for claim in script(name).judge(kept["rows"])] == kept["claims"]

@@ -1,0 +1,88 @@
+"""A whole run of a head over label embeddings that come from the label graph."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kedro.config import OmegaConfigLoader
+
+from mlic import pipeline_registry
+from mlic.datasets import TensorsDataset
+from mlic.labels.embeddings import spectral_vectors
+from mlic.parameters import check_parameters
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+DIMENSION = 5
+EMBEDDED = "label_embeddings"
+PARAMETERS = {
+    "scenes": {"num_pictures": 160, "size": 32},
+    "data": {"image_size": 32, "validation_fraction": 0.2, "test_fraction": 0.3},
+    "model": {
+        "backbone_options": {"channels": [8, 8, 16, 16], "stem_width": 8},
+        "head": "transformer_encoder",
+        "head_options": {"width": 16, "layers": 1, "heads": 2, "feedforward": 16},
+        "embeddings": {"source": "spectral", "dimension": DIMENSION},
+    },
+    "training": {"epochs": 1, "threads": 1, "augmentation": {"views": 2}},
+    "partition": {"num_parts": 2, "strategies": "cgp"},
+    "explain": {"pictures": 8, "examples": 1},
+}
+MODELS = ("baseline", "teachers.cgp_0", "teachers.cgp_1", "student")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, copy_project, run_project):
+    folder = copy_project(tmp_path_factory.mktemp("embedded"))
+    run_project(folder, **PARAMETERS)
+    return folder
+
+
+def load(project, path, holds):
+    return TensorsDataset(filepath=str(project / "data" / path), holds=holds).load()
+
+
+def test_every_training_reads_the_graphs_vectors(project):
+    given = load(
+        project,
+        "04_feature/label_embeddings.safetensors",
+        "mlic.labels.embeddings.LabelEmbeddings",
+    )
+    counted = load(
+        project,
+        "04_feature/label_statistics.safetensors",
+        "mlic.labels.statistics.LabelStatistics",
+    )
+    np.testing.assert_allclose(given.vectors, spectral_vectors(counted, DIMENSION), atol=1e-5)
+    for name in MODELS:
+        checkpoint = load(
+            project, f"06_models/{name}.safetensors", "mlic.training.checkpoint.Checkpoint"
+        )
+        own = given.subset(checkpoint.space)
+        held = [w for w in checkpoint.weights.values() if w.shape == own.vectors.shape]
+        assert any(np.allclose(w, own.vectors, atol=1e-5) for w in held), name
+
+
+def test_every_model_is_judged(project):
+    summary = json.loads((project / "data/08_reporting/summary.json").read_text())
+    for figures in (summary["baseline"], summary["teachers"]["cgp"], summary["student"]):
+        assert 0 < figures["mAP"] <= 100 and {"macro_F1", "OF1_top3"} <= figures.keys()
+    assert "Map of student" in (project / "data/08_reporting/report.html").read_text()
+
+
+def entries(monkeypatch, changes):
+    """Names of all data of the pipelines in the shape of the base's parameters, some changed."""
+    monkeypatch.setattr(pipeline_registry, "_shape", [])
+    raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
+    pipeline_registry.remember(check_parameters({**raw, "model": raw["model"] | changes}))
+    return pipeline_registry.register_pipelines()["__default__"]
+
+
+def test_the_dag_has_embeddings_where_a_head_is_given_them(monkeypatch):
+    default = entries(monkeypatch, {})
+    learned = entries(monkeypatch, {"head": "transformer_encoder"})
+    assert EMBEDDED not in default.datasets() | learned.datasets()
+    given = entries(monkeypatch, {key: PARAMETERS["model"][key] for key in ("head", "embeddings")})
+    readers = {node.namespace for node in given.nodes if EMBEDDED in node.inputs}
+    teachers = {f"teachers.{strategy}_{i}" for strategy in ("cgp", "dgp") for i in range(3)}
+    assert readers == {"baseline", "student", *teachers}
