@@ -31,6 +31,8 @@ __all__ = ["Report", "train"]
 
 log = logging.getLogger(__name__)
 
+JUDGED = 4  # batches that are judged at once: without gradients they take less room than one
+
 Report = Callable[[int, Mapping[str, float]], None]
 
 
@@ -254,7 +256,7 @@ class _Training:
 
     def _predict(self, model: torch.nn.Module, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """Logits for the validation pictures."""
-        size = self.options.batch_size
+        size = self.options.batch_size * JUDGED
         return predict_logits(model, self.job.pictures, rows, self.frame, self.fabric, size)
 
     def _keep_best(self, epoch: int, scores: dict[str, float]) -> None:
