@@ -4,9 +4,11 @@
 
 "bare" is forward, loss, backward and optimiser step of the same model on batches that are made
 already and stay in memory; "loop" is an epoch of `mlic.training.loop` that reads a memory-mapped
-store, renders views, averages weights and moves the schedule. "store" is what that loop does to
-get its batches; "jpegs" is the second epoch of a PyTorch DataLoader, its workers still alive, that
-decodes, crops, mirrors and normalises with torchvision. Without a folder of JPEGs, some are made.
+store, renders views, averages weights and moves the schedule: all that an epoch is but for the
+judging on validation, which is in neither. "store" is what that loop does to get its batches, one
+after the other, with the threads of the training; "jpegs" is the second epoch of a PyTorch
+DataLoader, its workers still alive, that decodes, crops, mirrors and normalises with torchvision.
+What decoding into the store cost, once, is in neither. Without a folder of JPEGs, some are made.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 
 LOOP_GOAL, STORE_GOAL = 1.05, 3.0
 FIXED = {"views": 4, "labels": 80, "parts": 5, "width": 8}
-QUICK = {"backbone": "resnet10t", "image_size": 64, "pictures": 64, "pairs": 1, "workers": 1}
+QUICK = {"backbone": "resnet10t", "image_size": 64, "pictures": 64, "pairs": 1}
+QUICK |= {"workers": 1, "threads": 1}
 
 Row = dict[str, Any]
 
@@ -51,7 +54,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", default="resnet50", help="a timm model")
     parser.add_argument("--image-size", type=int, default=224)
-    parser.add_argument("--pictures", type=int, default=256)
+    parser.add_argument("--pictures", type=int, default=128)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--pairs", type=int, default=5, help="measurements of every side")
     parser.add_argument("--threads", type=int, default=4, help="of training and rendering")
@@ -104,6 +107,7 @@ def measure(bench: Bench, files: list[Path]) -> list[Row]:
     resident = [render(training, batch) for batch in list(training._batches())]
     loader = decoding_loader(files, bench.size)
     silent: Any = SimpleNamespace(update=lambda number: None)
+    size = round(float(np.mean([file.stat().st_size for file in files])) / 1000)
     sides = {
         "bare s": lambda epoch: bare_epoch(training, resident),
         "loop s": lambda epoch: training._learn(epoch, silent),
@@ -114,7 +118,8 @@ def measure(bench: Bench, files: list[Path]) -> list[Row]:
     for pair in range(bench.size.pairs + 1):
         times = {name: seconds(partial(side, pair + 1)) for name, side in sides.items()}
         about = {"backbone": bench.size.backbone, "side": bench.size.image_size, "pair": pair}
-        rows.append({**about, "pictures": len(files), **times, "load": load()})
+        about |= {"pictures": len(files), "KB a JPEG": size}
+        rows.append({**about, **times, "threads": bench.size.threads, "load": load()})
     return rows[1:]
 
 

@@ -43,7 +43,8 @@ from mlic.pipelines.label_statistics.nodes import count_training_labels
 from mlic.pipelines.plan import passes_of_psd
 from mlic.pipelines.reporting.nodes import predict_test_split
 from mlic.pipelines.reporting.summary import committees
-from mlic.pipelines.teacher_training.nodes import assign_groups, train_teacher
+from mlic.pipelines.teacher_training.nodes import assign_groups, train_teacher, train_teachers
+from mlic.training.checkpoint import Checkpoint
 
 BUILDERS = {"cgp": build_cooccurrence_graph, "dgp": build_disoccurrence_graph}
 MODELS = ("baseline", "longer", "cgp", "dgp", "student")
@@ -55,7 +56,8 @@ def main() -> None:
     if options.quick:
         overrides += ["scenes.num_pictures=600", "training.epochs=2", "partition.num_parts=3"]
     parameters = load_parameters(overrides)
-    seeds = list(range(options.seeds or (2 if options.quick else 10)))
+    number = options.seeds or (2 if options.quick else 10)
+    seeds = list(range(options.first, options.first + number))
     jobs = [(seed, parameters.model_dump_json(), options.fresh) for seed in seeds]
     pool = ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"))
     with pool:
@@ -68,6 +70,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="2 seeds, few pictures and epochs")
     parser.add_argument("--write", action="store_true", help="keep the results")
     parser.add_argument("--seeds", type=int, help="number of seeds, 10 unless told")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument(
         "--workers", type=int, default=4, help="seeds side by side, one thread each"
     )
@@ -105,29 +108,45 @@ def train_all(parameters: Parameters, seed: int, folder: Path) -> dict[str, Any]
     labels = split_pictures(raw, quarantine, p.data, seed)
     common = (p.data, p.model, p.training)
     partitions = cut(labels, p, seed)
-    teachers = [
-        train_teacher(group, pictures, labels, *common, seed, folder / f"{name}_{number}")
+    baseline = train_baseline(pictures, labels, *common, seed, folder / "baseline")
+    groups = {
+        f"{name}_{number}": group
         for name, partition in partitions.items()
         for number, group in enumerate(assign_groups(partition, p.partition))
-    ]
-    targets = join_logits(labels, *(logits for _, logits in teachers))
+    }
+    teachers = teach(groups, (pictures, labels, *common, p.teachers, seed, folder), baseline)
+    logits = [teachers[f"{name}.logits"] for name in groups]
+    targets = join_logits(labels, folder / "soft_targets", *logits)
     student = train_student(
         pictures, labels, targets, *common, p.distillation, seed, folder / "student"
     )
-    baseline = train_baseline(pictures, labels, *common, seed, folder / "baseline")
-    longer = train_longer(pictures, labels, *common, p.partition, seed, folder / "longer")
-    checkpoints = [baseline, longer, student, *(checkpoint for checkpoint, _ in teachers)]
+    longer = train_longer(
+        pictures, labels, *common, p.partition, p.teachers, seed, folder / "longer"
+    )
+    checkpoints = [baseline, longer, student, *(teachers[f"{name}.checkpoint"] for name in groups)]
     predictions = predict_test_split(pictures, labels, p.training, *checkpoints)
     test = labels.in_split("test")
     return {
         "seed": seed,
         **score(committees(predictions, test), test),
-        "budget_epochs": round(passes_of_psd(p.training, p.partition)),
+        "budget_epochs": round(passes_of_psd(p.training, p.partition, p.teachers)),
         "ari_cgp": planted_ari(labels, partitions["cgp"].membership, p),
         "ari_shuffled": shuffled_ari(labels, p, seed),
         "seconds": round(time.perf_counter() - start, 1),
         "load": round(os.getloadavg()[0], 2),
     }
+
+
+def teach(groups: dict[str, Any], common: tuple[Any, ...], baseline: Checkpoint) -> dict[str, Any]:
+    """Checkpoints and logits of all teachers, in the mode that the parameters ask for."""
+    mode = common[5].mode
+    if mode != "separate":
+        return train_teachers(*common, baseline=baseline if mode == "frozen" else None, **groups)
+    outputs = {}
+    for name, group in groups.items():
+        made = train_teacher(group, *common)
+        outputs |= {f"{name}.checkpoint": made[0], f"{name}.logits": made[1]}
+    return outputs
 
 
 def cut(labels: LabelMatrix, p: Parameters, seed: int) -> dict[str, Any]:

@@ -20,13 +20,13 @@ from common import ROOT
 from PIL import Image
 
 from mlic.figures import draw_partitions
-from mlic.labels.graph import label_graph
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partitioning import partition_graph
+from mlic.labels.partitioning import partition_labels
 from mlic.labels.space import LabelSpace
 from mlic.labels.statistics import count_labels
 
 PICTURE = ROOT / "docs" / "coco_partitions.png"
+WIDTH, HEIGHT = 1890, 880  # pixels; room for all names
 COLOURS = 128  # enough for one hue, frames and text; keeps the file small
 
 
@@ -42,14 +42,15 @@ def main() -> None:
         statistics = count_labels(file["labels"], LabelSpace(tuple(file["classes"].tolist())))
     shipped = PartitionOptions(num_parts=options.num_parts)
     partitions = {
-        strategy: partition_graph(label_graph(statistics, strategy, exponent), shipped.num_parts)
+        strategy: partition_labels(statistics, strategy, shipped.num_parts, exponent)
         for strategy, exponent in shipped.exponents.items()
     }
     figure = draw_partitions(statistics, partitions)
+    figure.update_layout(width=WIDTH, height=HEIGHT).update_yaxes(dtick=1, tickfont_size=8)
     with tempfile.TemporaryDirectory() as folder:
         page, shot = Path(folder) / "figure.html", Path(folder) / "figure.png"
         figure.write_html(page, config={"displayModeBar": False})
-        size = f"--window-size={figure.layout.width + 16},{figure.layout.height + 16}"
+        size = f"--window-size={WIDTH + 16},{HEIGHT + 16}"
         headless = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", size]
         waiting = ["--virtual-time-budget=10000", f"--screenshot={shot}"]
         subprocess.run([*headless, *waiting, page.as_uri()], check=True, capture_output=True)

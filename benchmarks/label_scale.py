@@ -5,7 +5,8 @@
 Pictures are drawn: labels follow a power law, and seven in ten of a picture's labels come from its
 own community. Every row is measured in a process of its own, which reads its input from a file;
 its peak is all that the process ever held, input and interpreter included. `unknown` rows have as
-many unknown states as present ones.
+many unknown states as present ones. `--write` also draws the rows, time and memory against the
+number of labels, into benchmarks/results/label_scale.svg.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from common import Claim, emit
+from common import ROOT, Claim, emit
 from scipy import sparse
 
 from mlic.labels.space import LabelSpace
@@ -44,6 +45,8 @@ GOALS = {  # work, pictures or None for any, labels -> figure, unit, most
     ("cgp", None, 10_000): [("seconds", "s", 60.0)],
     ("dgp", None, 10_000): [("seconds", "s", 90.0)],
 }
+MARKERS = {"count": "o", "count unknown": "s", "cgp": "^", "dgp": "v"}
+FIGURES = {"seconds": "seconds, worst seed", "peak MB": "peak memory of the process, MB"}
 
 Row = dict[str, Any]
 
@@ -58,6 +61,8 @@ def main() -> None:
             for row in measure_size(Path(folder), *size, seeds=list(seeds))
         ]
     emit(__file__, rows, judge(rows), options.write)
+    if options.write:
+        draw(rows, ROOT / "benchmarks" / "results" / "label_scale.svg")
 
 
 def parse() -> argparse.Namespace:
@@ -80,6 +85,34 @@ def judge(rows: list[Row]) -> list[Claim]:
             seeds = [row["seed"] for row in found]
             claims.append(Claim(name, worst, unit, f"< {most:g}", worst < most, seeds))
     return claims
+
+
+def draw(rows: list[Row], path: Path) -> None:
+    """Draw time and memory of all rows against the number of labels; a cross is a goal."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    panels = figure.subplots(ncols=2)
+    pictures = [row["pictures"] for row in rows]
+    span = f"labels, of {min(pictures):,} to {max(pictures):,} pictures"
+    for axes, key, title in zip(panels, FIGURES, FIGURES.values(), strict=True):
+        for number, (work, marker) in enumerate(MARKERS.items()):
+            found = [row for row in rows if row["work"] == work]
+            sizes = sorted({row["labels"] for row in found})
+            worst = [max(row[key] for row in found if row["labels"] == size) for size in sizes]
+            colour = f"C{number}"
+            axes.plot(sizes, worst, marker=marker, color=colour, label=work)
+            for (goal_of, _, size), goals in GOALS.items():
+                if goal_of == work and size in sizes:
+                    most = [most for figure_of, _, most in goals if figure_of == key]
+                    axes.plot([size] * len(most), most, marker="x", color=colour, linestyle="")
+        axes.set(title=title, xlabel=span, xscale="log", yscale="log")
+        axes.grid(alpha=0.3)
+    panels[0].legend()
+    # the same rows, the same file
+    with mpl.rc_context({"svg.hashsalt": "label_scale", "svg.fonttype": "none"}):
+        figure.savefig(path, metadata={"Date": None})
 
 
 def measure_size(

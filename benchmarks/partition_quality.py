@@ -20,10 +20,10 @@ from common import ROOT, Claim, emit
 from sklearn.metrics import adjusted_rand_score
 
 from mlic.labels.cuts import cut_value, inside_mass
-from mlic.labels.graph import COMPANY_EXPONENT, affinity, label_graph
+from mlic.labels.graph import COMPANY_EXPONENT, affinity
 from mlic.labels.options import PartitionOptions
 from mlic.labels.partition import Partition, user_partition
-from mlic.labels.partitioning import partition_graph
+from mlic.labels.partitioning import partition_labels
 from mlic.labels.space import LabelSpace
 from mlic.labels.statistics import LabelStatistics, count_labels
 
@@ -74,10 +74,9 @@ def reproduce(
 ) -> tuple[Row, Claim]:
     """Compare the published procedure with the published parts by adjusted Rand index."""
     theirs = user_partition(published[ENTRIES[strategy]][str(num_parts)], statistics.space)
-    graph = label_graph(statistics, strategy, exponent)
 
     def score(seed: int) -> tuple[Partition, float]:
-        ours = partition_graph(graph, num_parts, seed, "published")
+        ours = partition_labels(statistics, strategy, num_parts, exponent, seed, "published")
         return ours, float(adjusted_rand_score(ours.membership, theirs.membership))
 
     row, scores = over_seeds(f"{strategy} published", num_parts, exponent, seeds, score)
@@ -93,12 +92,13 @@ def cut(
     shipped = PartitionOptions(num_parts=num_parts)
     exponent = shipped.exponents[strategy]
     company = affinity(statistics, "co", COMPANY_EXPONENT)
-    graph = label_graph(statistics, strategy, exponent)
     figure: Callable[..., float] = cut_value if strategy == "cgp" else inside_mass
     what, goal = ("Ncut(S)", NCUT) if strategy == "cgp" else ("massS", MASS)
 
     def score(seed: int) -> tuple[Partition, float]:
-        ours = partition_graph(graph, num_parts, seed, min_size=shipped.min_size)
+        ours = partition_labels(
+            statistics, strategy, num_parts, exponent, seed, min_size=shipped.min_size
+        )
         return ours, figure(company, ours.membership)
 
     row, scores = over_seeds(f"{strategy} default", num_parts, exponent, seeds, score)

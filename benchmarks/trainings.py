@@ -33,15 +33,15 @@ def parse(description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--backbone", default="resnet50", help="a timm model")
     parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--pictures", type=int, default=64, help="to learn from")
+    parser.add_argument("--pictures", type=int, default=96, help="to learn from")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=13)
     parser.add_argument("--views", type=int, default=4)
     parser.add_argument("--labels", type=int, default=80)
     parser.add_argument("--parts", type=int, default=5, help="K; two strategies are 2K teachers")
-    parser.add_argument("--width", type=int, default=BranchOptions().width, help="of a branch")
+    parser.add_argument("--width", type=int, help="of a branch; a 32nd of the trunk's unless told")
     parser.add_argument("--pairs", type=int, default=3, help="measurements of every side")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--quick", action="store_true", help="a small model, one measurement")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results")
     options = parser.parse_args()
@@ -80,7 +80,6 @@ class Bench:
             learning_rate=1e-3,
             augmentation={"views": size.views},
             threads=size.threads,
-            precision="32",
         )
         job = TrainingJob(
             name=name,

@@ -1,17 +1,21 @@
 """Hooks: the shape of the pipelines, the parent run's life, and what the terminal shows."""
 
+import json
 import logging
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import click
 import pytest
 from click.testing import CliRunner
+from kedro.config import OmegaConfigLoader
 from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.framework.project import pipelines
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
+from kedro.runner import ThreadRunner
 from kedro_datasets.json import JSONDataset
 from rich.console import Console
 
@@ -19,10 +23,12 @@ import mlic.hooks
 import mlic.parameters
 from mlic.console import PlainExcepthook, closing_table, exit_codes, find_mlic_error, is_news
 from mlic.errors import DataError, ParameterError, TrainingError
-from mlic.hooks import Announce, PipelineShape, PlainErrors, RunTracking
+from mlic.hooks import ClosingTable, PipelineShape, PlainErrors, RunTracking
 from mlic.pipelines import tracking
+from mlic.runners import SequentialRunner
 from mlic.settings import CONFIG_LOADER_ARGS, HOOKS
 
+CONF = Path(__file__).resolve().parents[1] / "conf"
 SUMMARY = {
     "baseline": {"mAP": 50.0, "CF1": 40.0, "OF1": 45.0},
     "teachers": {"cgp": {"mAP": 51.0}, "dgp": {"mAP": 52.0}},
@@ -59,7 +65,8 @@ def context(tmp_path):
 
 @pytest.fixture
 def catalog(tmp_path):
-    summary = JSONDataset(filepath=str(tmp_path / "summary.json"))
+    layer = {"kedro-viz": {"layer": "reporting"}}
+    summary = JSONDataset(filepath=str(tmp_path / "summary.json"), metadata=layer)
     summary.save(SUMMARY)
     return DataCatalog({"summary": summary})
 
@@ -84,7 +91,24 @@ class Store(tracking.TrainingRun):
 
 
 @pytest.fixture
-def store(monkeypatch):
+def plan(monkeypatch):
+    """A plan that names the trainings of the pipeline it is asked about."""
+
+    def plan_run(pipeline, parameters, catalog):
+        return f"plan of {[node.name for node in pipeline.nodes]}"
+
+    def count_trainings(pipeline):
+        return sum("training" in node.tags for node in pipeline.nodes)
+
+    told = SimpleNamespace(plan_run=plan_run, count_trainings=count_trainings)
+    monkeypatch.setitem(sys.modules, "mlic.pipelines.plan", told)
+    base = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
+    checked = mlic.parameters.check_parameters(base)
+    monkeypatch.setattr(mlic.parameters, "check_parameters", lambda raw: checked)
+
+
+@pytest.fixture
+def store(monkeypatch, plan):
     store = Store()
     monkeypatch.setattr(tracking, "open_parent", store.open)
     monkeypatch.setattr(tracking, "close_parent", store.close)
@@ -112,10 +136,8 @@ def test_kedro_accepts_the_hooks():
     manager.check_pending()
     order = [impl.plugin for impl in manager.hook.after_context_created.get_hookimpls()]
     assert isinstance(order[-1], PlainErrors)  # called first
-    order = [impl.plugin for impl in manager.hook.before_pipeline_run.get_hookimpls()]
-    assert [type(plugin) for plugin in reversed(order)] == [Announce, RunTracking]
     order = [impl.plugin for impl in manager.hook.after_pipeline_run.get_hookimpls()]
-    assert [type(plugin) for plugin in reversed(order)] == [RunTracking, Announce]
+    assert [type(plugin) for plugin in reversed(order)] == [RunTracking, ClosingTable]
 
 
 def test_configuration_finds_mlflow_yml(tmp_path, monkeypatch):
@@ -162,10 +184,10 @@ def test_wrong_parameters_stop_before_the_pipelines(context, monkeypatch):
 # RunTracking
 
 
-def started(context, pipeline=TRAINING):
+def started(context, pipeline=TRAINING, catalog=None, **run_params):
     hook = RunTracking()
     hook.after_context_created(context)
-    hook.before_pipeline_run(RUN_PARAMS, pipeline)
+    hook.before_pipeline_run(RUN_PARAMS | run_params, pipeline, catalog or DataCatalog())
     return hook
 
 
@@ -175,7 +197,7 @@ def test_parent_is_opened_with_settings_parameters_and_tags(context, store):
     settings, name, parameters, tags = opened[1:]
     assert settings.experiment == "mine"
     assert settings.tracking_uri == f"sqlite:///{context.project_path}/mlflow.db"
-    assert (name, parameters) == ("__default__", {"seed": 3})
+    assert (name, parameters) == ("scenes cgp+dgp K=3 seed=0", {"seed": 3})
     assert tags["kedro.env"] == "local"
     assert tags["kedro.namespaces"] == "cgp_0"
     assert "kedro.tags" not in tags
@@ -212,7 +234,7 @@ def test_error_closes_as_failed(context, store):
 
 def test_run_left_over_is_closed_as_killed(context, store):
     hook = started(context)
-    hook.before_pipeline_run(RUN_PARAMS, TRAINING)
+    hook.before_pipeline_run(RUN_PARAMS, TRAINING, DataCatalog())
     assert [told[:2] for told in store.told if told[0] == "close"] == [("close", "KILLED")] * 2
     assert store.told[-1][0] == "open"
 
@@ -220,8 +242,12 @@ def test_run_left_over_is_closed_as_killed(context, store):
 def test_python_closes_an_open_parent_at_exit():
     program = """
 from types import SimpleNamespace
+from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
+import mlic.hooks
 from mlic.hooks import RunTracking, tracking
+RunTracking._refuse = RunTracking._announce = RunTracking._parameters = lambda *_: None
+mlic.hooks.describe_run = lambda *_: ("run", {})
 tracking.open_parent = lambda *_: print("open")
 tracking.close_parent = print
 config = {"mlflow": {}, "parameters": {}}
@@ -229,7 +255,7 @@ pipeline = Pipeline([Node(len, "a", "b", tags="training")])
 closed, left_open = RunTracking(), RunTracking()
 for hook in (closed, left_open):
     hook.after_context_created(SimpleNamespace(project_path=".", config_loader=config))
-    hook.before_pipeline_run({"run_id": "1"}, pipeline)
+    hook.before_pipeline_run({"run_id": "1"}, pipeline, DataCatalog())
 closed.on_pipeline_error()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -237,29 +263,65 @@ closed.on_pipeline_error()
     assert told == ["KILLED", "open", "KILLED", "open", "FAILED", "KILLED"], done.stderr
 
 
-# Announce
-
-
-def test_plan_is_announced_before_trainings(context, catalog, monkeypatch, caplog):
-    plan = SimpleNamespace(plan_run=lambda *_: "2 trainings [baseline, student]")
-    monkeypatch.setitem(sys.modules, "mlic.pipelines.plan", plan)
-    checked = SimpleNamespace(partition=SimpleNamespace(num_parts=2))
-    monkeypatch.setattr(mlic.parameters, "check_parameters", lambda raw: checked)
-    hook = Announce()
-    hook.after_context_created(context)
+def test_plan_is_announced_before_trainings(context, store, caplog):
     with caplog.at_level(logging.INFO, "mlic"):
-        hook.before_pipeline_run(TRAINING.filter(node_names=["summarise"]), catalog)
+        started(context, TRAINING.filter(node_names=["summarise"]))
         assert not caplog.records
-        hook.before_pipeline_run(TRAINING, catalog)
-    assert caplog.messages == ["2 trainings [baseline, student]"]
+        started(context)
+    assert caplog.messages[0] == "plan of ['train', 'summarise']"
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A catalog in which both nodes of the pipeline have been run and recorded."""
+
+    def new_catalog():
+        config = {
+            name: {"type": "json.JSONDataset", "filepath": str(tmp_path / f"{name}.json")}
+            for name in ("data", "model", "summary", "other")
+        }
+        place = {"type": "mlic.datasets.FolderDataset", "filepath": str(tmp_path / "records")}
+        return DataCatalog.from_config(config | {"node_records": place})
+
+    (tmp_path / "data.json").write_text(json.dumps(SUMMARY))
+    SequentialRunner().run(TRAINING, new_catalog())
+    return new_catalog
+
+
+def test_nothing_is_opened_or_priced_where_all_is_up_to_date(context, store, finished, caplog):
+    with caplog.at_level(logging.INFO, "mlic.hooks"):
+        started(context, TRAINING, finished())
+    assert [told[0] for told in store.told] == ["close"]
+    assert caplog.messages == [f"Everything is up to date: {finished()['summary']._filepath}"]
+
+
+def test_only_trainings_that_may_run_are_priced(context, store, finished, caplog, tmp_path):
+    other = Pipeline([Node(identity, "model", "other", name="other", tags="training")])
+    with caplog.at_level(logging.INFO, "mlic.hooks"):
+        started(context, TRAINING + other, finished())
+        (tmp_path / "summary.json").unlink()
+        started(context, TRAINING, finished())
+    assert caplog.messages[0] == "plan of ['other']; 1 of 2 trainings are up to date"
+    assert [told[0] for told in store.told] == ["close", "open", "close"]
+
+
+def test_the_thread_runner_may_not_train(context, store):
+    threads = {"runner": str(ThreadRunner())}
+    with pytest.raises(TrainingError, match="ParallelRunner"):
+        started(context, **threads)
+    started(context, TRAINING.filter(node_names=["summarise"]), **threads)
+    assert [told[0] for told in store.told] == ["close", "close"]
+
+
+# ClosingTable
 
 
 def test_closing_table_is_shown_with_its_files(catalog, capsys):
-    Announce().after_pipeline_run(TRAINING, catalog)
+    ClosingTable().after_pipeline_run(TRAINING, catalog)
     shown = capsys.readouterr().out
     assert "55.5" in shown
     assert "summary.json" in shown.replace("\n", "")
-    Announce().after_pipeline_run(TRAINING.filter(node_names=["train"]), catalog)
+    ClosingTable().after_pipeline_run(TRAINING.filter(node_names=["train"]), catalog)
     assert not capsys.readouterr().out
 
 

@@ -99,14 +99,16 @@ def test_overrides_are_worked_in(raw):
     raw["training"]["overrides"] = {"student": {"epochs": 77, "loss": {"name": "asymmetric"}}}
     training = check_parameters(raw).training
     assert training.for_role("student").epochs == 77
-    assert training.for_role("teacher").epochs == raw["training"]["epochs"]
+    assert training.for_role("teacher").epochs == 2 * raw["training"]["epochs"]
     assert training.for_role("teacher").overrides == training.for_role("student").overrides == {}
 
 
 def test_a_patient_student_learns_for_longer(raw):
-    raw["training"] |= {"epochs": 3, "student_epoch_factor": 1.5}
+    raw["training"] |= {"epochs": 3, "teacher_epoch_factor": 1, "student_epoch_factor": 1.5}
     training = check_parameters(raw).training
     assert [training.for_role(role).epochs for role in ("teacher", "student")] == [3, 4]
+    raw["training"]["teacher_epoch_factor"] = 2
+    assert check_parameters(raw).training.for_role("teacher").epochs == 6
     raw["training"]["student_epoch_factor"] = 9  # does not make other trainings anew
     assert check_parameters(raw).training.for_role("baseline") == training.for_role("baseline")
 

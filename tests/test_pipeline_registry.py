@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from kedro.config import OmegaConfigLoader
+from kedro.io import CatalogConfigResolver
 
 from mlic import pipeline_registry
 from mlic.parameters import check_parameters
@@ -19,6 +20,7 @@ def shape(monkeypatch):
     """Pipelines for some strategies and K."""
     monkeypatch.setattr(pipeline_registry, "_shape", [])
     raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
+    raw["teachers"]["mode"] = "separate"
 
     def shape(strategies, num_parts):
         raw["partition"] = raw["partition"] | {"strategies": strategies, "num_parts": num_parts}
@@ -48,7 +50,9 @@ def test_two_shapes_in_one_process(shape):
 
 def test_without_a_context_the_shape_is_that_of_the_base(monkeypatch):
     monkeypatch.setattr(pipeline_registry, "_shape", [])
-    assert "teachers.cgp_0" in trainings(register_pipelines()["__default__"])
+    pipeline = register_pipelines()["__default__"]
+    assert trainings(pipeline) == ["baseline", "student", "teachers"]  # in one pass
+    assert "teachers.cgp_2.logits" in pipeline.datasets()
 
 
 def test_default_runs_everything_and_lacks_nothing(shape):
@@ -58,15 +62,52 @@ def test_default_runs_everything_and_lacks_nothing(shape):
     }
     assert {node.name for node in pipelines["__default__"].nodes} == names
     free = {name for name in pipelines["__default__"].inputs() if not name.startswith("params:")}
-    handles = {"pictures_folder", "baseline.store", "student.store", "soft_targets.store"}
-    handles |= {f"teachers.{s}_{part}.store" for s in ("cgp", "dgp") for part in (0, 1)}
-    assert free <= handles | {"raw_pictures"}
+    assert free == {"pictures_folder", "store", "parameters"}
 
 
 def test_the_student_depends_on_every_teacher(shape):
     pipeline = shape("cgp+dgp", 2)["__default__"]
     before = trainings(pipeline.to_nodes("student.train"))
     assert before == ["student", *(f"teachers.{s}_{i}" for s in ("cgp", "dgp") for i in (0, 1))]
+
+
+@pytest.mark.parametrize("k", [2, 5])
+def test_the_boxes_and_what_leaves_them_do_not_grow_with_k(shape, k):
+    pipelines = shape("cgp+dgp", k)
+    whole = pipelines["__default__"]
+    steps = ["data_preparation", "label_statistics", "graph_partition", "reporting"]
+    boxes = {node.namespace.partition(".")[0] for node in whole.nodes}
+    assert boxes == {*steps, "baseline", "teachers", "student"}
+    teachers = whole.only_nodes_with_namespaces(["teachers"])
+    seen = {"pictures", "labels", "store", "partition_cgp", "partition_dgp"}
+    assert {name for name in teachers.inputs() if not name.startswith("params:")} == seen
+    taken = {f"teachers.{name}" for name in ("test_predictions", "class_maps", "trainings")}
+    assert teachers.all_outputs() & (whole - teachers).inputs() == {"soft_targets", *taken}
+    for name in steps:
+        inside = pipelines[name].only_nodes_with_namespaces([name])
+        assert len(inside.nodes) > 1 and not any(
+            data.startswith(f"{name}.") for data in inside.datasets()
+        )
+
+
+LAYERS = ["raw", "primary", "feature", "model_input", "models", "model_output", "reporting"]
+
+
+@pytest.mark.parametrize("strategies", ["cgp+dgp", "random+plain+user"])
+def test_every_dataset_has_a_layer_and_the_layers_run_one_way(shape, strategies):
+    catalog = CatalogConfigResolver(
+        OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["catalog"]
+    )
+
+    def layer(name):
+        return LAYERS.index(catalog.resolve_pattern(name)["metadata"]["kedro-viz"]["layer"])
+
+    for node in shape(strategies, 2)["__default__"].nodes:
+        inputs, outputs = (
+            [layer(name) for name in names if not name.startswith("param")]
+            for names in (node.inputs, node.outputs)
+        )
+        assert max(inputs, default=0) <= min(outputs), node
 
 
 def test_one_teacher_can_be_asked_for(shape):
@@ -89,32 +130,32 @@ def test_controls_follow_the_parameters(monkeypatch):
     monkeypatch.setattr(pipeline_registry, "_shape", [])
     raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
     raw["partition"] |= {"strategies": "random+plain+user", "num_parts": 2, "num_plain": 3}
-    raw["controls"] = {"longer_baseline": True}
+    raw["controls"], raw["teachers"]["mode"] = {"longer_baseline": True}, "separate"
     remember(check_parameters(raw))
     pipeline = register_pipelines()["__default__"]
     groups = [f"teachers.{s}_{i}" for s in ("random", "user") for i in (0, 1)]
     plain = [f"teachers.plain_{i}" for i in range(3)]
     assert trainings(pipeline) == sorted(["baseline", "longer", "student", *groups, *plain])
     free = {name for name in pipeline.inputs() if not name.startswith("params:")}
-    assert {name for name in free if "." not in name} == {"user_groups", "pictures_folder"}
+    assert free == {"user_groups", "pictures_folder", "store", "parameters"}
     assert "longer" not in trainings(pipeline.to_nodes("student.train"))
-    (summarise,) = [node for node in pipeline.nodes if node.name == "summarise_run"]
-    assert {"longer.checkpoint", "partition_user", "teachers.plain_2.checkpoint"} < set(
-        summarise.inputs
-    )
+    nodes = {node.name: set(node.inputs) for node in pipeline.nodes}
+    assert "longer.checkpoint" in nodes["reporting.predict_test_split"]
+    assert "teachers.plain_2.checkpoint" in nodes["teachers.predict_test_split"]
+    assert "partition_user" in nodes["reporting.summarise_run"]
 
 
-def test_joint_teachers_need_the_baseline_and_give_the_student_the_same(monkeypatch):
+@pytest.mark.parametrize(("mode", "needed"), [("joint", []), ("frozen", ["baseline"])])
+def test_teachers_in_one_pass_give_the_student_the_same(monkeypatch, mode, needed):
     monkeypatch.setattr(pipeline_registry, "_shape", [])
     raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
     apart = register_pipelines()
-    raw["teachers"] = raw["teachers"] | {"mode": "joint"}
+    raw["teachers"] = raw["teachers"] | {"mode": mode}
     remember(check_parameters(raw))
     joint = register_pipelines()
     assert trainings(joint["__default__"]) == ["baseline", "student", "teachers"]
-    assert trainings(joint["__default__"].to_nodes("student.train")) == [
-        "baseline", "student", "teachers"
-    ]  # fmt: skip
+    before = trainings(joint["__default__"].to_nodes("student.train"))
+    assert before == [*needed, "student", "teachers"]
     for name in ("distillation", "reporting"):
         assert joint[name].inputs() == apart[name].inputs()
     assert joint["__default__"].outputs() == apart["__default__"].outputs()

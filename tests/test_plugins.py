@@ -21,7 +21,9 @@ def test_every_plugin_can_be_built_by_its_name(package):
 
 
 def test_options_reach_the_plugin():
-    assert build_plugin("mlic.losses", "asymmetric", {"clip": 0.2}).clip == 0.2
+    low, absent = torch.tensor([[-2.0]]), torch.tensor([[0]])  # σ(−2) = 0.12
+    assert build_plugin("mlic.losses", "asymmetric", {"clip": 0.2})(low, absent).item() == 0
+    assert build_plugin("mlic.losses", "asymmetric", {"clip": 0.0})(low, absent).item() > 0
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ PUBLISHED = {
     # 1.2 and 2.3: ½ as released for CGP; for DGP ⅓, which leads to COCO's published groups
     "partition.exponents.cgp": 1 / 2,
     "partition.exponents.dgp": 1 / 3,
+    # 3: one run for each teacher
+    "teachers.mode": "separate",
     # 3: augmentation is the whole picture, Cutout of half a side and RandAugment; no flip, no crop
     "training.augmentation.min_crop": 1,
     "training.augmentation.max_aspect": 1,

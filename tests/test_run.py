@@ -9,11 +9,13 @@ import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
+from kedro.runner import SequentialRunner as KedroRunner
 
 from mlic.console import find_mlic_error
 from mlic.errors import DataError, ParameterError, PartitionError
 from mlic.labels import LabelSpace
 from mlic.labels.partition import user_partition
+from mlic.runners import ParallelRunner, SequentialRunner
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT / "../shared/data"
@@ -23,6 +25,7 @@ TINY = {
     "model": {"backbone_options": {"channels": [8, 8, 16, 16], "stem_width": 8}},
     "training": {"epochs": 1, "threads": 1, "augmentation": {"views": 2}},
     "partition": {"num_parts": 2},
+    "teachers": {"mode": "separate"},
 }
 
 
@@ -37,10 +40,15 @@ def project(tmp_path_factory):
     return folder
 
 
-def run(project, env=None, pipelines=None, namespaces=None, **parameters):
+def run(project, env=None, pipelines=None, namespaces=None, runner=None, **parameters):
+    """`kedro run`, whose runner leaves out what is up to date, unless another is given."""
     bootstrap_project(project)
     with KedroSession.create(project, env=env, runtime_params=parameters) as session:
-        session.run(pipeline_names=pipelines, namespaces=namespaces)
+        session.run(
+            pipeline_names=pipelines,
+            namespaces=namespaces,
+            runner=runner or SequentialRunner(),
+        )
 
 
 def summary(project):
@@ -81,18 +89,81 @@ def test_each_training_is_a_child_run_of_the_pipelines_run(project, first_run):
     assert set(names.values()) == {"FINISHED"} and children == [(6,)]
 
 
-def test_a_second_run_trains_nothing_and_gives_the_same(project, first_run, caplog):
-    before = tracked(project, "select count(*) from runs")[0][0]
+def test_a_second_run_runs_nothing(project, first_run, caplog, capsys):
+    before = tracked(project, "select count(*) from runs")
+    states = {path: path.stat().st_mtime_ns for path in (project / "data").rglob("*")}
     run(project, **TINY)
-    assert figures(project) == first_run
+    assert "Everything is up to date" in caplog.text and "Running node" not in caplog.text
+    assert "student" in capsys.readouterr().out  # in the closing table
+    assert states == {path: path.stat().st_mtime_ns for path in (project / "data").rglob("*")}
+    assert tracked(project, "select count(*) from runs") == before
+
+
+def execute(notebook):
+    """Run a notebook's cells; what they leave behind."""
+    names = {}
+    for cell in json.loads((ROOT / "notebooks" / notebook).read_text())["cells"]:
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"] and cell["execution_count"] is None, "stored outputs"
+            exec(compile("".join(cell["source"]), notebook, "exec"), names)
+    return names
+
+
+def test_notebooks_tell_what_the_run_left(project, first_run, monkeypatch):
+    monkeypatch.chdir(project)
+    labels = execute("labels_and_groups.ipynb")
+    stored = json.loads((project / "data/04_feature/graph_cgp.json").read_text())
+    assert {node["id"] for node in stored["nodes"]} == set(labels["names"])
+    runs = execute("compare_runs.ipynb")
+    gain = first_run["student"]["mAP"] - first_run["baseline"]["mAP"]
+    assert runs["table"]["gain.mAP"].iloc[0] == pytest.approx(gain, abs=1e-3)
+    assert runs["precision"]["gain"].mean() == pytest.approx(gain, abs=0.02)
+    trained = {
+        "baseline",
+        "student",
+        *(f"teachers.{s}_{i}" for s in ("cgp", "dgp") for i in (0, 1)),
+    }
+    assert {point["training"] for point in runs["points"]} == trained
+
+
+def test_under_kedros_own_runner_trainings_are_loaded(project, first_run, caplog):
+    before = tracked(project, "select count(*) from runs")
+    train = ["baseline_training", "teacher_training", "distillation"]
+    run(project, pipelines=train, runner=KedroRunner(), **TINY)
     assert sum("checkpoint is up to date" in record.message for record in caplog.records) == 6
-    assert tracked(project, "select count(*) from runs")[0][0] == before + 1
+    assert tracked(project, "select count(*) from runs") == before
 
 
-def test_training_afresh_gives_the_same_figures(project, first_run):
-    shutil.rmtree(project / "data/06_models")
+def test_a_teacher_trained_again_from_the_same_needs_no_other_student(project, first_run, caplog):
+    shutil.rmtree(project / "data/06_models/store/teachers.cgp_1")
     run(project, **TINY)
     assert figures(project) == first_run
+    assert "teachers.cgp_1: trained" in caplog.text
+    assert "student.train is up to date after all" in caplog.text
+    newest = tracked(project, "select name from runs order by start_time desc limit 2")
+    assert newest[0] == ("teachers.cgp_1",) and newest[1] not in [("student",), ("baseline",)]
+
+
+def test_trainings_side_by_side_in_processes_give_the_same(project, first_run):
+    """All over again in spawned workers: the tree of runs is whole, and no figure differs."""
+    shutil.rmtree(project / "data")
+    known = "select count(*) from runs"
+    (before,) = tracked(project, known)[0]
+    run(project, runner=ParallelRunner(max_workers=2), **TINY)
+    assert figures(project) == first_run
+    family = """
+        select runs.name, runs.status, parents.name, parents.status from runs
+        left join tags on tags.run_uuid = runs.run_uuid and tags.key = 'mlflow.parentRunId'
+        left join runs as parents on parents.run_uuid = tags.value
+        order by runs.start_time desc limit 7
+    """
+    tree = sorted(tracked(project, family), key=lambda row: row[2] or "")
+    (root, *_), children = tree[0], tree[1:]
+    teachers = {f"teachers.{s}_{part}" for s in ("cgp", "dgp") for part in (0, 1)}
+    assert tree[0] == (root, "FINISHED", None, None)
+    assert {row[0] for row in children} == {"baseline", "student", *teachers}
+    assert {row[1:] for row in children} == {("FINISHED", root, "FINISHED")}
+    assert tracked(project, known) == [(before + 7,)]
 
 
 def test_another_k_in_the_same_process_changes_the_teachers(project, first_run):

@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mlic.errors import MlicError
+from mlic.logs import log_form
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
 __all__ = [
@@ -25,7 +26,10 @@ __all__ = [
     "find_mlic_error",
     "is_news",
     "main_figures",
+    "show_results",
 ]
+
+logger = logging.getLogger(__name__)
 
 _METRICS = ("mAP", "CF1", "OF1")
 _RESUME = "finished work is kept, the same command goes on from there"
@@ -62,6 +66,26 @@ def closing_table(summary: Mapping[str, Any]) -> Table:
     return table
 
 
+def show_results(summary: Mapping[str, Any], files: Sequence[str]) -> None:
+    """Show the closing table, with the files to look at, in the form that the log has.
+
+    Parameters
+    ----------
+    summary
+        As of `closing_table`.
+    files
+        Paths, as a person would type them.
+    """
+    form = log_form()
+    if form == "json":
+        data = {**main_figures(summary), "files": list(files)}
+        logger.info("Results on the test split, in percent", extra={"data": data})
+    elif form != "quiet":
+        table = closing_table(summary)
+        table.caption = "\n".join(files) or None
+        Console().print(table)
+
+
 def _rows(
     summary: Mapping[str, Any],
 ) -> Iterator[tuple[str, Mapping[str, float], float | None]]:
@@ -82,18 +106,40 @@ def _cell(number: float | None, digits: int) -> str:
 
 
 def main_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick from a run's summary what runs are compared by, with the student's gain.
+    """Pick from a run's summary what runs are compared by.
+
+    Returns
+    -------
+    dict
+        Main figures of each model in percent; ``gain`` of the student over the baseline, and
+        ``gain_over_longer``, in points; seconds; and ``cost_in_baselines``, the passes over the
+        training pictures of teachers and student.
 
     Examples
     --------
-    >>> main_figures({"baseline": {"mAP": 50.0}, "student": {"mAP": 52.5}, "seed": 3})["gain"]
-    {'mAP': 2.5}
+    >>> figures = main_figures({"baseline": {"mAP": 50.0}, "student": {"mAP": 52.5}, "seed": 3})
+    >>> figures["gain"], list(figures)
+    ({'mAP': 2.5}, ['baseline', 'student', 'gain'])
     """
-    parts = ("baseline", "longer", "teachers", "student", "seconds")
-    figures: dict[str, Any] = {part: summary[part] for part in parts if part in summary}
-    baseline, student = figures.get("baseline", {}), figures.get("student", {})
-    common = [name for name in _METRICS if name in baseline and name in student]
-    return figures | {"gain": {name: student[name] - baseline[name] for name in common}}
+    models = {name: summary[name] for name in ("baseline", "longer", "student") if name in summary}
+    teachers = summary.get("teachers", {})
+    figures: dict[str, Any] = {name: _main(model) for name, model in models.items()}
+    figures |= {f"teachers.{name}": _main(model) for name, model in teachers.items()}
+    for gain, other in (("gain", "baseline"), ("gain_over_longer", "longer")):
+        if "student" in models and other in models:
+            figures[gain] = _differ(models["student"], models[other])
+    if passes := summary.get("passes"):
+        figures["cost_in_baselines"] = round(passes["psd"] / passes["baseline"], 3)
+    return figures | ({"seconds": summary["seconds"]} if "seconds" in summary else {})
+
+
+def _main(figures: Mapping[str, float]) -> dict[str, float]:
+    return {name: figures[name] for name in _METRICS if name in figures}
+
+
+def _differ(student: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    names = _main(student).keys() & other.keys()
+    return {name: round(student[name] - other[name], 4) for name in _METRICS if name in names}
 
 
 def find_mlic_error(error: BaseException | None) -> MlicError | None:
@@ -159,5 +205,8 @@ def exit_codes() -> Iterator[None]:
 
 
 def _tell(what: str, message: str) -> None:
+    if os.environ.get("MLIC_LOG") == "json":
+        logger.error("%s: %s", what, message)
+        return
     text = Text.assemble((f"{what}:", "bold red"), " ", message)
     Console(stderr=True).print(text, soft_wrap=True)

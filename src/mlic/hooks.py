@@ -16,17 +16,23 @@ import click
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
 
-from mlic.console import PlainExcepthook, closing_table, exit_codes, is_news, main_figures
+from mlic.console import PlainExcepthook, exit_codes, is_news, main_figures, show_results
+from mlic.errors import TrainingError
 from mlic.interrupts import exit_on_sigterm
+from mlic.logs import set_up_logging
 from mlic.pipelines import tracking
-from mlic.pipelines.tracking_settings import flatten_numbers, read_settings
+from mlic.pipelines.tracking_settings import describe_run, flatten_numbers, read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
-__all__ = ["Announce", "PipelineShape", "PlainErrors", "RunTracking"]
+    from mlic.parameters import Parameters
+
+__all__ = ["ClosingTable", "PipelineShape", "PlainErrors", "RunTracking"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,43 +62,101 @@ class PipelineShape:
 
 
 class RunTracking:
-    """Opens and closes the MLflow run that a pipeline run's trainings hang under."""
+    """Says what a run will train, and keeps the MLflow run that its trainings hang under."""
 
     def __init__(self) -> None:
         self._context: KedroContext | None = None
+        self._is_open = False
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Keep the context: it knows where the configuration lies."""
+        """Keep the context: it knows parameters, and where the configuration lies."""
         self._context = context
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
-        """Open the parent run, if anything will be trained.
+    def before_pipeline_run(
+        self,
+        run_params: dict[str, Any],
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
+    ) -> None:
+        """Announce the trainings that are not up to date, and open the parent run if there are any.
 
         Raises
         ------
+        PartitionError
+            If a partition of an earlier run does not fit the teachers that are wired.
         TrainingError
-            If MLflow's store cannot be reached.
+            If MLflow's store cannot be reached, or the thread runner is to train.
         """
+        from mlic.runners.ledger import stale_part
+
         self._close("KILLED")  # a run before, in this process, that was interrupted
-        if not _trains(pipeline) or self._context is None:
+        if self._context is None:
             return
+        if _trains(pipeline):
+            self._refuse(run_params, pipeline, catalog)
+        stale = stale_part(pipeline, catalog)
+        if _trains(stale):
+            self._announce(pipeline, stale, catalog)
+            self._open(run_params)
+        elif not stale.nodes:
+            files = ", ".join(map(_short, _result_files(pipeline, catalog)))
+            logger.info("Everything is up to date%s", f": {files}" if files else "")
+
+    def _refuse(
+        self,
+        run_params: dict[str, Any],
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
+    ) -> None:
+        from mlic.pipelines.wiring import refuse_other_partitions
+
+        if "ThreadRunner" in str(run_params.get("runner")):
+            raise TrainingError(
+                "the thread runner cannot train: threads of one process share torch's random "
+                "numbers, and no figure could be had again; take --runner=ParallelRunner"
+            )
+        refuse_other_partitions(pipeline, self._parameters().partition.num_parts, catalog)
+
+    def _announce(
+        self, pipeline: Pipeline, stale: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
+        """Say what is to be trained; to price it takes torch, and a few steps of training."""
+        from mlic.pipelines.plan import count_trainings, plan_run
+
+        number = count_trainings(pipeline)
+        fresh = number - count_trainings(stale)
+        known = f"; {fresh} of {number} trainings are up to date" if fresh else ""
+        logger.info("%s%s", plan_run(stale, self._parameters(), catalog), known)
+
+    def _open(self, run_params: dict[str, Any]) -> None:
+        assert self._context is not None
         loader = self._context.config_loader
         settings = read_settings(loader["mlflow"], Path(self._context.project_path))
         logger.info("MLflow keeps '%s' in %s", settings.experiment, settings.tracking_uri)
-        tags = {**tracking.provenance(), **_describe(run_params)}
+        name, tags = describe_run(run_params, self._parameters())
         exit_on_sigterm()
-        tracking.open_parent(settings, tags["kedro.pipelines"], loader["parameters"], tags)
+        tags |= tracking.provenance()
+        tracking.open_parent(settings, name, loader["parameters"], tags)
+        self._is_open = True
         atexit.register(self._close, "KILLED")  # Kedro tells its hooks nothing of Ctrl-C
+
+    def _parameters(self) -> Parameters:
+        from mlic.parameters import check_parameters
+
+        assert self._context is not None
+        return check_parameters(self._context.config_loader["parameters"])
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Log the run's main figures and files, and close it."""
+        """Log the run's main figures and files, and close it, if it is open."""
+        if not self._is_open:
+            return
         run = tracking.parent_run()
         if summary := _summary(pipeline, catalog):
             run.report(0, flatten_numbers(main_figures(summary)))
-        for path in _result_files(pipeline, catalog):
+        for path in _reported_files(pipeline, catalog):
             run.attach(path, "reporting")
         self._close("FINISHED")
 
@@ -104,49 +168,17 @@ class RunTracking:
     def _close(self, status: str) -> None:
         atexit.unregister(self._close)
         tracking.close_parent(status)
+        self._is_open = False
 
 
-class Announce:
-    """Says before a run what will be trained, and after it what came out."""
-
-    def __init__(self) -> None:
-        self._context: KedroContext | None = None
-
-    @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """Keep the context for its parameters."""
-        self._context = context
-
-    @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Log the number of trainings and an estimate of time and space.
-
-        Raises
-        ------
-        PartitionError
-            If a partition of an earlier run does not fit the teachers that are wired.
-        """
-        if not _trains(pipeline) or self._context is None:
-            return
-        from mlic.parameters import check_parameters
-        from mlic.pipelines.plan import plan_run
-        from mlic.pipelines.wiring import refuse_other_partitions
-
-        parameters = check_parameters(self._context.config_loader["parameters"])
-        refuse_other_partitions(pipeline, parameters.partition.num_parts, catalog)
-        logger.info(plan_run(pipeline, parameters, catalog))
+class ClosingTable:
+    """Shows what came out of a run."""
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Show the closing table, if the run made a summary."""
-        if not (summary := _summary(pipeline, catalog)):
-            return
-        from rich.console import Console
-
-        table = closing_table(summary)
-        files = _result_files(pipeline, catalog)
-        table.caption = "\n".join(_short(path) for path in files) or None
-        Console().print(table)
+        if summary := _summary(pipeline, catalog):
+            show_results(summary, [_short(path) for path in _result_files(pipeline, catalog)])
 
 
 class PlainErrors:
@@ -154,29 +186,17 @@ class PlainErrors:
 
     @hook_impl(tryfirst=True)
     def after_context_created(self) -> None:
-        """Put the excepthook, the exit codes and the log filter in place."""
+        """Put the log's form, the excepthook, the exit codes and the log filter in place."""
         logging.getLogger("kedro.pipeline.node").addFilter(is_news)
         if not isinstance(sys.excepthook, PlainExcepthook):
             sys.excepthook = PlainExcepthook(sys.excepthook)
+        set_up_logging()
         if command := click.get_current_context(silent=True):
             command.with_resource(exit_codes())
 
 
 def _trains(pipeline: Pipeline) -> bool:
     return any("training" in node.tags for node in pipeline.nodes)
-
-
-def _describe(run_params: dict[str, Any]) -> dict[str, str]:
-    """Tags that say which part of which pipeline ran, in which environment."""
-    names = run_params.get("pipeline_names") or ["__default__"]
-    chosen = ("tags", "from_nodes", "to_nodes", "node_names", "namespaces")
-    tags = {f"kedro.{key}": str(run_params[key]) for key in chosen if run_params.get(key)}
-    return {
-        "kedro.pipelines": ", ".join(names),
-        "kedro.env": str(run_params.get("env") or "local"),
-        "kedro.run_id": str(run_params["run_id"]),
-        **tags,
-    }
 
 
 def _summary(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> dict[str, Any]:
@@ -188,8 +208,25 @@ def _summary(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> dict[str
 
 def _result_files(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> list[Path]:
     """Files behind the report and the summary, where the run wrote them."""
-    names = [name for name in ("report", "summary") if name in pipeline.all_outputs()]
-    paths = [getattr(catalog[name], "_filepath", None) for name in names if name in catalog]
+    return _paths(catalog[name] for name in ("report", "summary") if _made(name, pipeline, catalog))
+
+
+def _reported_files(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> list[Path]:
+    """Files of the run's figures, tables and documents: those of Kedro-Viz's layer reporting."""
+    names = [name for name in sorted(pipeline.all_outputs()) if _made(name, pipeline, catalog)]
+    return _paths(entry for entry in map(catalog.get, names) if _layer(entry) == "reporting")
+
+
+def _made(name: str, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> bool:
+    return name in pipeline.all_outputs() and name in catalog
+
+
+def _layer(entry: Any) -> str | None:
+    return ((getattr(entry, "metadata", None) or {}).get("kedro-viz") or {}).get("layer")
+
+
+def _paths(entries: Iterable[Any]) -> list[Path]:
+    paths = [getattr(entry, "_filepath", None) for entry in entries]
     return [Path(path) for path in paths if path is not None]
 
 

@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mlic.errors import ParameterError
 from mlic.explain.options import ExplainOptions
-from mlic.images.options import DataOptions
-from mlic.images.scenes import SceneOptions
+from mlic.images.options import DataOptions, SceneOptions
 from mlic.labels.options import PartitionOptions
 from mlic.models.options import ModelOptions
 from mlic.training.options import DistillationOptions, TeacherOptions, TrainingOptions

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from kedro.config import OmegaConfigLoader
 from kedro.pipeline import Pipeline
+from omegaconf import OmegaConf
 
 from mlic.parameters import Parameters, check_parameters
 from mlic.pipelines import (
@@ -29,10 +30,11 @@ def remember(parameters: Parameters) -> None:
 
 
 def _default_parameters() -> Parameters:
-    """Those of conf/base: ``kedro registry list`` makes no context to ask."""
-    conf = Path(__file__).parents[2] / "conf"
-    loader = OmegaConfigLoader(str(conf), base_env="base", default_run_env="base")
-    return check_parameters(loader["parameters"])
+    """Those of conf/base: ``kedro registry list`` makes no context to ask, and no loader."""
+    base = Path(__file__).parents[2] / "conf" / "base"
+    files = [OmegaConf.load(path) for path in sorted(base.glob("parameters*.yml"))]
+    merged: Any = OmegaConf.to_container(OmegaConf.merge(*files))
+    return check_parameters(merged)
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -47,11 +49,32 @@ def register_pipelines() -> dict[str, Pipeline]:
         "graph_partition": graph_partition.create_pipeline(partition.strategies),
         "baseline_training": baseline_training.create_pipeline(longer, embedded),
         "teacher_training": teacher_training.create_pipeline(
-            *shape, embedded, joint=parameters.teachers.mode == "joint"
+            *shape, embedded, mode=parameters.teachers.mode
         ),
         "distillation": distillation.create_pipeline(*shape, embedded),
         "reporting": reporting.create_pipeline(
             *shape, longer, masks=parameters.data.source == "scenes"
         ),
     }
-    return {**pipelines, "__default__": sum(pipelines.values(), Pipeline([]))}
+    boxed = {name: _box(pipeline, name) for name, pipeline in pipelines.items()}
+    return {**boxed, "__default__": sum(boxed.values(), Pipeline([]))}
+
+
+def _box(pipeline: Pipeline, name: str) -> Pipeline:
+    """Put the nodes that are in no box into one of this name, and leave their data as they are.
+
+    Kedro-Viz then draws the walk from pictures to report: a box a step, to be opened by a click.
+    """
+    loose = [node for node in pipeline.nodes if node.namespace is None]
+    boxed = Pipeline([node for node in pipeline.nodes if node.namespace is not None])
+    if not loose:
+        return boxed
+    step = Pipeline(loose)
+    parameters = {entry for entry in step.inputs() if entry.startswith("params:")}
+    return boxed + Pipeline(
+        step,
+        namespace=name,
+        inputs=step.inputs() - parameters - {"parameters"},
+        outputs=step.all_outputs(),
+        parameters=parameters,
+    )

@@ -5,7 +5,7 @@ import warnings
 
 from omegaconf.resolvers import oc
 
-from mlic.hooks import Announce, PipelineShape, PlainErrors, RunTracking
+from mlic.hooks import ClosingTable, PipelineShape, PlainErrors, RunTracking
 from mlic.recipes import RecipeConfigLoader
 
 # Threads that wait for each other by spinning make a training twentyfold slower as soon as
@@ -15,9 +15,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 # Namespaced entries hold dots; Kedro warns of every node that reads one from outside its namespace.
 warnings.filterwarnings("ignore", message="One or more dataset names contain")
 
-# Kedro calls them last first: errors are plain before parameters are checked, and a run is
-# announced before its MLflow run is opened.
-HOOKS = (PipelineShape(), RunTracking(), Announce(), PlainErrors())
+# Kedro calls them last first: errors are plain before parameters are checked.
+HOOKS = (PipelineShape(), RunTracking(), ClosingTable(), PlainErrors())
 
 CONFIG_LOADER_CLASS = RecipeConfigLoader
 CONFIG_LOADER_ARGS = {

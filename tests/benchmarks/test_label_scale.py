@@ -45,6 +45,13 @@ def test_time_and_memory_of_counting_are_held_apart(script):
     assert script.judge([row("count unknown", 10_000, 99.0), smaller]) == []
 
 
+def test_every_row_and_goal_is_drawn(script, tmp_path):
+    rows = [row(work, 10 * size, size, peak=size) for work in script.MARKERS for size in (1, 100)]
+    script.draw(rows, tmp_path / "rows.svg")
+    drawn = (tmp_path / "rows.svg").read_text()
+    assert all(f">{text}<" in drawn for text in (*script.MARKERS, *script.FIGURES.values()))
+
+
 @pytest.mark.parametrize("unknown", [False, True])
 def test_states_are_drawn_in_three_values(script, unknown):
     states = script.draw_states(np.random.default_rng(0), 400, 60, unknown)

@@ -10,13 +10,14 @@ import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SCRIPTS = ("cached_targets", "joint_teachers", "whole_cost")
+GPU = "gpu_throughput"
 
 
 @pytest.fixture
 def claims(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield lambda script, rows: import_module(script).claims(rows)
-    for name in (*SCRIPTS, "trainings", "common"):
+    for name in (*SCRIPTS, GPU, "trainings", "common"):
         sys.modules.pop(name, None)
 
 
@@ -41,18 +42,31 @@ def test_a_slow_student_is_told(claims, factor, holds):
     assert second.value == pytest.approx(4)
 
 
-@pytest.mark.parametrize(("joint", "equal"), [(1.0, True), (1.2, True), (1.0, False)])
-def test_slow_or_unequal_branches_are_told(claims, joint, equal):
-    row = {"teachers": 5, "one s": 2.0, "joint s": 2 * joint, "equal": equal}
-    cost, same = claims("joint_teachers", [row])
-    assert cost.holds is (joint <= 1.1) and same.holds is equal
+@pytest.mark.parametrize(
+    ("learned", "frozen", "equal"),
+    [(1.4, 1.0, True), (1.6, 1.0, True), (1.4, 1.2, True), (1.4, 1.0, False)],
+)
+def test_slow_or_unequal_branches_are_told(claims, learned, frozen, equal):
+    times = {"one s": 2.0, "learned s": 2 * learned, "frozen s": 2 * frozen}
+    found = claims("joint_teachers", [{"teachers": 5, **times, "equal": equal}])
+    assert [claim.holds for claim in found] == [learned <= 1.5, frozen <= 1.1, equal]
+    assert [claim.value for claim in found] == pytest.approx([learned, frozen, float(equal)])
 
 
 def test_the_whole_is_the_sum_of_its_parts(claims):
-    row = {"teachers": 10, "baseline s": 10.0, "teachers s": 4.0, "student s": 11.0}
-    row |= {"plain epoch s": 1.0, "slow teachers s": 10.0, "slow student s": 4.1}
-    without, with_baseline, slow = claims("whole_cost", [row])
-    assert [c.value for c in (without, with_baseline, slow)] == pytest.approx([1.5, 2.5, 14.1])
-    assert without.holds and with_baseline.holds and slow.holds
-    dear = claims("whole_cost", [row | {"student s": 22.0}])
-    assert [claim.holds for claim in dear] == [False, False, True]
+    row = {"teachers": 10, "baseline s": 10.0, "joint s": 13.0, "frozen s": 4.0}
+    row |= {"student s": 11.0, "plain epoch s": 1.0, "slow teachers s": 10.0, "slow student s": 4.1}
+    found = claims("whole_cost", [row])
+    assert [claim.value for claim in found] == pytest.approx([2.4, 1.5, 2.5, 14.1])
+    assert all(claim.holds for claim in found)
+    dear = claims("whole_cost", [row | {"student s": 12.5}])
+    assert [claim.holds for claim in dear] == [False, True, False, True]
+
+
+def test_each_side_is_held_against_timm_s(claims):
+    row = {"timm s": 6.0, "baseline s": 4.0, "joint teachers s": 5.2, "student s": 5.0}
+    row |= {"peak share": 0.4, "device": "a card"}
+    found = import_module(GPU).judge([row])
+    assert [claim.value for claim in found] == pytest.approx([6 / 4, 6 / 5.2, 6 / 5, 0.4])
+    assert [claim.holds for claim in found] == [True, False, True, True]
+    assert {claim.device for claim in found} == {"a card"}

@@ -25,6 +25,16 @@ def test_a_file_keeps_pairs_maps_and_the_order_of_models(tmp_path):
         np.testing.assert_array_equal(again.maps[model], maps)
 
 
+def test_maps_of_other_models_stand_beside_these():
+    mine, others = class_maps(), class_maps()
+    apart = ClassMaps(mine.ids, mine.labels, {"longer": others.maps["baseline"]})
+    both = mine.beside(apart)
+    assert list(both.maps) == [*mine.maps, "longer"]
+    turned = ClassMaps(mine.ids[::-1], mine.labels, apart.maps)
+    with pytest.raises(DataError, match="different pairs"):
+        mine.beside(turned)
+
+
 def test_a_pair_has_maps_of_the_models_that_know_its_label():
     maps = class_maps()
     assert list(maps.of_pair(0)) == ["student", "baseline"]

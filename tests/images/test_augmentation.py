@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlic.images.augmentation import AugmentationOptions, ViewMaker
+from mlic.images.augmentation import ViewMaker
+from mlic.images.options import AugmentationOptions
 
 IDS = [f"picture {i}" for i in range(4000)]
 

@@ -11,7 +11,8 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as oracle
 
 from mlic.images import perturbation
-from mlic.images.augmentation import AugmentationOptions, ViewMaker
+from mlic.images.augmentation import ViewMaker
+from mlic.images.options import AugmentationOptions
 from mlic.images.perturbation import OPERATIONS, cut_out, rand_augment
 
 IDS = [f"picture {i}" for i in range(600)]

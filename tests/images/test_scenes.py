@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from sklearn.cluster import SpectralClustering
 from sklearn.metrics import adjusted_rand_score
 
-from mlic.images.scenes import SceneOptions, _label_glyphs, _rasterise, draw_scenes
+from mlic.images.options import SceneOptions
+from mlic.images.scenes import _label_glyphs, _rasterise, draw_scenes
 
 COMMUNITY = np.repeat(np.arange(3), 4)
 

@@ -7,7 +7,6 @@ from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
 from mlic.labels import cuts, local_search
-from mlic.labels.local_search import Moves, Swaps
 
 
 def random_affinity(size, seed):
@@ -60,37 +59,6 @@ def test_balanced_max_cut_finds_the_optimum(size, num_parts, seed):
     found = cuts.balanced_max_cut(weights, num_parts, np.random.default_rng(seed))
     assert sorted(np.bincount(found)) == sizes
     assert cuts.inside_mass(weights, found) == pytest.approx(best)
-
-
-@pytest.mark.parametrize("a_change", [500, 5])
-@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
-@pytest.mark.parametrize("kind", ["moves", "swaps"])
-def test_values_kept_while_stepping_are_true(monkeypatch, kind, form, a_change):
-    monkeypatch.setattr(local_search, "LABELS_A_CHANGE", a_change)
-    weights, membership = form(random_affinity(20, 5)), np.arange(20) % 4
-    moving = kind == "moves"
-    state = Moves(weights, membership, 4, 2) if moving else Swaps(weights, membership, 4)
-    locked = np.zeros(20, dtype=bool)
-    steps = 0
-    while state.step(locked):
-        steps += 1
-        if moving:
-            truth = cuts.cut_value(weights, state.membership)
-        else:
-            truth = cuts.inside_mass(weights, state.membership) * weights.sum() / 2
-        assert state.value == pytest.approx(truth)
-    assert steps >= (9 if a_change > 20 else 3) and np.bincount(state.membership).min() >= 2
-    assert np.array_equal(membership, np.arange(20) % 4)
-
-
-@pytest.mark.parametrize("kind", ["moves", "swaps"])
-def test_a_copy_steps_alone(kind):
-    weights, membership = random_affinity(20, 5), np.arange(20) % 4
-    state = Moves(weights, membership, 4, 2) if kind == "moves" else Swaps(weights, membership, 4)
-    links, value = state.links.copy(), state.value
-    assert state.copy().step(np.zeros(20, dtype=bool))
-    assert np.array_equal(state.membership, membership) and state.value == value
-    assert np.array_equal(state.links, links)
 
 
 def planted_affinity(size, num_parts, seed):

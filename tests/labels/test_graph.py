@@ -4,10 +4,10 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from mlic.errors import LabelError, ParameterError
+from mlic.errors import ParameterError
 from mlic.labels import LabelSpace
 from mlic.labels import graph as graph_module
-from mlic.labels.graph import affinity, graph_affinity, graph_company, label_affinity, label_graph
+from mlic.labels.graph import affinity, label_affinity, label_graph
 from mlic.labels.statistics import count_labels
 
 
@@ -28,49 +28,41 @@ def test_kinds_complement_each_other(scenes, exponent):
 
 
 @pytest.mark.parametrize("strategy", ["cgp", "dgp", "random"])
-def test_graph_survives_json(scenes, strategy):
+def test_a_graph_holds_the_affinity_and_survives_json(scenes, strategy):
     graph = label_graph(scenes, strategy, 0.5)
     text = json.dumps(nx.node_link_data(graph, edges="edges"))
     again = nx.node_link_graph(json.loads(text), edges="edges")
-    space, weights = graph_affinity(again)
-    assert space == scenes.space and again.graph == graph.graph
-    assert np.array_equal(weights, affinity(scenes, graph.graph["kind"], 0.5))
-    assert again.nodes["a"]["count"] == scenes.counts[0]
+    assert again.graph == graph.graph and graph.graph["neighbours"] is None
+    kept = {name: nx.to_numpy_array(again, weight=name) for name in ("weight", "cooccurrence")}
+    assert np.array_equal(kept["weight"], affinity(scenes, graph.graph["kind"], 0.5))
+    assert np.array_equal(kept["cooccurrence"], scenes.cooccurrence)
+    assert nx.get_node_attributes(again, "count") == dict(
+        zip("abcdefghijkl", scenes.counts.tolist(), strict=True)
+    )
 
 
-def test_order_comes_from_the_index_not_from_the_nodes(scenes):
-    graph = label_graph(scenes, "cgp", 0.5)
-    shuffled = nx.Graph(**graph.graph)
-    shuffled.add_nodes_from(reversed(list(graph.nodes(data=True))))
-    shuffled.add_edges_from(graph.edges(data=True))
-    space, weights = graph_affinity(shuffled)
-    assert space == scenes.space and np.array_equal(weights, affinity(scenes, "co", 0.5))
-    shuffled.nodes["a"]["index"] = 5
-    with pytest.raises(LabelError, match="indices 0 to 11"):
-        graph_affinity(shuffled)
-
-
-@pytest.mark.parametrize(("strategy", "exponent"), [("cgp", 1.0), ("dgp", 1 / 3)])
-def test_company_is_the_same_on_every_graph(scenes, strategy, exponent):
-    graph = label_graph(scenes, strategy, exponent)
-    again = nx.node_link_graph(json.loads(json.dumps(nx.node_link_data(graph, edges="edges"))))
-    assert np.array_equal(graph_company(again), affinity(scenes, "co", 0.5))
-
-
-def test_labels_always_together_keep_full_company():
+def test_labels_always_together_are_no_edge_of_the_dis_occurrence_graph():
     states = np.array([[1, 1, 0], [1, 1, 1], [0, 0, 1]], dtype=np.int8)
     counted = count_labels(states, LabelSpace(("fork", "knife", "dog")))
     graph = label_graph(counted, "dgp", 1 / 3)
-    assert not graph.has_edge("fork", "knife")
-    assert np.allclose(graph_company(graph), affinity(counted, "co", 0.5))
-    assert graph_company(graph)[0, 1] == 1.0
+    assert not graph.has_edge("fork", "knife") and graph.has_edge("fork", "dog")
 
 
-def test_a_graph_without_company_is_refused(scenes):
-    graph = label_graph(scenes, "dgp", 1 / 3)
-    del graph.edges["a", "b"]["company"]
-    with pytest.raises(LabelError, match="'a' – 'b' of the label graph carries no 'company'"):
-        graph_company(graph)
+@pytest.mark.parametrize(("strategy", "kind"), [("cgp", "co"), ("dgp", "dis")])
+def test_a_graph_of_many_labels_keeps_the_nearest_of_each(monkeypatch, scenes, strategy, kind):
+    monkeypatch.setattr(graph_module, "WHOLE_LABELS", 11)
+    monkeypatch.setattr(graph_module, "NEIGHBOURS", 3)
+    graph = label_graph(scenes, strategy, 0.5)
+    company, weights = affinity(scenes, "co", 0.5), affinity(scenes, kind, 0.5)
+    nearest = np.argsort(-company, axis=1)[:, :3]
+    edges = {frozenset((i, j)) for i, row in enumerate(nearest.tolist()) for j in row}
+    names = scenes.space.names
+    assert graph.graph["neighbours"] == 3 and 18 <= len(edges) <= 36
+    assert {frozenset(map(names.index, edge)) for edge in graph.edges} == edges
+    for first, second, values in graph.edges(data=True):
+        place = names.index(first), names.index(second)
+        assert values["weight"] == weights[place]
+        assert values["cooccurrence"] == scenes.cooccurrence[place]
 
 
 def test_labels_never_seen_have_no_company():

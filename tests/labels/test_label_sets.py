@@ -5,9 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from mlic.labels import LabelSpace
-from mlic.labels.graph import label_graph
-from mlic.labels.partitioning import partition_graph
+from mlic.labels import LabelSpace, cuts
+from mlic.labels.partitioning import partition_labels
 from mlic.labels.quality import partition_quality
 from mlic.labels.statistics import count_labels
 from mlic.labels.survey import suggest_parts
@@ -73,17 +72,28 @@ def test_cut_and_figures(name, strategy):
     make, num_parts, min_size = SETS[name]
     states = make()
     statistics = count_labels(states, LabelSpace(tuple(f"l{i}" for i in range(states.shape[1]))))
-    graph = label_graph(statistics, strategy, EXPONENTS[strategy])
+    wanted = statistics, strategy, num_parts, EXPONENTS[strategy]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        partition = partition_graph(graph, num_parts, seed=5, min_size=min_size)
+        partition = partition_labels(*wanted, seed=5, min_size=min_size)
         figures = partition_quality(partition, statistics)
     sizes = [len(part) for part in partition.parts]
     assert len(sizes) == num_parts and min(sizes) >= min_size
     assert strategy == "cgp" or max(sizes) - min(sizes) <= 1
     assert np.isfinite(list(figures.values())).all()
     if len(statistics.space) < 100:
-        assert partition == partition_graph(graph, num_parts, seed=5, min_size=min_size)
+        assert partition == partition_labels(*wanted, seed=5, min_size=min_size)
+
+
+ODD = ["isolated", "never present", "duplicates", "disconnected", "unknown", "nothing at all"]
+
+
+@pytest.mark.parametrize("strategy", EXPONENTS)
+@pytest.mark.parametrize("name", ODD)
+def test_odd_sets_are_cut_sparse_too(monkeypatch, name, strategy):
+    for bound in ("DENSE_LABELS", "EXACT_LABELS"):
+        monkeypatch.setattr(cuts, bound, 0)
+    test_cut_and_figures(name, strategy)
 
 
 @pytest.mark.parametrize("name", [name for name in SETS if name != "large"])
@@ -97,8 +107,8 @@ def test_suggestion(name):
 
 def test_twins_stay_together_and_are_kept_apart():
     statistics = count_labels(duplicates(), LabelSpace(tuple("abcdefABCDEF")))
-    company = partition_graph(label_graph(statistics, "cgp", 0.5), 3)
-    apart = partition_graph(label_graph(statistics, "dgp", 1 / 3), 3)
+    company = partition_labels(statistics, "cgp", 3, 0.5)
+    apart = partition_labels(statistics, "dgp", 3, 1 / 3)
     for twin in range(6):
         assert company.membership[twin] == company.membership[twin + 6]
         assert apart.membership[twin] != apart.membership[twin + 6]

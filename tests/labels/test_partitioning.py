@@ -8,12 +8,11 @@ from sklearn.metrics import adjusted_rand_score
 from mlic.errors import ParameterError, PartitionError
 from mlic.labels import LabelSpace
 from mlic.labels.cuts import cut_value, inside_mass
-from mlic.labels.graph import affinity, label_graph
+from mlic.labels.graph import affinity
 from mlic.labels.partition import user_partition
 from mlic.labels.partitioning import (
     METHODS,
     balanced_sizes,
-    partition_graph,
     partition_labels,
     random_partition,
 )
@@ -30,31 +29,25 @@ def published(shared):
 @pytest.mark.parametrize(("strategy", "method"), EVERY)
 @pytest.mark.parametrize("num_parts", [1, 2, 5, 12])
 def test_every_method_covers_and_repeats(scenes, strategy, method, num_parts):
-    graph = label_graph(scenes, strategy, 0.5)
-    one, two = (partition_graph(graph, num_parts, 3, method, min_size=1) for _ in range(2))
+    wanted = scenes, strategy, num_parts, 0.5, 3, method
+    one, two = (partition_labels(*wanted, min_size=1) for _ in range(2))
     assert one == two and one.num_parts == num_parts and one.seed == 3
     assert one.strategy == ("random" if method == "random" else strategy)
     assert one.exponent == (None if method == "random" else 0.5)
 
 
-@pytest.mark.parametrize(("strategy", "method"), EVERY)
-@pytest.mark.parametrize("exponent", [1 / 3, 0.5])
-def test_labels_are_cut_as_their_graph_is(scenes, strategy, method, exponent):
-    graph = label_graph(scenes, strategy, exponent)
-    for num_parts in (1, 3):
-        ours = partition_labels(scenes, strategy, num_parts, exponent, 3, method)
-        assert ours == partition_graph(graph, num_parts, 3, method)
-
-
 def test_labels_are_cut_by_a_known_strategy(scenes):
     with pytest.raises(ParameterError, match="strategy 'cpg'"):
         partition_labels(scenes, "cpg", 2, 0.5)
+    for strategy in METHODS:  # though not every cut reads it
+        with pytest.raises(ParameterError, match="exponent 0 "):
+            partition_labels(scenes, strategy, 2, 0)
 
 
 def test_scenes_are_found_and_crossed(scenes):
-    company = partition_graph(label_graph(scenes, "cgp", 0.5), 3)
+    company = partition_labels(scenes, "cgp", 3, 0.5)
     assert company.parts == ((0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11))
-    apart = partition_graph(label_graph(scenes, "dgp", 1 / 3), 4)
+    apart = partition_labels(scenes, "dgp", 4, 1 / 3)
     assert all(sorted(i // 4 for i in part) == [0, 1, 2] for part in apart.parts)
 
 
@@ -64,23 +57,26 @@ def test_labels_without_company_neither_fail_nor_warn(strategy, method):
     states[:20, :3] = states[20:, 3:5] = 1
     states[0, 5] = states[:20, 0] = 1
     states[1:5, 6:] = 0
-    graph = label_graph(count_labels(states, LabelSpace(tuple("abcdefghij"))), strategy, 0.5)
+    counted = count_labels(states, LabelSpace(tuple("abcdefghij")))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for num_parts in (1, 2, 4):
-            assert partition_graph(graph, num_parts, 0, method).num_parts == num_parts
+            assert (
+                partition_labels(counted, strategy, num_parts, 0.5, 0, method).num_parts
+                == num_parts
+            )
 
 
 def test_no_company_at_all():
     counted = count_labels(np.eye(8, dtype=np.int8), LabelSpace(tuple("abcdefgh")))
     for strategy in METHODS:
-        parts = partition_graph(label_graph(counted, strategy, 0.5), 3, min_size=2).parts
+        parts = partition_labels(counted, strategy, 3, 0.5, min_size=2).parts
         assert min(len(part) for part in parts) >= 2
 
 
 def test_least_size_is_kept(scenes):
     for num_parts in (2, 3, 4):
-        partition = partition_graph(label_graph(scenes, "cgp", 0.5), num_parts, min_size=3)
+        partition = partition_labels(scenes, "cgp", num_parts, 0.5, min_size=3)
         assert min(len(part) for part in partition.parts) >= 3
 
 
@@ -90,12 +86,12 @@ def test_least_size_is_kept(scenes):
 )
 def test_impossible_parts(scenes, num_parts, min_size, message):
     with pytest.raises(PartitionError, match=message):
-        partition_graph(label_graph(scenes, "cgp", 0.5), num_parts, min_size=min_size)
+        partition_labels(scenes, "cgp", num_parts, 0.5, min_size=min_size)
 
 
 def test_method_must_fit_the_graph(scenes):
     with pytest.raises(ParameterError, match="'normalised_cut' does not cut a 'dgp' graph"):
-        partition_graph(label_graph(scenes, "dgp", 0.5), 2, method="normalised_cut")
+        partition_labels(scenes, "dgp", 2, 0.5, method="normalised_cut")
 
 
 def test_random_control():
@@ -116,16 +112,15 @@ def test_random_control():
     ],
 )
 def test_published_partitions_are_reproduced(coco, published, strategy, entry, num_parts, exponent):
-    graph = label_graph(coco, strategy, exponent)
-    ours = partition_graph(graph, num_parts, 0, "published")
+    ours = partition_labels(coco, strategy, num_parts, exponent, 0, "published")
     theirs = user_partition(published[entry][str(num_parts)], coco.space)
     assert adjusted_rand_score(ours.membership, theirs.membership) == 1.0
 
 
 def test_ours_beat_the_published_at_five_parts(coco, published):
     company = affinity(coco, "co", 0.5)
-    cgp = partition_graph(label_graph(coco, "cgp", 0.5), 5)
-    dgp = partition_graph(label_graph(coco, "dgp", 1 / 3), 5)
+    cgp = partition_labels(coco, "cgp", 5, 0.5)
+    dgp = partition_labels(coco, "dgp", 5, 1 / 3)
     theirs = user_partition(published["cooccurrence"]["5"], coco.space)
     assert cut_value(company, cgp.membership) < cut_value(company, theirs.membership)
     theirs = user_partition(published["disoccurrence"]["5"], coco.space)

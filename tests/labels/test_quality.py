@@ -1,16 +1,19 @@
 import json
+from itertools import permutations
 
 import networkx as nx
 import numpy as np
 import pytest
+from scipy import sparse
 
 from mlic.errors import LabelError
 from mlic.labels import LabelSpace
-from mlic.labels.graph import affinity, label_graph
+from mlic.labels.cuts import inside_mass
+from mlic.labels.graph import affinity
 from mlic.labels.options import PartitionOptions
 from mlic.labels.partition import user_partition
-from mlic.labels.partitioning import partition_graph, random_partition
-from mlic.labels.quality import modularity, partition_quality
+from mlic.labels.partitioning import partition_labels, random_partition
+from mlic.labels.quality import modularity, partition_quality, random_mass
 from mlic.labels.statistics import count_labels
 
 
@@ -24,8 +27,7 @@ def test_modularity_equals_networkx(scenes, seed):
 
 def test_strategies_pull_apart(scenes):
     company, apart = (
-        partition_quality(partition_graph(label_graph(scenes, s, 0.5), 3), scenes)
-        for s in ("cgp", "dgp")
+        partition_quality(partition_labels(scenes, s, 3, 0.5), scenes) for s in ("cgp", "dgp")
     )
     assert company["ncut"] < apart["ncut"] and company["modularity"] > 0 > apart["modularity"]
     for mass in ("mass_counts", "mass_graph"):
@@ -35,8 +37,39 @@ def test_strategies_pull_apart(scenes):
 
 def test_random_mass_is_the_share_of_pairs(scenes):
     figures = partition_quality(random_partition(scenes.space, [6, 6]), scenes)
-    assert figures["mass_graph_random"] == pytest.approx(2 * 15 / 66, abs=0.03)
+    assert figures["mass_graph_random"] == figures["mass_counts_random"] == pytest.approx(30 / 66)
     assert 0 < figures["mass_graph_random_sd"] < 0.05
+
+
+def sparsely(size, seed):
+    rng = np.random.default_rng(seed)
+    weights = np.triu(rng.random((size, size)) * (rng.random((size, size)) < 0.5), 1)
+    return weights + weights.T
+
+
+@pytest.mark.parametrize("sizes", [[2], [1, 1], [2, 1], [1] * 4, [2, 2], [3, 1], [4, 2], [3, 2, 1]])
+def test_moments_equal_those_over_all_permutations(sizes):
+    weights, membership = sparsely(sum(sizes), len(sizes)), np.repeat(range(len(sizes)), sizes)
+    masses = [inside_mass(weights, np.array(order)) for order in permutations(membership)]
+    assert random_mass(weights, sizes) == pytest.approx((np.mean(masses), np.std(masses)))
+    assert random_mass(sparse.csr_array(weights), sizes) == pytest.approx(
+        random_mass(weights, sizes)
+    )
+
+
+def test_moments_equal_those_of_drawn_partitions():
+    weights, sizes = sparsely(60, 0), [30, 20, 9, 1]
+    rng, membership = np.random.default_rng(0), np.repeat(range(4), sizes)
+    drawn = [inside_mass(weights, rng.permutation(membership)) for _ in range(2000)]
+    mean, deviation = random_mass(weights, sizes)
+    assert np.mean(drawn) == pytest.approx(mean, abs=4 * deviation / 2000**0.5)
+    assert np.std(drawn) == pytest.approx(deviation, rel=0.08)
+
+
+def test_moments_of_counts_that_squared_would_not_fit():
+    counts = np.array([[0, 2, 0, 0], [2, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]], dtype=np.int32)
+    large = random_mass(sparse.csr_array(counts * 10**8), [2, 2])
+    assert large == pytest.approx(random_mass(counts, [2, 2]))
 
 
 def test_one_part_is_trivial_and_nothing_is_nothing(scenes):
@@ -56,9 +89,9 @@ def test_labels_must_match(scenes):
 @pytest.mark.parametrize(("num_parts", "goal"), [(2, 0.4589), (5, 0.1501)])
 def test_the_default_dis_occurrence_cut_reaches_the_best_known(coco, num_parts, goal):
     options = PartitionOptions(num_parts=num_parts)
-    graph = label_graph(coco, "dgp", options.exponents["dgp"])
-    assert graph.graph["exponent"] == pytest.approx(1 / 3)
-    figures = partition_quality(partition_graph(graph, num_parts), coco)
+    partition = partition_labels(coco, "dgp", num_parts, options.exponents["dgp"])
+    assert partition.exponent == pytest.approx(1 / 3)
+    figures = partition_quality(partition, coco)
     assert figures["mass_graph"] <= goal + 1e-4
 
 

@@ -8,7 +8,7 @@ from scipy import sparse
 from mlic.errors import DataError, LabelError
 from mlic.labels import LabelSpace
 from mlic.labels import statistics as module
-from mlic.labels.statistics import LabelStatistics, count_labels, states_equal
+from mlic.labels.statistics import LabelStatistics, count_labels
 
 STATES = hnp.arrays(
     np.int8,
@@ -37,17 +37,6 @@ def test_equals_counting_one_by_one(states, as_sparse):
             assert counted.support[i, j] == base
             share = both / base if base and i != j else 0.0
             assert counted.conditional[i, j] == share
-
-
-@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix, sparse.coo_array])
-def test_blocks_add_up(monkeypatch, kind):
-    states = np.random.default_rng(0).integers(-1, 2, size=(101, 6)).astype(np.int8)
-    whole = count_labels(states, space_of(states))
-    monkeypatch.setattr(module, "BLOCK_STATES", 40)
-    monkeypatch.setattr(module, "BLOCK_LABELS", 4)
-    for dense in (0, 1):  # multiplied dense always, and never
-        monkeypatch.setattr(module, "DENSE", dense)
-        assert_same(count_labels(kind(states), space_of(states)), whole)
 
 
 def test_pairs_are_sparse_sorted_and_without_zeros(scenes):
@@ -85,7 +74,7 @@ def test_bad_states_are_refused():
     with pytest.raises(LabelError, match="do not fit 3 labels"):
         count_labels(np.zeros((2, 2), dtype=np.int8), LabelSpace(("a", "b", "c")))
     with pytest.raises(LabelError, match="neither 1"):
-        states_equal(np.array([[2, 0]]), 1)
+        count_labels(np.array([[2, 0]]), LabelSpace(("a", "b")))
 
 
 def test_tensors_and_back(scenes):

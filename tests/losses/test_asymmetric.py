@@ -1,5 +1,7 @@
 """The asymmetric loss against the published formula, written out in float64."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -71,17 +73,53 @@ def test_options_out_of_range_are_refused(wrong):
         AsymmetricLoss(**wrong)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_blocks_change_nothing(case, monkeypatch):
-    def both():
-        logits = LOGITS.clone().requires_grad_()
-        loss = AsymmetricLoss(*case)(logits, STATES)
-        return loss, *torch.autograd.grad(loss.sum(), logits)
+def cells_and_slopes(loss, logits):
+    logits = logits.clone().requires_grad_()
+    cells = loss(logits, STATES.to(torch.int8))
+    return cells, *torch.autograd.grad(cells.sum(), logits)
 
-    whole = both()
-    monkeypatch.setattr("mlic.losses.asymmetric._BLOCK", 7)
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("block", [7, 400])
+def test_blocks_change_nothing(case, block, monkeypatch):
+    loss = AsymmetricLoss(*case)
+    whole = cells_and_slopes(loss, LOGITS)
+    monkeypatch.setattr("mlic.losses.asymmetric._BLOCK", block)
     # vectorised and single cells may differ in the last bit
-    torch.testing.assert_close(both(), whole, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(cells_and_slopes(loss, LOGITS), whole, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_compiled_it_is_the_same(dtype, monkeypatch):
+    """Traced, but not made into machine code: for that a test has no time."""
+    graphs = []
+
+    def trace(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=trace, fullgraph=True))
+    compiled = AsymmetricLoss()
+    compiled.compile()
+    whole = cells_and_slopes(AsymmetricLoss(), LOGITS.to(dtype))
+    torch.testing.assert_close(cells_and_slopes(compiled, LOGITS.to(dtype)), whole)
+    assert len(graphs) == 1
+
+
+def test_what_comes_from_above_scales_the_gradient():
+    logits, scale = LOGITS.clone().requires_grad_(), torch.rand_like(LOGITS)
+    (AsymmetricLoss()(logits, STATES) * scale).sum().backward()
+    _, slopes = cells_and_slopes(AsymmetricLoss(), LOGITS)
+    torch.testing.assert_close(logits.grad, slopes * scale)
+
+
+def test_columns_of_a_wider_matrix_are_taken_as_they_are():
+    logits, states = LOGITS.clone().requires_grad_(), STATES
+    part = AsymmetricLoss()(logits.split([100, 198], 1)[1], states[:, 100:])
+    part.sum().backward()
+    (slopes,) = cells_and_slopes(AsymmetricLoss(), LOGITS)[1:]
+    torch.testing.assert_close(logits.grad[:, 100:], slopes[:, 100:])
+    assert not logits.grad[:, :100].any()
 
 
 @pytest.mark.parametrize("logit", [float("nan"), float("inf"), float("-inf")])

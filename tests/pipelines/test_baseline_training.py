@@ -17,7 +17,7 @@ def test_the_baseline_is_of_all_labels_and_without_teachers(pictures, labels, se
 def test_wiring():
     pipeline = create_pipeline()
     assert pipeline.outputs() == {"baseline.checkpoint"}
-    assert pipeline.inputs() >= {"pictures", "labels", "baseline.store", "params:model"}
+    assert pipeline.inputs() >= {"pictures", "labels", "store", "params:model"}
     (node,) = pipeline.nodes
     assert node.namespace == "baseline" and "training" in node.tags
 
@@ -43,4 +43,4 @@ def test_the_longer_baseline_is_wired_when_asked_for():
     assert pipeline.outputs() == {"baseline.checkpoint", "longer.checkpoint"}
     (longer,) = [node for node in pipeline.nodes if node.namespace == "longer"]
     assert longer.name == "longer.train" and "training" in longer.tags
-    assert {"pictures", "labels", "longer.store", "params:partition"} < set(longer.inputs)
+    assert {"pictures", "labels", "store", "params:partition"} < set(longer.inputs)

@@ -5,7 +5,8 @@ import sqlite3
 
 import pytest
 
-from mlic.images.scenes import SceneOptions, draw_scenes
+from mlic.images.options import SceneOptions
+from mlic.images.scenes import draw_scenes
 
 PARAMETERS = {
     "scenes": {"num_pictures": 160, "size": 32},
@@ -59,7 +60,7 @@ def test_every_control_is_a_run_of_its_own(project):
                    where name = 'longer' and key = 'training.epochs'"""
         epochs = database.execute(query).fetchall()
     assert set(runs) > MODELS and set(runs.values()) == {"FINISHED"} and len(runs) == 10
-    assert epochs == [(str(round(6 * (1 + 2 / 3) + 2)),)]
+    assert epochs == [(str(round((1 + 6 * 0.01) * (2 + 2 / 3) + 2)),)]
 
 
 def test_plain_teachers_have_no_partition(project):

@@ -11,9 +11,8 @@ from pydantic import ValidationError
 
 from mlic.datasets import FolderDataset, LabelMatrixDataset, ManifestDataset, PictureStoreDataset
 from mlic.errors import DataError
-from mlic.images.options import DataOptions
+from mlic.images.options import DataOptions, SceneOptions
 from mlic.images.raw import RawPictures
-from mlic.images.scenes import SceneOptions
 from mlic.labels import LabelMatrix, LabelSpace
 from mlic.pipelines.data_preparation import create_pipeline
 from mlic.pipelines.data_preparation.nodes import decode_pictures, split_pictures

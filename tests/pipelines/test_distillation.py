@@ -62,10 +62,10 @@ def test_a_student_of_another_seed_sees_other_views(written, pictures, labels, s
 
 def test_wiring():
     pipeline = create_pipeline(("cgp",), 12)
-    join = next(node for node in pipeline.nodes if node.name == "join_logits")
+    join = next(node for node in pipeline.nodes if node.name == "teachers.join_logits")
     assert join.inputs == [
         "labels",
-        "soft_targets.store",
+        "store",
         *(f"teachers.cgp_{i}.logits" for i in range(12)),
     ]
     assert pipeline.outputs() == {"student.checkpoint"}
@@ -74,10 +74,10 @@ def test_wiring():
 
 def test_plain_teachers_are_joined_too():
     pipeline = create_pipeline(("dgp", "plain"), 2, num_plain=3)
-    (join,) = [node for node in pipeline.nodes if node.name == "join_logits"]
+    (join,) = [node for node in pipeline.nodes if node.name == "teachers.join_logits"]
     names = ["dgp_0", "dgp_1", "plain_0", "plain_1", "plain_2"]
     assert join.inputs == [
         "labels",
-        "soft_targets.store",
+        "store",
         *(f"teachers.{name}.logits" for name in names),
     ]

@@ -11,7 +11,7 @@ from mlic.labels import LabelSpace
 from mlic.labels.graph import label_graph
 from mlic.labels.options import PartitionOptions
 from mlic.labels.partition import Partition
-from mlic.labels.partitioning import partition_graph
+from mlic.labels.partitioning import partition_labels
 from mlic.labels.statistics import count_labels
 from mlic.pipelines.graph_partition import create_pipeline
 from mlic.pipelines.graph_partition.nodes import CUTS, cut_graph, draw_groups, take_user_groups
@@ -110,11 +110,11 @@ def test_groups_by_hand_are_checked_and_judged(statistics):
     assert user.titles == ("rest", "first") and user.names(0) == ("c", "x", "y", "z")
     assert run(statistics, ("user",), user_groups=list(named.values()))["partition_user"].quality
     with pytest.raises(LabelError, match="'q'"):
-        take_user_groups([["a", "q"], list("bcxyz")], statistics, OPTIONS, 0)
+        take_user_groups([["a", "q"], list("bcxyz")], statistics, OPTIONS)
     with pytest.raises(PartitionError, match="'c' is in no part"):
-        take_user_groups([["a", "b"], list("xyz")], statistics, OPTIONS, 0)
+        take_user_groups([["a", "b"], list("xyz")], statistics, OPTIONS)
     with pytest.raises(PartitionError, match="3 parts but 2 teachers"):
-        take_user_groups([["a"], ["b"], list("cxyz")], statistics, OPTIONS, 0)
+        take_user_groups([["a"], ["b"], list("cxyz")], statistics, OPTIONS)
 
 
 def test_the_same_groups_have_the_same_quality_whoever_made_them(statistics):
@@ -130,7 +130,7 @@ def test_the_same_groups_have_the_same_quality_whoever_made_them(statistics):
 def test_a_cut_says_whether_another_seed_would_make_another(statistics):
     sure = run(statistics, ("cgp",))["partition_cgp"].quality["stability"]
     cuts = [
-        partition_graph(label_graph(statistics, "dgp", 1 / 3), 2, seed=seed)
+        partition_labels(statistics, "dgp", 2, 1 / 3, seed)
         for seed in (derive_seed(0, "partition_dgp"), *AGAIN)
     ]
     told = run(statistics, ("dgp",))["partition_dgp"].quality["stability"]

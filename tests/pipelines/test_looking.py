@@ -2,7 +2,6 @@
 
 import base64
 import io
-import re
 
 import numpy as np
 import pytest
@@ -11,12 +10,14 @@ from PIL import Image
 from mlic.errors import DataError, LabelError
 from mlic.explain import ClassMaps
 from mlic.explain.options import ExplainOptions
+from mlic.images.options import SceneOptions
 from mlic.images.raw import RawPictures
-from mlic.images.scenes import SceneOptions, draw_scenes
+from mlic.images.scenes import draw_scenes
 from mlic.images.store import PictureStore
 from mlic.pipelines.reporting import create_pipeline
+from mlic.pipelines.reporting.cards import SIDE
 from mlic.pipelines.reporting.explain import draw_class_maps, play_pointing_game
-from mlic.pipelines.reporting.maps import SIDE, overlay
+from mlic.pipelines.reporting.maps import overlay
 
 SCENES = SceneOptions(num_pictures=12, size=32, label_noise=0)
 
@@ -89,10 +90,10 @@ def test_the_overlay_is_brightest_where_the_map_is_strongest():
     assert (nothing == nothing[0, 0]).all(), "no evidence is one colour"
 
 
-def figures_of(markup):
-    """Alternative text and size of every picture in the page."""
-    for told, data in re.findall(r'<img alt="([^"]*)"[^>]*base64,([^"]*)"', markup):
-        yield told, Image.open(io.BytesIO(base64.b64decode(data, validate=True))).size
+def size_of(source):
+    head, _, data = source.partition(",")
+    assert head == "data:image/jpeg;base64"
+    return Image.open(io.BytesIO(base64.b64decode(data, validate=True))).size
 
 
 def example():
@@ -106,25 +107,29 @@ def example():
     return ClassMaps(["q", "p<1>", "q"], ["R&D", "R&D", "cow"], maps), pictures
 
 
-def test_each_example_is_a_line_of_pictures_with_words():
-    markup = draw_class_maps(*example(), ExplainOptions(examples=2))
-    told = [text for text, _ in figures_of(markup)]
-    assert told == [
-        "Picture q",
-        "Map of baseline for &#x27;R&amp;D&#x27; in picture q: strongest 12 % across and 12 % down",
-        "Map of student for &#x27;R&amp;D&#x27; in picture q: strongest 12 % across and 12 % down",
-        "Picture q",
-        *(
-            f"Map of {model} for &#x27;cow&#x27; in picture q: no evidence for it"
-            for model in ("baseline", "teacher cgp_1", "student")
-        ),
+def test_each_example_is_a_row_of_pictures_with_words():
+    rows = draw_class_maps(*example(), ExplainOptions(examples=2))
+    assert [row["label"] for row in rows] == ["R&D", "cow"]
+    assert [[image["told"] for image in row["images"]] for row in rows] == [
+        [
+            "Picture q",
+            "Map of baseline for 'R&D' in picture q: strongest 12 % across and 12 % down",
+            "Map of student for 'R&D' in picture q: strongest 12 % across and 12 % down",
+        ],
+        [
+            "Picture q",
+            *(
+                f"Map of {model} for 'cow' in picture q: no evidence for it"
+                for model in ("baseline", "teacher cgp_1", "student")
+            ),
+        ],
     ]
-    assert {size for _, size in figures_of(markup)} == {(SIDE, SIDE)}
-    assert markup.index("<h3>R&amp;D</h3>") < markup.index("<h3>cow</h3>")
+    sizes = {size_of(image["source"]) for row in rows for image in row["images"]}
+    assert sizes == {(SIDE, SIDE)}
 
 
 def test_without_maps_or_examples_there_is_no_figure():
     maps, pictures = example()
-    assert draw_class_maps(maps, pictures, ExplainOptions(examples=0)) == ""
+    assert draw_class_maps(maps, pictures, ExplainOptions(examples=0)) == []
     empty = ClassMaps(maps.ids, maps.labels, {})
-    assert draw_class_maps(empty, pictures, ExplainOptions()) == ""
+    assert draw_class_maps(empty, pictures, ExplainOptions()) == []

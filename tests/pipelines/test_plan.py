@@ -9,6 +9,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
 
 from mlic.errors import ParameterError
+from mlic.models.options import BranchedModelOptions
 from mlic.parameters import Parameters, check_parameters
 from mlic.pipelines import baseline_training, distillation, plan, teacher_training
 from mlic.pipelines.plan import plan_run
@@ -29,14 +30,15 @@ def parameters():
     raw = loader["parameters"]
     raw["data"] |= {"image_size": 32, "validation_fraction": 0.1, "test_fraction": 0.2}
     raw["training"] |= {"epochs": 10, "augmentation": {"views": 3}, "overrides": {}, "threads": 1}
-    raw["training"] |= {"batch_size": 4, "student_epoch_factor": 1}
+    raw["teachers"]["mode"] = "separate"
+    raw["training"] |= {"batch_size": 4, "teacher_epoch_factor": 1, "student_epoch_factor": 1}
     return check_parameters(raw)
 
 
 @pytest.fixture
 def a_second_a_picture(monkeypatch):
     """A machine on which a picture takes a second and the model has a million weights."""
-    monkeypatch.setattr(plan, "_measure_step", lambda *_: (1.0, 10**6))
+    monkeypatch.setattr(plan, "_measure_step", lambda *_: (1.0, 10**6, 0.1))
 
 
 def catalog_of(labels):
@@ -49,6 +51,7 @@ def catalog_of(labels):
 def test_all_trainings_are_counted(parameters, labels):
     told = plan_run(ALL, parameters, catalog_of(labels))
     assert told.startswith("6 trainings (baseline, 2 cgp teachers, 2 dgp teachers, student)")
+    assert plan.count_trainings(ALL) == 6
     passes = 10 + 4 * (10 + 3 / 3) + 10  # a teacher says a word on three views, forward only
     assert f"about {round(passes * 24 / 60)} minutes" in told
     weights, logits = 6 * 4e6 * 3, 2 * 3 * 24 * 4 * 2 * 2  # half precision; teachers', student's
@@ -156,21 +159,48 @@ def test_controls_are_counted_and_told(parameters, labels):
 def test_the_budget_of_psd_follows_roles_and_strategies(parameters):
     training = parameters.training.model_copy(update={"overrides": {"student": {"epochs": 4}}})
     options = parameters.partition.model_copy(update={"strategies": ("cgp",), "num_parts": 5})
-    assert plan.passes_of_psd(training, options, TeacherOptions()) == pytest.approx(5 * 11 + 4)
+    apart = TeacherOptions(mode="separate")
+    assert plan.passes_of_psd(training, options, apart) == pytest.approx(5 * 11 + 4)
     plain = options.model_copy(update={"strategies": ("plain",), "num_plain": 2})
-    assert plan.passes_of_psd(training, plain, TeacherOptions()) == pytest.approx(2 * 11 + 4)
+    assert plan.passes_of_psd(training, plain, apart) == pytest.approx(2 * 11 + 4)
 
 
-@pytest.mark.usefixtures("a_second_a_picture")
-def test_joint_teachers_are_told_one_by_one_and_cost_little(parameters, labels):
-    joint = TeacherOptions(mode="joint")
-    parameters = parameters.model_copy(update={"teachers": joint})
+@pytest.mark.parametrize(
+    ("mode", "trunk"),
+    [("joint", 10 + 3 / 3), ("frozen", 3 / 3)],  # epochs and views, the latter forward only
+)
+def test_teachers_in_one_pass_are_told_one_by_one(parameters, labels, monkeypatch, mode, trunk):
+    teachers = TeacherOptions(mode=mode)
+    parameters = parameters.model_copy(update={"teachers": teachers})
     pipeline = baseline_training.create_pipeline() + teacher_training.create_pipeline(
-        ("cgp", "dgp"), 2, joint=True
+        ("cgp", "dgp"), 3, mode=mode
     )
+    monkeypatch.setattr(plan, "_measure_step", lambda *_: (10.0, 10**6, 0.1))
     told = plan_run(pipeline, parameters, catalog_of(labels))
-    assert told.startswith("5 trainings (baseline, 2 cgp teachers, 2 dgp teachers)")
-    options = parameters.partition.model_copy(update={"num_parts": 2})
-    apart = plan.passes_of_psd(parameters.training, options, TeacherOptions())
-    together = plan.passes_of_psd(parameters.training, options, joint)
-    assert together - 10 < 0.1 * (apart - 10)  # the student's own ten passes are the same
+    assert told.startswith("7 trainings (baseline, 3 cgp teachers, 3 dgp teachers)")
+    passes = 10 + trunk + 6 * 0.1 * 11  # a branch is a tenth of a step, and tells three views too
+    assert f"about {round(passes * 24 * 10 / 60)} minutes" in told
+    options = parameters.partition.model_copy(update={"num_parts": 3})
+    psd = plan.passes_of_psd(parameters.training, options, teachers)
+    assert psd == pytest.approx(trunk + 6 * 0.01 * 11 + 10)  # as on a ResNet-50
+
+
+def test_the_share_of_a_branch_is_measured_where_it_counts(parameters, monkeypatch):
+    told = []
+
+    def measure(model, options, size, num_labels, num_branches=1):
+        told.append((type(model).__name__, size, num_labels, num_branches))
+        return (2.6 if num_branches > 1 else 2.0), 7
+
+    monkeypatch.setattr("mlic.training.probe.measure_step", measure)
+    joint = parameters.model_copy(update={"teachers": TeacherOptions(mode="joint")})
+    assert plan._measure_step(joint, 12) == pytest.approx((2.0, 7, 0.05))
+    assert told == [("ModelOptions", 32, 12, 1), ("BranchedModelOptions", 32, 4, 6)]
+    assert plan._measure_step(parameters, 12)[2] == 0.01 and len(told) == 3
+
+
+def test_a_joint_step_can_be_timed(parameters):
+    model = BranchedModelOptions(**parameters.model.model_dump(), branch={"width": 4})
+    seconds, weights = measure_step(model, parameters.training, 32, 2, num_branches=3)
+    one, fewer = measure_step(model, parameters.training, 32, 2)
+    assert seconds > 0 < one and weights > fewer

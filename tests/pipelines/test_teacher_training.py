@@ -47,9 +47,10 @@ def test_nodes_live_in_their_namespaces():
     teacher = nodes["teachers.cgp_0.train"]
     assert teacher.namespace == "teachers.cgp_0"
     assert set(teacher.outputs) == {"teachers.cgp_0.checkpoint", "teachers.cgp_0.logits"}
-    assert {"group_cgp_0", "pictures", "labels", "params:seed"} <= set(teacher.inputs)
-    assert "teachers.cgp_0.store" in teacher.inputs
-    assert nodes["assign_groups_cgp"].outputs == ["group_cgp_0", "group_cgp_1"]
+    own = {"teachers.cgp_0.group", "pictures", "labels", "store", "params:seed"}
+    assert own <= set(teacher.inputs)
+    groups = ["teachers.cgp_0.group", "teachers.cgp_1.group"]
+    assert nodes["teachers.assign_groups_cgp"].outputs == groups
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_what_changed_is_named_and_trained_anew(teach, settings, caplog):
 
 def test_lost_logits_are_written_again_by_the_same_teacher(teach, tmp_path, monkeypatch):
     first = teach()
-    (tmp_path / "logits.safetensors").unlink()
+    (tmp_path / "teachers.cgp_1" / "logits.safetensors").unlink()
     monkeypatch.setattr(loop, "train", None)
     again = teach()
     np.testing.assert_allclose(again[1].values, first[1].values, atol=1e-6)
@@ -120,27 +121,25 @@ def test_the_run_is_told_and_gets_the_file(teach, monkeypatch, tmp_path):
             pass
 
         def report(self, epoch, figures):
-            told.append(epoch)
+            told.append((epoch, *figures))
 
         def attach(self, path, folder):
             told.append((path, folder))
 
     monkeypatch.setattr(training_run, "tracked_training", Run)
     teach()
-    (name, components, tags), *epochs, attached = told
+    (name, components, tags), *epochs, attached, outcome = told
     assert name == "teachers.cgp_1" and components["training"]["epochs"] == 2
     assert tags["strategy"] == "cgp" and tags["part"] == "1" and tags["labels"] == "green, blue"
-    assert epochs == [1, 2]
-    assert attached == (tmp_path / "checkpoint.safetensors", "checkpoint")
+    assert [number for number, *_ in epochs] == [1, 2]
+    assert outcome[1:] == ("seconds", "best_validation_mAP")
+    assert attached == (tmp_path / name / "checkpoint.safetensors", "checkpoint")
 
 
 def test_plain_teachers_differ_by_their_seed_alone(pictures, labels, settings, tmp_path):
     groups = assign_all_labels(labels, PartitionOptions(num_parts=9, num_plain=2))
     common = {"pictures": pictures, "labels": labels, "teachers": TeacherOptions(), **settings}
-    made = [
-        train_teacher(group, store=tmp_path / str(number), **common)
-        for number, group in enumerate(groups)
-    ]
+    made = [train_teacher(group, store=tmp_path, **common) for group in groups]
     first, second = (checkpoint.info.components for checkpoint, _ in made)
     assert {key for key in first if first[key] != second[key]} == {"seed", "provenance"}
     assert first["provenance"] == {"strategy": "plain", "part": 0}  # no partition made it
@@ -150,6 +149,7 @@ def test_plain_teachers_differ_by_their_seed_alone(pictures, labels, settings, t
 
 def test_plain_teachers_are_wired_beside_the_groups():
     nodes = {node.name: node for node in create_pipeline(("cgp", "plain"), 3, num_plain=2).nodes}
-    assert nodes["assign_all_labels"].inputs == ["labels", "params:partition"]
-    assert nodes["assign_all_labels"].outputs == ["group_plain_0", "group_plain_1"]
-    assert len([name for name in nodes if name.startswith("teachers.")]) == 5
+    assign = nodes["teachers.assign_all_labels"]
+    assert assign.inputs == ["labels", "params:partition"]
+    assert assign.outputs == ["teachers.plain_0.group", "teachers.plain_1.group"]
+    assert len([name for name in nodes if name.endswith(".train")]) == 5

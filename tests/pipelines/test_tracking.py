@@ -1,12 +1,16 @@
 """MLflow runs: who hangs under whom, what they hold, and how they end."""
 
+import base64
+import json
 import math
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import zlib
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -37,7 +41,7 @@ def parent(settings):
         settings,
         "all",
         {"teacher": {"epochs": 3}, "text": "x" * 9000, "many": {str(i): i for i in range(150)}},
-        {"mlflow.user": "ada", "mlflow.source.git.commit": "abc123"},
+        {"mlflow.user": "ada", "mlflow.source.git.commit": "abc123", "num_parts": "3", "role": "x"},
     )
     yield run_id
     close_parent("FINISHED")
@@ -67,7 +71,8 @@ def test_parent_holds_flat_parameters(client, parent):
 def test_child_holds_what_a_training_tells(client, parent, tmp_path):
     note = tmp_path / "note.txt"
     note.write_text("done")
-    with tracked_training("cgp_0", {"loss": {"gamma": 4}}, {"strategy": "cgp"}) as run:
+    tags = {"strategy": "cgp", "role": "teacher"}
+    with tracked_training("cgp_0", {"loss": {"gamma": 4}}, tags) as run:
         for epoch in range(3):
             run.report(epoch, {"train/loss": 1 / (epoch + 1), "val/mAP": math.nan})
         run.attach(note, "notes")
@@ -75,15 +80,29 @@ def test_child_holds_what_a_training_tells(client, parent, tmp_path):
     assert child.info.status == "FINISHED"
     assert child.info.run_name == "cgp_0"
     assert child.data.params == {"loss.gamma": "4"}
-    assert child.data.tags["strategy"] == "cgp"
-    assert child.data.tags["mlflow.user"] == "ada"
-    assert child.data.tags["mlflow.source.git.commit"] == "abc123"
+    told = {"mlflow.user": "ada", "mlflow.source.git.commit": "abc123", "num_parts": "3", **tags}
+    assert told.items() <= child.data.tags.items()
     history = client.get_metric_history(child.info.run_id, "train/loss")
     assert [(point.step, point.value) for point in history] == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
     assert "val/mAP" not in child.data.metrics
     assert [file.path for file in client.list_artifacts(child.info.run_id, "notes")] == [
         "notes/note.txt"
     ]
+
+
+def test_a_new_experiment_links_to_its_views(client, parent):
+    experiment = client.get_experiment(client.get_run(parent).info.experiment_id)
+    note = experiment.tags["mlflow.note.content"]
+    states = {}
+    for key in re.findall(r"viewStateShareKey=([\w-]+)", note):
+        view = json.loads(experiment.tags[f"mlflow.sharedViewState.{key}"])
+        kind, packed = view["state"].split(";")
+        assert kind == "deflate" and f"[{view['name']}]" in note
+        states[key] = json.loads(zlib.decompress(base64.b64decode(packed)))
+    assert note.count(f"#/experiments/{experiment.experiment_id}/runs?") == len(states) == 2
+    charts = [chart["metricKey"] for chart in states["mlic-curves"]["compareRunCharts"]]
+    assert charts[0] == "validation_mAP_ema" and "loss" in charts
+    assert "metrics.`gain.mAP`" in states["mlic-gains"]["selectedColumns"]
 
 
 def test_artifacts_lie_beside_the_database(client, parent, settings):
@@ -167,7 +186,7 @@ def test_two_processes_train_at_once_until_signals_kill_them(client, parent):
     assert {run.info.status for run in children(client, parent)} == {"RUNNING"}
     for sig, program in programs.items():
         program.send_signal(sig)
-        program.communicate(timeout=20)
+        program.communicate(timeout=60)
         assert program.returncode == expected[sig]
     runs = {run.info.run_name: run for run in children(client, parent)}
     assert set(runs) == {"SIGINT", "SIGTERM"}
@@ -195,7 +214,7 @@ def test_a_stopped_worker_takes_no_other_task(client, parent):
         first, second = pool.submit(be_terminated), pool.submit(go_on)
         for future in (first, second):
             with pytest.raises(BrokenProcessPool):
-                future.result(timeout=20)
+                future.result(timeout=60)
     child = only_child(client, parent)
     assert (child.info.run_name, child.info.status) == ("first", "KILLED")
 

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlic.errors import ParameterError
-from mlic.pipelines.tracking_settings import flatten, flatten_numbers, read_settings
+from mlic.parameters import check_parameters
+from mlic.pipelines.tracking_settings import (
+    describe_run,
+    flatten,
+    flatten_numbers,
+    read_settings,
+)
 
 
 def test_relative_database_lies_under_the_root(tmp_path):
@@ -22,6 +28,36 @@ def test_settings_name_the_mistake(tmp_path):
         read_settings({"uri_tracking": "x"}, tmp_path)
     with pytest.raises(ParameterError, match="sampling_seconds"):
         read_settings({"sampling_seconds": 0}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("run_params", "source", "name", "data"),
+    [
+        ({"run_id": "1"}, "scenes", "scenes cgp+random K=4 seed=7", "scenes"),
+        (
+            {"run_id": "1", "env": "voc2007", "pipeline_names": ["reporting"], "tags": ("a",)},
+            "catalog",
+            "reporting: voc2007 cgp+random K=4 seed=7",
+            "voc2007",
+        ),
+    ],
+)
+def test_a_run_is_named_by_what_sets_it_apart(run_params, source, name, data):
+    raw = {
+        **{name: {} for name in ("scenes", "distillation", "evaluation")},
+        "model": {"backbone": "resnet10t"},
+        "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1},
+        "data": {"source": source},
+        "partition": {"strategies": "cgp+random", "num_parts": 4},
+        "teachers": {"mode": "joint"},
+        "seed": 7,
+    }
+    found, tags = describe_run(run_params, check_parameters(raw))
+    assert found == name
+    told = {"data": data, "strategies": "cgp+random", "num_parts": "4", "seed": "7"}
+    assert {**told, "role": "pipeline", "teachers": "joint"}.items() <= tags.items()
+    assert tags.get("kedro.tags") == ("('a',)" if "tags" in run_params else None)
+    assert all(isinstance(value, str) for value in tags.values())
 
 
 KEYS = st.text("abc", min_size=1, max_size=3)

@@ -1,19 +1,22 @@
-"""Branches on one frozen trunk: trained side by side as if alone, and each a model of its own."""
+"""Branches on a trunk that learns from all: one training, and each a model of its own."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from mlic.errors import ParameterError
+from mlic.errors import CheckpointError, TrainingError
+from mlic.labels import LabelMatrix
+from mlic.metrics import mean_average_precision
 from mlic.models.classifier import build_classifier
-from mlic.models.options import BranchedModelOptions, ModelOptions
+from mlic.models.options import BranchedModelOptions
+from mlic.training import loop
 from mlic.training.checkpoint import Checkpoint
-from mlic.training.joint import predict_branch_views, train_branches
-from mlic.training.loop import train
-from mlic.training.predict import predict_checkpoint, predict_training_views
-from mlic.training.trunk import FrozenTrunk
+from mlic.training.joint import _JointTraining, predict_jointly, train_jointly
+from mlic.training.predict import predict_checkpoint, predict_training_views, write_all_logits
+from mlic.training.store import CheckpointStore
 
 TINY = {"backbone": "resnet10t", "backbone_options": {"channels": [8, 8, 16, 16], "stem_width": 8}}
 PARTS = [[2, 0], [3, 1], [0, 1, 2, 3]]
@@ -24,131 +27,192 @@ def ignore(epoch, figures):
     pass
 
 
-@pytest.fixture(scope="module")
-def trained():
-    """Baselines by their parameters, each trained once."""
-    return {}
-
-
 @pytest.fixture
-def make_branches(make_job, labels, trained, tmp_path):
-    """Jobs of three branches and the trunk that they share."""
-
-    def make(head=None, **changes):
-        baseline = trained.setdefault("baseline", train(make_job(model=ModelOptions(**TINY))))
-        model = BranchedModelOptions(**TINY, **(head or {}), branch={"width": 4})
+def make_jobs(make_job, labels):
+    def make(like=None, labels=labels, parts=PARTS, **changes):
+        model = BranchedModelOptions(**{**TINY, "branch": {"width": 4}, **(like or {})})
         own = {"role": "teacher", "model": model, "epochs": 2, **changes}
-        jobs = [
-            make_job(name=f"teachers.cgp_{i}", labels=labels.with_labels(part), seed=i, **own)
-            for i, part in enumerate(PARTS)
+        return [
+            make_job(name=f"teachers.cgp_{i}", labels=labels.with_labels(part), seed=5, **own)
+            for i, part in enumerate(parts)
         ]
-        return jobs, FrozenTrunk(baseline, jobs[0], tmp_path)
 
     return make
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{}, {"accumulation": 2}, {"optimizer": "sgd"}, {"head": {"head_options": {"dropout": 0.5}}}],
-)
-def test_side_by_side_is_each_alone_to_the_bit(make_branches, changes):
-    jobs, trunk = make_branches(**changes)
-    told = [[] for _ in jobs]
-    reports = [lambda epoch, figures, own=own: own.append(figures["loss"]) for own in told]
-    with trunk:
-        together = train_branches(jobs, trunk, reports)
-        for number, job in enumerate(jobs):
-            alone = []
-            (one,) = train_branches([job], trunk, [lambda _, f, own=alone: own.append(f["loss"])])
-            assert one.fingerprint == together[number].fingerprint
-            assert alone == told[number] and len(alone) == 2
-            assert one.info.validation_map == together[number].info.validation_map
+@pytest.fixture
+def teach(make_jobs):
+    def teach(**changes):
+        jobs = make_jobs(**changes)
+        return jobs, train_jointly(jobs, [ignore] * len(jobs))
+
+    return teach
 
 
-def test_each_is_a_whole_model(make_branches, tmp_path):
-    """From its own checkpoint a branch says what it said on the features, rounding apart."""
-    jobs, trunk = make_branches()
-    with trunk:
-        for job, teacher in zip(jobs, train_branches(jobs, trunk, [ignore] * 3), strict=True):
-            back = Checkpoint.from_tensors(*teacher.to_tensors())
-            assert back.space == job.labels.space and back.info.components == job.components()
-            assert back.info.model.branch.width == 4
-            for ours, theirs in zip(
-                predict_branch_views(job, teacher, trunk),
-                predict_training_views(job, back),
-                strict=True,
-            ):
-                np.testing.assert_allclose(ours, theirs, atol=2e-4)
-                assert np.ptp(theirs, axis=0).min() > 1e-3
-            assert predict_checkpoint(back, job.pictures, [0], job.options).shape[1] == len(
-                job.labels.space
-            )
-    assert not list(tmp_path.iterdir())  # the features are gone
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_objective_is_over_all_known_cells(make_jobs, labels, reduction):
+    states = labels.states.copy()
+    states[::3, 0] = -1
+    unknown = LabelMatrix(labels.space, labels.ids, states, labels.split)
+    training = _JointTraining(make_jobs(labels=unknown, reduction=reduction))
+    known = torch.from_numpy(training.states[:8])
+    logits = torch.randn(8, 8)
+    total, terms = training._compare(logits, known, None)
+    cells = training.objective.loss(logits, known)
+    expected = cells.sum() if reduction == "sum" else cells.sum() / (known >= 0).sum()
+    torch.testing.assert_close(total, expected)
+    assert list(terms) == [f"teachers.cgp_{i}" for i in range(3)]
+    own = cells[:, 2:4].sum() / (1 if reduction == "sum" else (known[:, 2:4] >= 0).sum())
+    torch.testing.assert_close(terms["teachers.cgp_1"], own)
+    assert np.array_equal(training.states[:, 2:4], states[:, [3, 1]])
 
 
-def test_the_trunk_is_the_baseline_s_and_stays(make_branches, trained):
-    jobs, trunk = make_branches()
-    with trunk:
-        teachers = train_branches(jobs, trunk, [ignore] * 3)
-    lower = [name for name in teachers[0].weights if name.startswith("backbone.trunk.")]
-    assert len(lower) > 10
-    for name in lower:
-        theirs = trained["baseline"].weights[name.replace("trunk.", "", 1)]
-        assert all(np.array_equal(teacher.weights[name], theirs) for teacher in teachers)
+@pytest.mark.parametrize("like", [{}, {"branch": {"after": -2, "width": 4}}, ENCODER])
+def test_each_is_a_whole_model(teach, like):
+    """From its own checkpoint a teacher says what it said in the pass over all."""
+    jobs, teachers = teach(like=like)
+    together = list(predict_jointly(jobs, teachers))
+    assert len(together) == 2  # views
+    for number, (job, teacher) in enumerate(zip(jobs, teachers, strict=True)):
+        back = Checkpoint.from_tensors(*teacher.to_tensors())
+        assert back.space == job.labels.space and back.info.components == job.components()
+        alone = list(predict_training_views(job, back))
+        for said, own in zip(together, alone, strict=True):
+            np.testing.assert_allclose(said[number], own, atol=1e-5)
+            assert np.ptp(own, axis=0).min() > 1e-3
+        rows = job.labels.rows("validation")
+        score = mean_average_precision(
+            predict_checkpoint(back, job.pictures, rows, job.options), job.labels.states[rows]
+        )
+        assert teacher.info.validation_map == pytest.approx(score)
 
 
-def test_teachers_differ_by_more_than_a_linear_map(make_branches):
-    """Law 7: linear heads on one trunk would be one head cut in pieces."""
-    jobs, trunk = make_branches()
-    with trunk:
-        teachers = train_branches(jobs, trunk, [ignore] * 3)
-        pooled = torch.from_numpy(trunk.training[0].astype(np.float32)).mean(dim=(2, 3)).numpy()
-    branches = [t.weights["backbone.branch.0.conv.weight"] for t in teachers]
+def test_the_trunk_learns_and_is_common(teach):
+    jobs, teachers = teach()
+    before = _JointTraining(jobs).model.trunk.state_dict()
+    trunk = {n: v for n, v in teachers[0].weights.items() if n.startswith("backbone.trunk.")}
+    moved = [
+        np.abs(value - before[name.removeprefix("backbone.trunk.")].numpy()).max()
+        for name, value in trunk.items()
+        if name.endswith("conv.weight") or name.endswith("conv1.weight")
+    ]
+    assert len(moved) > 3 and min(moved) > 1e-4
+    for other in teachers[1:]:
+        assert all(np.array_equal(other.weights[name], value) for name, value in trunk.items())
+    branches = [t.weights["backbone.branch.change.0.conv.weight"] for t in teachers]
     assert all(np.abs(branches[0] - other).max() > 1e-3 for other in branches[1:])
-    job = jobs[2]
-    logits = next(predict_training_views(job, teachers[2]))
-    known = np.column_stack([pooled, np.ones(len(pooled))])
-    fitted = known @ np.linalg.lstsq(known, logits, rcond=None)[0]
-    if len(known) > known.shape[1]:
-        assert np.abs(fitted - logits).max() > 1e-3
+    assert len({(t.info.epoch, t.info.averaged) for t in teachers}) == 1
 
 
-def test_heads_over_maps_train_on_a_branch(make_branches):
-    jobs, trunk = make_branches(head=ENCODER)
-    with trunk:
-        (one,) = train_branches(jobs[:1], trunk, [ignore])
-    assert predict_checkpoint(one, jobs[0].pictures, [0, 1], jobs[0].options).shape == (2, 2)
+def test_equal_jobs_are_equal_teachers_and_the_seed_counts(teach):
+    first, second, other = (teach(**how)[1] for how in ({}, {}, {"view_seed": 1}))
+    assert [t.fingerprint for t in first] == [t.fingerprint for t in second]
+    assert all(a.fingerprint != b.fingerprint for a, b in zip(first, other, strict=True))
 
 
-def test_features_are_of_the_views_and_of_validation(make_branches, labels):
-    _, trunk = make_branches(batch_size=5)
-    with trunk:
-        assert trunk.training.shape[:3] == (2, 24, 16) and trunk.training.dtype == np.float16
-        assert len(trunk.validation) == len(labels.rows("validation"))
-        assert not np.array_equal(trunk.training[0], trunk.training[1])
+def test_one_branch_alone_is_a_plain_training_of_a_branched_model(teach):
+    """An oracle: the loop of a single model yields the same weights, to the bit."""
+    (job,), (teacher,) = teach(parts=[[3, 1]])
+
+    class Plain(loop._Training):
+        def _build(self):
+            model = build_classifier(self.job.model, 2)
+            self.frame = loop.frame_of(self.job, model)
+            return model
+
+    training = Plain(job)
+    plain = training.checkpoint(job, *training.run(ignore))
+    assert plain.fingerprint == teacher.fingerprint
+    assert plain.info.validation_map == teacher.info.validation_map
 
 
-def test_the_branch_decides_the_fingerprint(make_branches):
-    job = make_branches()[0][0]
-    wider = job.model.model_copy(
-        update={"branch": job.model.branch.model_copy(update={"width": 8})}
+def test_everyone_is_told_of_its_own_branch(make_jobs):
+    jobs = make_jobs(epochs=3)
+    told = [[] for _ in jobs]
+    teachers = train_jointly(
+        jobs, [lambda epoch, figures, own=own: own.append((epoch, figures)) for own in told]
     )
-    assert replace(job, model=wider).components() != job.components()
+    for own, teacher in zip(told, teachers, strict=True):
+        assert [epoch for epoch, _ in own] == [1, 2, 3]
+        assert [figures for _, figures in own] == teacher.info.history
+        kept = own[teacher.info.epoch - 1][1]
+        which = "ema" if teacher.info.averaged else "raw"
+        assert teacher.info.validation_map == kept[f"validation_mAP_{which}"]
+    assert len({figures[0][1]["loss"] for figures in told}) == 3
+    mean = [
+        max(np.mean([own[epoch][1][f"validation_mAP_{w}"] for own in told]) for w in ("raw", "ema"))
+        for epoch in range(3)
+    ]
+    assert teachers[0].info.epoch == int(np.argmax(mean)) + 1
 
 
-@pytest.mark.parametrize("after", [7, -9])
-def test_a_stage_that_is_not_there_is_refused(after):
-    options = BranchedModelOptions(**TINY, branch={"after": after})
-    with pytest.raises(ParameterError, match="cannot be cut there; timm tells 5 stages"):
-        build_classifier(options, 2)
+@pytest.mark.parametrize("empty", ["all", "one group"])
+def test_groups_without_positives_in_validation_are_left_out_of_the_mean(teach, labels, empty):
+    states = labels.states.copy()
+    rows = labels.rows("validation")
+    states[np.ix_(rows, [0, 1, 2, 3] if empty == "all" else [0, 2])] = 0
+    bare = LabelMatrix(labels.space, labels.ids, states, labels.split)
+    _, teachers = teach(labels=bare, parts=PARTS[:2])
+    assert teachers[0].info.validation_map is None
+    assert (teachers[1].info.validation_map is None) is (empty == "all")
+    assert not any(math.isnan(v) for t in teachers for h in t.info.history for v in h.values())
 
 
-@pytest.mark.parametrize(
-    "backbone", ["test_vit", "test_efficientnet", "test_resnet", "test_convnext"]
-)
-def test_any_family_can_be_cut(backbone):
-    model = build_classifier(BranchedModelOptions(backbone=backbone, branch={"width": 4}), 3)
-    size = 160 if backbone == "test_vit" else 64
-    assert model(torch.rand(2, 3, size, size)).shape == (2, 3)
-    whole = build_classifier(ModelOptions(backbone=backbone), 3)
-    assert len(list(model.backbone.trunk.parameters())) < len(list(whole.backbone.parameters()))
+def test_no_validation_gives_the_last_average(teach, labels):
+    split = np.where(labels.split == "validation", "test", labels.split)
+    _, teachers = teach(labels=LabelMatrix(labels.space, labels.ids, labels.states, split))
+    assert {(t.info.epoch, t.info.averaged, t.info.validation_map) for t in teachers} == {
+        (2, True, None)
+    }
+
+
+def test_teachers_of_two_trainings_do_not_speak_in_one_pass(teach):
+    jobs, teachers = teach()
+    _, others = teach(view_seed=1)
+    with pytest.raises(CheckpointError, match=r"'teachers\.cgp_2'.*not trained in one pass"):
+        next(predict_jointly(jobs, [*teachers[:2], others[2]]))
+
+
+def test_what_all_say_is_written_in_one_pass_and_once(teach, tmp_path):
+    jobs, teachers = teach()
+    stores = [CheckpointStore(tmp_path / job.name, job.name) for job in jobs]
+    views, asked = list(predict_jointly(jobs, teachers)), []
+
+    def speak():
+        for view in views:
+            asked.append(1)
+            yield view
+
+    first = write_all_logits(jobs, teachers, speak(), stores, "float16")
+    for number, own in enumerate(first):
+        assert own.teacher == jobs[number].name and own.fingerprint == teachers[number].fingerprint
+        expected = np.stack([view[number] for view in views]).astype(np.float16)
+        assert np.array_equal(own.values, expected)
+    assert len(asked) == 2
+    write_all_logits(jobs, teachers, speak(), stores, "float16")
+    assert len(asked) == 2
+    (tmp_path / jobs[1].name / "logits.safetensors").unlink()
+    again = write_all_logits(jobs, teachers, speak(), stores, "float16")
+    assert len(asked) == 4 and np.array_equal(again[1].values, first[1].values)
+    with pytest.raises(ValueError, match="argument 2 is longer"):
+        write_all_logits(jobs, teachers, iter(views[:1]), stores, "float32")
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_loss_that_is_no_number_stops_the_training(make_jobs):
+    jobs = make_jobs(epochs=3, learning_rate=1e20, optimizer="sgd")
+    with pytest.raises(TrainingError, match=r"teachers: .*lower training\.learning_rate"):
+        train_jointly(jobs, [ignore] * 3)
+
+
+def test_accumulated_steps_are_fewer(make_jobs):
+    training = _JointTraining(make_jobs(accumulation=2))
+    training.run(ignore)
+    assert training.steps_done == 2 * math.ceil(3 / 2)
+
+
+def test_only_the_first_seed_counts(make_jobs):
+    jobs = make_jobs(epochs=1)
+    mixed = [jobs[0], *(replace(job, seed=9 + i) for i, job in enumerate(jobs[1:]))]
+    prints = [[t.fingerprint for t in train_jointly(some, [ignore] * 3)] for some in (jobs, mixed)]
+    assert prints[0] == prints[1]

@@ -3,6 +3,7 @@
 import logging
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from mlic.labels import LabelMatrix
 from mlic.models.options import ModelOptions
 from mlic.training import loop, predict, prefetch
 from mlic.training.joining import assemble_targets
-from mlic.training.loop import _count_batches, _Training, train
+from mlic.training.loop import _Training, train
+from mlic.training.optimiser import count_batches
 from mlic.training.options import DistillationOptions
 from mlic.training.predict import predict_training_views, write_logits
 from mlic.training.store import CheckpointStore
@@ -39,6 +41,20 @@ def epoch_weights(job):
     before = copies()
     training._learn(1, SimpleBar())
     return before, copies(), training
+
+
+def test_a_compiled_training_is_the_same(make_job, monkeypatch):
+    """Traced, but not made into machine code: for that a test has no time."""
+    traced = []
+
+    def trace(graph, inputs):
+        traced.append(len(graph.graph.nodes))
+        return graph
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=trace))
+    plain, compiled = (train(make_job(compile=choice)) for choice in (False, True))
+    assert distance(plain.weights, compiled.weights) == 0
+    assert max(traced) > 50 and len(traced) > 1  # the model and the loss
 
 
 def write(job, teacher, folder):
@@ -179,7 +195,7 @@ def test_a_last_group_that_is_not_full_keeps_its_scale(make_job):
     [(24, 8, 3), (25, 8, 3), (26, 8, 4), (1, 8, 1), (1, 1, 1), (3, 1, 3), (7, 8, 1)],
 )
 def test_no_batch_of_a_single_picture_is_left_over(pictures, batch_size, batches):
-    assert _count_batches(pictures, batch_size) == batches
+    assert count_batches(pictures, batch_size) == batches
 
 
 def test_batches_are_a_shuffle(make_job):

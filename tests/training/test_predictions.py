@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from mlic.errors import CheckpointError, LabelError
+from mlic.errors import CheckpointError, DataError, LabelError
 from mlic.labels import LabelSpace
 from mlic.training.predictions import Predictions
 
@@ -58,3 +58,10 @@ def test_a_file_gives_back_what_was_written(predictions, tmp_path):
     for model, logits in predictions.logits.items():
         np.testing.assert_array_equal(back.logits[model], logits)
         assert back.logits[model].dtype == np.float32
+
+
+def test_predictions_of_other_pictures_are_refused(predictions):
+    predictions.require_pictures(np.array(["p0", "p1", "ü2"]))
+    for others in (["p1", "p0", "ü2"], ["p0", "p1"]):
+        with pytest.raises(DataError, match="not of the pictures of the test split"):
+            predictions.require_pictures(np.array(others))

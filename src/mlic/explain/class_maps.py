@@ -55,7 +55,7 @@ class ClassMaps:
         if len(lengths) > 1:
             raise DataError(
                 f"pictures, labels and maps differ in number ({sorted(lengths)}): run the "
-                "reporting pipeline again, from map_classes"
+                "reporting pipeline again"
             )
 
     def __len__(self) -> int:
@@ -68,6 +68,21 @@ class ClassMaps:
     def of_pair(self, pair: int) -> dict[str, NDArray[np.float32]]:
         """Maps of the models that know the label of a pair; shape (h, w) each."""
         return {name: maps[pair] for name, maps in self.maps.items() if self.known(name)[pair]}
+
+    def beside(self, other: ClassMaps) -> ClassMaps:
+        """Maps of these models and of those of another.
+
+        Raises
+        ------
+        DataError
+            If the other's pairs differ.
+        """
+        if not np.array_equal(self.ids, other.ids) or not np.array_equal(self.labels, other.labels):
+            raise DataError(
+                "class maps of different pairs of picture and label cannot stand side by side: run "
+                "the reporting pipeline again"
+            )
+        return ClassMaps(self.ids, self.labels, self.maps | other.maps)
 
     def examples(self, num_labels: int) -> list[int]:
         """First pair of each of the labels that occur in the most pairs, most frequent first."""

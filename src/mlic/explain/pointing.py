@@ -80,7 +80,7 @@ def pointing_game(
     if len(masks) != len(class_maps):
         raise DataError(
             f"{len(masks)} masks do not fit {len(class_maps)} class maps: run the reporting "
-            "pipeline again, from map_classes"
+            "pipeline again"
         )
     shown = np.flatnonzero(masks.any(axis=(1, 2)))
     labels, targets = class_maps.labels[shown], _widen(masks[shown], tolerance)

@@ -1,6 +1,19 @@
 """Figures, as plotly objects: one library for the report, kedro-viz and a static picture."""
 
+from mlic.figures.counts import draw_label_counts
+from mlic.figures.networks import draw_networks
+from mlic.figures.pairs import draw_pair_errors
 from mlic.figures.partitions import draw_partitions
+from mlic.figures.precision import draw_average_precision
 from mlic.figures.survey import draw_survey
+from mlic.figures.training import draw_training_curves
 
-__all__ = ["draw_partitions", "draw_survey"]
+__all__ = [
+    "draw_average_precision",
+    "draw_label_counts",
+    "draw_networks",
+    "draw_pair_errors",
+    "draw_partitions",
+    "draw_survey",
+    "draw_training_curves",
+]

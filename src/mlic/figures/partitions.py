@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from mlic.errors import PartitionError
-from mlic.labels.graph import COMPANY_EXPONENT, affinity
+from mlic.figures.style import VERMILION, finish, grid, place_of, plain, strategy_title
+from mlic.labels.graph import COMPANY_EXPONENT, label_affinity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+    from scipy import sparse
 
     from mlic.labels.partition import Partition
     from mlic.labels.statistics import LabelStatistics
@@ -22,15 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["draw_partitions", "order_labels"]
 
 SCALE = "Blues"  # one hue, so that only lightness counts: safe for colour-blind readers
-BORDER = "#d55e00"  # vermilion of Okabe and Ito's palette
-FEW = 25  # labels that fit a small map in large type
-READABLE = 100  # labels beyond which names stand in the hover text alone
-NAMES = {
-    "cgp": "CGP: labels that keep company",
-    "dgp": "DGP: labels that do not",
-    "random": "random groups",
-    "user": "groups by hand",
-}
+READABLE = 40  # labels whose names fit; of more, as many are named as there is room for
+DRAWN = 500  # most labels of a map: of more, the most frequent
+SIDE = 560  # height of a row of panels, pixels
 
 
 def draw_partitions(statistics: LabelStatistics, partitions: Mapping[str, Partition]) -> go.Figure:
@@ -46,8 +41,8 @@ def draw_partitions(statistics: LabelStatistics, partitions: Mapping[str, Partit
     Returns
     -------
     plotly.graph_objects.Figure
-        The darker a cell, the more company two labels keep (S at p = 1/2); groups are framed.
-        Up to 100 labels are named at the side, and all of them where the pointer rests.
+        The darker a cell, the more company two labels keep (S at p = 1/2, in percent); groups are
+        framed and numbered. Of more than 500 labels the most frequent 500 are drawn.
 
     Raises
     ------
@@ -69,70 +64,85 @@ def draw_partitions(statistics: LabelStatistics, partitions: Mapping[str, Partit
     """
     if not partitions:
         raise PartitionError("there is no partition to draw: wire one strategy or more")
-    titles = [NAMES.get(strategy, strategy) for strategy in partitions]
-    figure = make_subplots(cols=len(partitions), subplot_titles=titles, horizontal_spacing=0.13)
-    company = affinity(statistics, "co", COMPANY_EXPONENT)
-    for column, partition in enumerate(partitions.values(), start=1):
+    figure = grid([strategy_title(name) for name in partitions], horizontal_spacing=0.14)
+    company = label_affinity(statistics, COMPANY_EXPONENT)
+    for panel, partition in enumerate(partitions.values()):
         partition.space.require_same(statistics.space, "the partition", "the label statistics")
-        _draw_panel(figure, column, statistics, company, partition)
-    side = 880 if len(statistics.space) > FEW else 480
-    figure.update_layout(
-        template="plotly_white",
-        height=side,
-        width=70 + (side + 30) * len(partitions),
-        margin={"l": 110, "r": 20, "t": 50, "b": 50},
-        coloraxis={"colorscale": SCALE, "cmin": 0, "colorbar": {"title": "company", "x": 1.01}},
-    )
-    return figure
+        place = place_of(panel, len(partitions))
+        _draw_panel(figure, place, statistics, company, partition)
+    colours = {"title": {"text": "company, %"}, "x": 1.01, "thickness": 14}
+    figure.update_layout(coloraxis={"colorscale": SCALE, "cmin": 0, "colorbar": colours})
+    return finish(figure, SIDE * -(-len(partitions) // 2)).update_layout(margin_l=100)
 
 
-def order_labels(partition: Partition, counts: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Columns part by part, the most frequent label of each first; shape (C,), intp."""
-    parts = (sorted(part, key=lambda column: -counts[column]) for part in partition.parts)
-    return np.array([column for part in parts for column in part], dtype=np.intp)
+def order_labels(
+    partition: Partition, counts: NDArray[np.int64], most: int = DRAWN
+) -> list[NDArray[np.intp]]:
+    """Columns of each part, the most frequent label first; of too many, the most frequent at all.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        One array a part, shape (labels of the part,), intp; parts may be empty where labels were
+        left out.
+    """
+    kept = np.argsort(-counts, kind="stable")[:most]
+    membership = partition.membership[kept]
+    return [kept[membership == part] for part in range(partition.num_parts)]
 
 
 def _draw_panel(
     figure: go.Figure,
-    column: int,
+    place: dict[str, int],
     statistics: LabelStatistics,
-    company: NDArray[np.float64],
+    company: sparse.csr_array,
     partition: Partition,
 ) -> None:
-    order = order_labels(partition, statistics.counts)
-    names = [statistics.space.names[i] for i in order]
-    block = np.ix_(order, order)
+    parts = order_labels(partition, statistics.counts)
+    order = np.concatenate(parts)
+    names = [plain(statistics.space.names[i]) for i in order]
     heat = go.Heatmap(
-        z=company[block].astype(np.float32),
+        z=_percent(company[order][:, order].toarray()),
         x=names,
         y=names,
-        customdata=statistics.cooccurrence[block].astype(np.int32),
-        hovertemplate="%{y}, %{x}<br>company %{z:.2f}<br>%{customdata:,} pictures<extra></extra>",
+        customdata=_small(statistics.together[order][:, order].toarray()),
+        hovertemplate="%{y}, %{x}<br>company %{z} %<br>%{customdata:,} pictures<extra></extra>",
         coloraxis="coloraxis",
     )
-    place = {"row": 1, "col": column}
     figure.add_trace(heat, **place)
     # names that look like numbers or dates are categories all the same
-    font = {"size": 8 if len(names) > FEW else 12}
-    axis = {"type": "category", "tickfont": font, "dtick": 1, "showgrid": False}
-    shown = len(names) <= READABLE
+    few = len(names) <= READABLE
+    font = {"size": 11 if few else 9}
+    axis = {"type": "category", "tickfont": font, "showgrid": False}
     figure.update_xaxes(**axis, showticklabels=False, title="group", title_standoff=20, **place)
-    figure.update_yaxes(**axis, showticklabels=shown, autorange="reversed", **place)
-    _frame_parts(figure, place, [len(part) for part in partition.parts])
+    figure.update_yaxes(**axis, dtick=1 if few else None, autorange="reversed", **place)
+    _frame_parts(figure, place, [len(part) for part in parts])
+
+
+def _percent(share: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Bytes keep a map of 500 labels small."""
+    return np.rint(100 * share).astype(np.uint8)
+
+
+def _small(counts: NDArray[np.int32]) -> NDArray[np.integer]:
+    """Counts in the smallest type that holds them."""
+    return counts.astype(np.min_scalar_type(counts.max(initial=0)))
 
 
 def _frame_parts(figure: go.Figure, place: dict[str, int], sizes: list[int]) -> None:
     """Frame the block of every part and number it below the map."""
     ends = np.cumsum(sizes)
     for part, (end, size) in enumerate(zip(ends.tolist(), sizes, strict=True)):
+        if not size:
+            continue
         low, high = end - size - 0.5, end - 0.5
-        line = {"color": BORDER, "width": 2}
+        line = {"color": VERMILION, "width": 2}
         figure.add_shape(type="rect", x0=low, x1=high, y0=low, y1=high, line=line, **place)
         figure.add_annotation(
             x=(low + high) / 2,
             y=ends[-1] - 0.5,
             text=str(part),
-            font={"size": 11, "color": BORDER},
+            font={"size": 12, "color": "#a34800"},  # vermilion, dark enough to read
             showarrow=False,
             yshift=-9,
             **place,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from mlic.figures.style import BLUE, VERMILION, finish
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -14,9 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_survey"]
 
-# blue and vermilion of Okabe and Ito's palette, told apart by marker and dash too
-OURS = {"color": "#0072b2"}
-CHANCE = {"color": "#d55e00", "dash": "dash"}
+OURS = {"color": BLUE}
+CHANCE = {"color": VERMILION, "dash": "dash"}
 BAND = "rgba(213, 94, 0, 0.2)"
 
 
@@ -56,16 +57,15 @@ def draw_survey(
         x=ks, y=[row["stability"] for row in rows], name="stability", line=OURS, showlegend=False
     )
     figure.add_trace(stability, row=2, col=1)
-    _mark(figure, chosen, f"chosen: {chosen}", "solid", "top right")
+    _mark(figure, chosen, f"chosen: {chosen}", "solid")
     if suggestion is not None and suggestion.num_parts is not None:
         text = f"communities: {suggestion.num_parts} ({suggestion.share:.0%} of seeds)"
-        _mark(figure, suggestion.num_parts, text, "dot", "bottom right")
+        _mark(figure, suggestion.num_parts, text, "dot", below=True)
     figure.update_xaxes(dtick=1)
     figure.update_xaxes(title="K, number of groups", row=2, col=1)
     figure.update_yaxes(title="weight inside groups", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title="ARI over seeds", range=[-0.05, 1.05], row=2, col=1)
-    figure.update_layout(template="plotly_white", height=480, width=720, margin={"t": 30, "r": 20})
-    return figure
+    return finish(figure, 440).update_layout(legend={"orientation": "h", "y": -0.16})
 
 
 def _mass_traces(rows: Sequence[Mapping[str, float]], ks: list[int]) -> list[go.Scatter]:
@@ -91,9 +91,9 @@ def _mass_traces(rows: Sequence[Mapping[str, float]], ks: list[int]) -> list[go.
     ]
 
 
-def _mark(figure: go.Figure, num_parts: int, text: str, dash: str, position: str) -> None:
+def _mark(figure: go.Figure, num_parts: int, text: str, dash: str, below: bool = False) -> None:
+    """Draw a line in both panels, with its text at the top, or a line below that."""
     line = {"line_color": "#444444", "line_dash": dash, "line_width": 1.5}
-    figure.add_vline(
-        x=num_parts, **line, row=1, col=1, annotation_text=text, annotation_position=position
-    )
+    told = {"annotation_text": text, "annotation_yshift": -16 * below}
+    figure.add_vline(x=num_parts, **line, **told, row=1, col=1)
     figure.add_vline(x=num_parts, **line, row=2, col=1)

@@ -12,40 +12,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
+from mlic.images.options import AugmentationOptions
 from mlic.images.perturbation import CUTOUT_DRAWS, OPERATION_DRAWS, cut_out, rand_augment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["AugmentationOptions", "ViewMaker"]
+__all__ = ["ViewMaker"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _PERTURBATIONS = 2**32  # their draws lie far from those of the boxes
 _MOST_DRAWS = 64  # of perturbations, a view
-
-
-class AugmentationOptions(BaseModel):
-    """How views differ from the stored picture."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    views: int = Field(default=4, ge=1, description="different views of each picture")
-    min_crop: float = Field(
-        default=0.6, gt=0, le=1, description="smallest share of the picture's area in a crop"
-    )
-    max_aspect: float = Field(
-        default=1.25, ge=1, description="largest ratio of a crop's sides, either way"
-    )
-    flip: bool = Field(default=True, description="whether half of the views are mirrored")
-    cutout: float = Field(
-        default=0.0, ge=0, le=1, description="side of a box of random colour, as a share; 0: none"
-    )
-    rand_augment: int = Field(
-        default=0, ge=0, le=9, description="random operations a view, each applied half the time"
-    )
 
 
 class ViewMaker:

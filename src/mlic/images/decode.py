@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from tqdm import tqdm
 
 from mlic.errors import DataError
+from mlic.progress import progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,14 +143,8 @@ def decode_pictures(
 
     pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16))
     try:
-        bar = tqdm(
-            pool.map(decode_row, range(len(raw))),
-            total=len(raw),
-            desc="decode",
-            unit="picture",
-            disable=None,  # no bar where there is no terminal
-        )
-        reasons = list(bar)
+        decoded = pool.map(decode_row, range(len(raw)))
+        reasons = list(progress(decoded, what="decoding", unit="picture", total=len(raw)))
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupt ends soon, not after the last picture
     return [(str(raw.labels.ids[i]), why) for i, why in enumerate(reasons) if why is not None]

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["DataOptions"]
+__all__ = ["AugmentationOptions", "DataOptions", "SceneOptions"]
 
 
 class DataOptions(BaseModel):
@@ -72,3 +72,53 @@ class DataOptions(BaseModel):
     def side(self) -> int:
         """Side of the pictures in the store, in pixels."""
         return self.store_size or self.image_size
+
+
+class SceneOptions(BaseModel):
+    """What the scenes look like and how their labels keep company."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_pictures: int = Field(3000, ge=1, description="pictures to draw")
+    size: int = Field(64, ge=32, le=512, description="side of a picture, pixels")
+    num_communities: int = Field(3, ge=2, le=8, description="groups of labels that keep company")
+    labels_per_community: int = Field(4, ge=2, le=8, description="labels in each group")
+    cross_probability: float = Field(
+        0.12, ge=0, le=1, description="chance that a thing is a guest from another community"
+    )
+    label_noise: float = Field(
+        0.03, ge=0, le=0.5, description="share of a label's present states moved to other pictures"
+    )
+    max_objects: int = Field(5, ge=1, le=12, description="most things in a picture, at least 1")
+    max_clutter: int = Field(4, ge=0, description="most lines and blobs of no label in a picture")
+    smallest: float = Field(0.24, ge=0.2, le=0.6, description="least diameter of a thing / side")
+    largest: float = Field(0.42, ge=0.2, le=0.6, description="greatest diameter of a thing / side")
+
+    @model_validator(mode="after")
+    def _check_diameters(self) -> Self:
+        if self.smallest > self.largest:
+            raise ValueError(
+                f"smallest ({self.smallest}) exceeds largest ({self.largest}): exchange the two"
+            )
+        return self
+
+
+class AugmentationOptions(BaseModel):
+    """How views differ from the stored picture."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    views: int = Field(default=4, ge=1, description="different views of each picture")
+    min_crop: float = Field(
+        default=0.6, gt=0, le=1, description="smallest share of the picture's area in a crop"
+    )
+    max_aspect: float = Field(
+        default=1.25, ge=1, description="largest ratio of a crop's sides, either way"
+    )
+    flip: bool = Field(default=True, description="whether half of the views are mirrored")
+    cutout: float = Field(
+        default=0.0, ge=0, le=1, description="side of a box of random colour, as a share; 0: none"
+    )
+    rand_augment: int = Field(
+        default=0, ge=0, le=9, description="random operations a view, each applied half the time"
+    )

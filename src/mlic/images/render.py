@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch.nn.functional import affine_grid, grid_sample, interpolate
@@ -95,6 +96,12 @@ def _to_planes(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def _normalise(images: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
-    shift = images.new_tensor(mean).mul_(255).view(1, 3, 1, 1)
-    scale = images.new_tensor(std).mul_(255).view(1, 3, 1, 1)
+    shift, scale = (_per_channel(tuple(own), images.device) for own in (mean, std))
     return ((images - shift) / scale).contiguous(memory_format=torch.channels_last)
+
+
+@cache
+def _per_channel(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Of pixels in [0, 255]; kept, because a copy to a GPU waits until it is idle."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device).mul_(255).view(1, 3, 1, 1)

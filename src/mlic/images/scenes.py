@@ -13,53 +13,24 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from tqdm import tqdm
 
+from mlic.images.options import SceneOptions
 from mlic.images.raw import RawPictures
 from mlic.labels import LabelMatrix, LabelSpace
+from mlic.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SceneOptions", "draw_scenes"]
+__all__ = ["draw_scenes"]
 
 Ints = NDArray[np.integer]
 Pixels = NDArray[np.uint8]
-
-
-class SceneOptions(BaseModel):
-    """What the scenes look like and how their labels keep company."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    num_pictures: int = Field(3000, ge=1, description="pictures to draw")
-    size: int = Field(64, ge=32, le=512, description="side of a picture, pixels")
-    num_communities: int = Field(3, ge=2, le=8, description="groups of labels that keep company")
-    labels_per_community: int = Field(4, ge=2, le=8, description="labels in each group")
-    cross_probability: float = Field(
-        0.12, ge=0, le=1, description="chance that a thing is a guest from another community"
-    )
-    label_noise: float = Field(
-        0.03, ge=0, le=0.5, description="share of a label's present states moved to other pictures"
-    )
-    max_objects: int = Field(5, ge=1, le=12, description="most things in a picture, at least 1")
-    max_clutter: int = Field(4, ge=0, description="most lines and blobs of no label in a picture")
-    smallest: float = Field(0.24, ge=0.2, le=0.6, description="least diameter of a thing / side")
-    largest: float = Field(0.42, ge=0.2, le=0.6, description="greatest diameter of a thing / side")
-
-    @model_validator(mode="after")
-    def _check_diameters(self) -> Self:
-        if self.smallest > self.largest:
-            raise ValueError(
-                f"smallest ({self.smallest}) exceeds largest ({self.largest}): exchange the two"
-            )
-        return self
 
 
 @dataclass(frozen=True)
@@ -213,7 +184,7 @@ def draw_scenes(options: SceneOptions, seed: int) -> tuple[RawPictures, Pixels]:
     shape = (options.num_pictures, options.size, options.size)
     masks = np.zeros(shape, dtype=np.uint8)
     sources = []
-    for mask in tqdm(masks, desc="drawing scenes", unit="picture", disable=None):
+    for mask in progress(masks, what="drawing scenes", unit="picture"):
         sources.append(_encode(_draw_scene(mask, list(glyphs.values()), options, rng)))
     states = _present(masks, len(glyphs)).astype(np.int8)
     _move_labels(states, options.label_noise, rng)

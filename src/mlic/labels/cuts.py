@@ -9,26 +9,17 @@ from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.cluster import KMeans
 
-from mlic.labels.local_search import (
-    EPSILON,
-    Moves,
-    Swaps,
-    Weights,
-    effort,
-    fill_parts,
-    held,
-    improve,
-    part_sums,
-)
+from mlic.labels.links import EPSILON, Membership, Weights, held, part_links, part_sums
+from mlic.labels.local_search import effort, improve
+from mlic.labels.searches import Moves, Swaps, fill_parts, shuffle_some, throw_some
 
 __all__ = ["balanced_max_cut", "cut_value", "equal_sizes", "inside_mass", "normalised_cut"]
-
-Membership = NDArray[np.intp]
 
 STARTS = 16  # first assignments for up to 100 labels, fewer beyond
 # Up to so many labels a dense matrix takes little room (32 MB) and is quicker to read row by row.
 DENSE_LABELS = 2000
-TOLERANCE = 0.01  # of eigenvalues of a sparse matrix: a first assignment needs no better
+EXACT_LABELS = 500  # up to which all eigenvectors of a matrix are found as soon as a few
+TOLERANCE = 0.01  # of the eigenvalues of more labels: a first assignment needs no better
 
 
 def cut_value(weights: Weights, membership: Membership) -> float:
@@ -55,7 +46,8 @@ def cut_value(weights: Weights, membership: Membership) -> float:
     """
     if not membership.any():
         return 0.0
-    return float(np.sum(1.0 - held(*part_sums(weights, membership, int(membership.max()) + 1))))
+    links = part_links(weights, membership, int(membership.max()) + 1)
+    return float(np.sum(1.0 - held(*part_sums(links, membership))))
 
 
 def inside_mass(weights: Weights, membership: Membership) -> float:
@@ -122,12 +114,16 @@ def normalised_cut(
         """Start a local search from an assignment."""
         return Moves(weights, membership, num_parts, min_size)
 
+    def shake(membership: Membership) -> Membership:
+        """Throw some labels elsewhere."""
+        return throw_some(weights, membership, num_parts, min_size, rng)
+
     points = _spectral_points(weights, num_parts, rng)
     starts = effort(STARTS, size)
     first = [_cluster(points, num_parts, rng) for _ in range(starts)]
     first += [_deal(size, num_parts, rng) for _ in range(starts // 2)]
     first = [fill_parts(weights, membership, num_parts, min_size) for membership in first]
-    return improve(search, first, rng)
+    return improve(search, shake, first)
 
 
 def balanced_max_cut(weights: Weights, num_parts: int, rng: np.random.Generator) -> Membership:
@@ -154,9 +150,13 @@ def balanced_max_cut(weights: Weights, num_parts: int, rng: np.random.Generator)
         """Start a local search from an assignment."""
         return Swaps(weights, membership, num_parts)
 
+    def shake(membership: Membership) -> Membership:
+        """Swap some labels."""
+        return shuffle_some(membership, rng)
+
     starts = effort(STARTS, size)
     first = [_deal(size, num_parts, rng) for _ in range(starts)]
-    return improve(search, first, rng)
+    return improve(search, shake, first)
 
 
 def _in_form(weights: Weights) -> Weights:
@@ -180,7 +180,9 @@ def _spectral_points(
 def _leading(weights: Weights, scale: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """Eigenvectors of the largest eigenvalues of the scaled affinity; shape (C, count)."""
     size = len(scale)
-    if isinstance(weights, np.ndarray):
+    if not scale.any():
+        return np.zeros((size, count))  # where there is nothing to iterate on
+    if isinstance(weights, np.ndarray) and size <= EXACT_LABELS:
         scaled = scale[:, None] * weights * scale
         return np.asarray(eigh(scaled, subset_by_index=(size - count, size - 1))[1])
     normalised = LinearOperator(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
 from scipy import sparse
 
-from mlic.errors import LabelError, ParameterError
-from mlic.labels.space import LabelSpace
+from mlic.errors import ParameterError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,14 +21,15 @@ __all__ = [
     "COMPANY_EXPONENT",
     "KINDS",
     "affinity",
-    "graph_affinity",
-    "graph_company",
     "label_affinity",
     "label_graph",
+    "require_exponent",
 ]
 
 COMPANY_EXPONENT = 0.5  # of S, the one yardstick of company, whatever a graph's own exponent
 KINDS = {"cgp": "co", "dgp": "dis", "random": "co"}  # strategy -> kind of its graph
+WHOLE_LABELS = 1000  # half a million edges: what networkx and a person's JSON reader take
+NEIGHBOURS = 50  # so that ten thousand labels have half a million edges too
 BLOCK_LABELS = 512  # bounds the working memory
 
 
@@ -55,13 +56,13 @@ def label_affinity(statistics: LabelStatistics, exponent: float) -> sparse.csr_a
 
     Examples
     --------
+    >>> from mlic.labels.space import LabelSpace
     >>> from mlic.labels.statistics import count_labels
     >>> counted = count_labels(np.array([[1, 1], [1, 0]]), LabelSpace(("person", "tie")))
     >>> label_affinity(counted, exponent=1.0)[0, 1]
     np.float64(0.75)
     """
-    if not (math.isfinite(exponent) and exponent > 0):
-        raise ParameterError(f"exponent {exponent} of the label graph must be above 0: try 0.5")
+    require_exponent(exponent)
     together, counts, hidden = statistics.together, statistics.counts, statistics.hidden
     data = np.empty(together.nnz)
     for start in range(0, len(counts), BLOCK_LABELS):
@@ -69,10 +70,25 @@ def label_affinity(statistics: LabelStatistics, exponent: float) -> sparse.csr_a
         block = slice(ends[0], ends[-1])
         columns = together.indices[block]
         rows = start + np.repeat(np.arange(len(ends) - 1, dtype=columns.dtype), np.diff(ends))
-        forth = together.data[block] / (counts[columns] - _entries(hidden, rows, columns))
-        back = together.data[block] / (counts[rows] - _entries(hidden, columns, rows))
-        data[block] = (forth**exponent + back**exponent) / 2
+        seen = together.data[block]
+        first, second = counts[rows], counts[columns]
+        if hidden.nnz:
+            first = first - _entries(hidden, columns, rows)
+            second = second - _entries(hidden, rows, columns)
+        data[block] = ((seen / second) ** exponent + (seen / first) ** exponent) / 2
     return sparse.csr_array((data, together.indices, together.indptr), shape=together.shape)
+
+
+def require_exponent(exponent: float) -> None:
+    """Refuse an exponent of a label graph that is not above 0.
+
+    Raises
+    ------
+    ParameterError
+        Saying so.
+    """
+    if not (math.isfinite(exponent) and exponent > 0):
+        raise ParameterError(f"exponent {exponent} of the label graph must be above 0: try 0.5")
 
 
 def affinity(statistics: LabelStatistics, kind: str, exponent: float) -> NDArray[np.float64]:
@@ -108,6 +124,7 @@ def affinity(statistics: LabelStatistics, kind: str, exponent: float) -> NDArray
 
     Examples
     --------
+    >>> from mlic.labels.space import LabelSpace
     >>> from mlic.labels.statistics import count_labels
     >>> counted = count_labels(np.array([[1, 1], [1, 0]]), LabelSpace(("person", "tie")))
     >>> affinity(counted, "co", exponent=1.0)
@@ -124,7 +141,7 @@ def affinity(statistics: LabelStatistics, kind: str, exponent: float) -> NDArray
 
 
 def label_graph(statistics: LabelStatistics, strategy: str, exponent: float) -> nx.Graph[str]:
-    """Build the graph that a strategy partitions.
+    """Build the graph that a strategy partitions, to look at and to reuse.
 
     Parameters
     ----------
@@ -140,8 +157,11 @@ def label_graph(statistics: LabelStatistics, strategy: str, exponent: float) -> 
     -------
     networkx.Graph
         Nodes are label names with ``count`` and ``index``; edges stand wherever the weight is
-        above 0 and carry ``weight``, ``cooccurrence`` and ``company``, which is S at p = 1/2
-        whatever the exponent; the graph carries ``strategy``, ``exponent`` and ``kind``.
+        above 0 and carry ``weight`` and ``cooccurrence``; the graph carries ``strategy``,
+        ``exponent``, ``kind`` and ``neighbours``. That is None of a whole graph. A graph of more
+        than 1,000 labels is too large to be kept whole: each label keeps the edges to the
+        ``neighbours`` labels that it keeps most company with, in a dis-occurrence graph too, and
+        pairs without an edge keep less. `partition_labels` cuts the whole affinity all the same.
 
     Raises
     ------
@@ -150,110 +170,59 @@ def label_graph(statistics: LabelStatistics, strategy: str, exponent: float) -> 
 
     Examples
     --------
+    >>> from mlic.labels.space import LabelSpace
     >>> from mlic.labels.statistics import count_labels
     >>> counted = count_labels(np.array([[1, 1], [1, 0]]), LabelSpace(("person", "tie")))
     >>> label_graph(counted, "cgp", exponent=1.0).edges["person", "tie"]
-    {'weight': 0.75, 'cooccurrence': 1, 'company': 0.8535533905932737}
+    {'weight': 0.75, 'cooccurrence': 1}
     """
     if strategy not in KINDS:
         raise ParameterError(f"strategy '{strategy}' is unknown: use one of {', '.join(KINDS)}")
-    kind = KINDS[strategy]
-    weights = affinity(statistics, kind, exponent)
-    graph: nx.Graph[str] = nx.Graph(strategy=strategy, exponent=float(exponent), kind=kind)
-    names = statistics.space.names
+    kind, names = KINDS[strategy], statistics.space.names
+    company = label_affinity(statistics, exponent)
+    neighbours = NEIGHBOURS if len(names) > WHOLE_LABELS else None
+    graph: nx.Graph[str] = nx.Graph(
+        strategy=strategy, exponent=float(exponent), kind=kind, neighbours=neighbours
+    )
     for index, (name, count) in enumerate(zip(names, statistics.counts.tolist(), strict=True)):
         graph.add_node(name, count=count, index=index)
-    first, second = np.nonzero(np.triu(weights))
+    first, second = _pairs(company, kind, neighbours)
+    weights = _entries(company, first, second)
     columns = {
-        "weight": weights[first, second].tolist(),
-        "cooccurrence": statistics.cooccurrence[first, second].tolist(),
-        "company": affinity(statistics, "co", COMPANY_EXPONENT)[first, second].tolist(),
+        "weight": weights if kind == "co" else 1.0 - weights,
+        "cooccurrence": _entries(statistics.together, first, second),
     }
-    edges = zip(first.tolist(), second.tolist(), *columns.values(), strict=True)
+    edges = zip(
+        first.tolist(), second.tolist(), *(c.tolist() for c in columns.values()), strict=True
+    )
     graph.add_edges_from(
-        (names[i], names[j], dict(zip(columns, values, strict=True))) for i, j, *values in edges
+        (names[i], names[j], dict(zip(columns, values, strict=True)))
+        for i, j, *values in edges
+        if values[0] > 0
     )
     return graph
 
 
-def graph_affinity(graph: nx.Graph[str]) -> tuple[LabelSpace, NDArray[np.float64]]:
-    """Labels and affinity matrix of a label graph.
-
-    Parameters
-    ----------
-    graph
-        As made by `label_graph`, in any order of nodes.
-
-    Returns
-    -------
-    space : LabelSpace
-        The labels, by their ``index``.
-    weights : numpy.ndarray
-        Affinity, zero diagonal; shape (C, C), float64.
-
-    Raises
-    ------
-    LabelError
-        If the indices of the nodes are not 0 … C − 1.
-    """
-    names = _ordered_names(graph)
-    weights = nx.to_numpy_array(graph, nodelist=names, dtype=np.dtype(np.float64))
-    return LabelSpace(tuple(names)), weights
-
-
-def graph_company(graph: nx.Graph[str]) -> NDArray[np.float64]:
-    """Company that labels keep, S at p = 1/2, from a label graph of any kind and exponent.
-
-    Parameters
-    ----------
-    graph
-        As made by `label_graph`, in any order of nodes.
-
-    Returns
-    -------
-    numpy.ndarray
-        Zero diagonal, rows in the order of the labels' ``index``; shape (C, C), float64.
-
-    Raises
-    ------
-    LabelError
-        If the indices of the nodes are not 0 … C − 1, or an edge carries no company.
-
-    Examples
-    --------
-    >>> from mlic.labels.statistics import count_labels
-    >>> counted = count_labels(np.array([[1, 1], [1, 1]]), LabelSpace(("fork", "knife")))
-    >>> graph = label_graph(counted, "dgp", exponent=1 / 3)
-    >>> graph.number_of_edges(), graph_company(graph)[0, 1]
-    (0, np.float64(1.0))
-    """
-    names = _ordered_names(graph)
-    for first, second, values in graph.edges(data=True):
-        if "company" not in values:
-            raise LabelError(
-                f"the edge '{first}' – '{second}' of the label graph carries no 'company': make "
-                "the graph again with label_graph"
-            )
-    # two labels that are always together are no edge of a dis-occurrence graph
-    apart = 1.0 if graph.graph["kind"] == "dis" else 0.0
-    company: NDArray[np.float64] = nx.to_numpy_array(
-        graph, nodelist=names, weight="company", nonedge=apart, dtype=np.dtype(np.float64)
-    )
-    np.fill_diagonal(company, 0.0)
-    return company
+def _pairs(
+    company: sparse.csr_array, kind: str, neighbours: int | None
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs of labels i < j that a graph joins, in order."""
+    size = company.shape[0]
+    if kind == "dis" and neighbours is None:
+        return np.triu_indices(size, k=1)
+    joined = np.zeros(company.nnz, dtype=np.bool_)
+    for start, end in pairwise(company.indptr.tolist()):
+        joined[start + np.argsort(-company.data[start:end], kind="stable")[:neighbours]] = True
+    rows = np.repeat(np.arange(size), np.diff(company.indptr))[joined]
+    columns = company.indices[joined].astype(np.intp)
+    pairs = np.unique(np.minimum(rows, columns) * size + np.maximum(rows, columns))
+    first, second = np.divmod(pairs, size)
+    return first, second
 
 
 def _entries(
     matrix: sparse.csr_array, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[np.int32] | int:
-    return np.asarray(matrix[rows, columns]) if matrix.nnz else 0
-
-
-def _ordered_names(graph: nx.Graph[str]) -> list[str]:
-    indices = nx.get_node_attributes(graph, "index")
-    if sorted(indices.values()) != list(range(len(graph))):
-        raise LabelError(
-            f"the label graph's {len(graph)} nodes do not carry the indices 0 to "
-            f"{len(graph) - 1}: make the graph again with label_graph"
-        )
-    return sorted(indices, key=indices.__getitem__)
+) -> NDArray[Any]:
+    if not matrix.nnz:
+        return np.zeros(len(rows), dtype=matrix.dtype)
+    return np.asarray(matrix[rows, columns])

@@ -1,4 +1,4 @@
-"""From a label graph to a partition: our cuts, the published procedure, the random control."""
+"""From label statistics to a partition: our cuts, the published procedure, the random control."""
 
 from __future__ import annotations
 
@@ -15,23 +15,20 @@ from mlic.labels.graph import (
     COMPANY_EXPONENT,
     KINDS,
     affinity,
-    graph_affinity,
-    graph_company,
     label_affinity,
+    require_exponent,
 )
 from mlic.labels.partition import Partition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    import networkx as nx
     from numpy.typing import NDArray
 
-    from mlic.labels.local_search import Weights
     from mlic.labels.space import LabelSpace
     from mlic.labels.statistics import LabelStatistics
 
-__all__ = ["METHODS", "balanced_sizes", "partition_graph", "partition_labels", "random_partition"]
+__all__ = ["METHODS", "balanced_sizes", "partition_labels", "random_partition"]
 
 METHODS = {  # strategy of the graph -> methods, the default first
     "cgp": ("normalised_cut", "published", "random"),
@@ -39,72 +36,6 @@ METHODS = {  # strategy of the graph -> methods, the default first
     "random": ("random",),
 }
 RESTARTS = 4  # of the published procedure
-
-
-def partition_graph(
-    graph: nx.Graph[str],
-    num_parts: int,
-    seed: int = 0,
-    method: str | None = None,
-    min_size: int = 2,
-) -> Partition:
-    """Cut a label graph into parts.
-
-    Parameters
-    ----------
-    graph
-        As made by `label_graph`.
-    num_parts
-        Number of parts K.
-    seed
-        Same graph, K and seed: same partition.
-    method
-        ``"normalised_cut"`` for a co-occurrence graph: parts hold what occurs together.
-        ``"balanced_max_cut"`` for a dis-occurrence graph: parts equal in size to within one
-        hold what does not. ``"published"``: the procedure of the paper's authors.
-        ``"random"``: the control, parts equal to within one. By default the graph's strategy
-        chooses.
-    min_size
-        Labels that every part has at least; the published procedure knows no such bound.
-
-    Returns
-    -------
-    Partition
-        With the graph's strategy, or ``"random"``.
-
-    Raises
-    ------
-    PartitionError
-        If K parts of that size cannot be had from the labels.
-    ParameterError
-        If the method does not fit the graph.
-
-    Notes
-    -----
-    For a dis-occurrence graph D = 1 − S the normalised cut is nearly flat, as D is nearly
-    constant; with sizes fixed the company S inside parts is not, and it alone decides. Our cut
-    weighs it with p = 1/2 whatever the graph's exponent: what dis-occurrence groups keep apart is
-    then what co-occurrence groups keep together. The graph's own exponent, 1/3 by default, is
-    what the published procedure needs to find anything in D.
-
-    Examples
-    --------
-    >>> import networkx as nx
-    >>> graph = nx.Graph(strategy="cgp", exponent=0.5, kind="co")
-    >>> graph.add_nodes_from([(name, {"index": i}) for i, name in enumerate("abcd")])
-    >>> graph.add_weighted_edges_from([("a", "c", 1.0), ("b", "d", 1.0), ("c", "d", 0.1)])
-    >>> partition_graph(graph, num_parts=2).parts
-    ((0, 2), (1, 3))
-    """
-    space, weights = graph_affinity(graph)
-    strategy, exponent = graph.graph["strategy"], graph.graph["exponent"]
-    method = _method(strategy, method)
-
-    def weigh() -> NDArray[np.float64]:
-        """Give what the method cuts."""
-        return graph_company(graph) if method == "balanced_max_cut" else weights
-
-    return _partition(space, strategy, method, exponent, weigh, num_parts, min_size, seed)
 
 
 def partition_labels(
@@ -116,7 +47,7 @@ def partition_labels(
     method: str | None = None,
     min_size: int = 2,
 ) -> Partition:
-    """Cut the graph of a strategy without making it: for thousands of labels.
+    """Cut the label graph of a strategy into parts, without making the graph.
 
     Parameters
     ----------
@@ -124,8 +55,22 @@ def partition_labels(
         Counts of labels and pairs.
     strategy, exponent
         As in `label_graph`.
-    num_parts, seed, method, min_size
-        As in `partition_graph`, and so is the partition.
+    num_parts
+        Number of parts K.
+    seed
+        Same statistics, strategy, exponent, K and seed: same partition.
+    method
+        ``"normalised_cut"`` for a co-occurrence graph: parts hold what occurs together.
+        ``"balanced_max_cut"`` for a dis-occurrence graph: parts equal in size to within one
+        hold what does not. ``"published"``: the procedure of the paper's authors.
+        ``"random"``: the control, parts equal to within one. By default the strategy chooses.
+    min_size
+        Labels that every part has at least; the published procedure knows no such bound.
+
+    Returns
+    -------
+    Partition
+        With the strategy, or ``"random"``.
 
     Raises
     ------
@@ -136,9 +81,14 @@ def partition_labels(
 
     Notes
     -----
-    Both our cuts read the company S alone, which is sparse where most labels never meet; no C × C
-    matrix is made of more labels than `cuts.DENSE_LABELS`. The published procedure has no sparse
-    form.
+    For a dis-occurrence graph D = 1 − S the normalised cut is nearly flat, as D is nearly
+    constant; with sizes fixed the company S inside parts is not, and it alone decides. Our cut
+    weighs it with p = 1/2 whatever the graph's exponent: what dis-occurrence groups keep apart is
+    then what co-occurrence groups keep together. The graph's own exponent, 1/3 by default, is
+    what the published procedure needs to find anything in D.
+
+    Both our cuts thus read S alone, which is sparse where most labels never meet; no C × C matrix
+    is made of more labels than `cuts.DENSE_LABELS`. The published procedure has no sparse form.
 
     Examples
     --------
@@ -149,22 +99,23 @@ def partition_labels(
     >>> partition_labels(counted, "cgp", num_parts=2, exponent=0.5).parts
     ((0, 2), (1, 3))
     """
-    if strategy not in METHODS:
-        raise ParameterError(f"strategy '{strategy}' is unknown: use one of {', '.join(METHODS)}")
-    chosen = _method(strategy, method)
-
-    def weigh() -> Weights:
-        """Give what the method cuts."""
-        if chosen == "published":
-            return affinity(statistics, KINDS[strategy], exponent)
-        power = COMPANY_EXPONENT if chosen == "balanced_max_cut" else exponent
-        return label_affinity(statistics, power)
-
+    method = _method(strategy, method)
+    require_exponent(exponent)
     space = statistics.space
-    return _partition(space, strategy, chosen, exponent, weigh, num_parts, min_size, seed)
+    sizes = balanced_sizes(len(space), num_parts, 1 if method == "published" else min_size)
+    if method == "random":
+        return random_partition(space, sizes, seed)
+    membership = np.zeros(len(space), dtype=np.intp)
+    if num_parts > 1:
+        rng = np.random.default_rng(seed)
+        membership = _cut(statistics, strategy, method, exponent, num_parts, min_size, rng)
+    parts = tuple(tuple(np.flatnonzero(membership == part).tolist()) for part in range(num_parts))
+    return Partition(space, strategy, parts, exponent, seed)
 
 
 def _method(strategy: str, method: str | None) -> str:
+    if strategy not in METHODS:
+        raise ParameterError(f"strategy '{strategy}' is unknown: use one of {', '.join(METHODS)}")
     method = method or METHODS[strategy][0]
     if method not in METHODS[strategy]:
         raise ParameterError(
@@ -172,24 +123,6 @@ def _method(strategy: str, method: str | None) -> str:
             f"use one of {', '.join(METHODS[strategy])}"
         )
     return method
-
-
-def _partition(
-    space: LabelSpace,
-    strategy: str,
-    method: str,
-    exponent: float,
-    weigh: Callable[[], Weights],
-    num_parts: int,
-    min_size: int,
-    seed: int,
-) -> Partition:
-    sizes = balanced_sizes(len(space), num_parts, 1 if method == "published" else min_size)
-    if method == "random":
-        return random_partition(space, sizes, seed)
-    membership = _cut(weigh(), strategy, method, num_parts=num_parts, min_size=min_size, seed=seed)
-    parts = tuple(tuple(np.flatnonzero(membership == part).tolist()) for part in range(num_parts))
-    return Partition(space, strategy, parts, exponent, seed)
 
 
 def random_partition(space: LabelSpace, sizes: Sequence[int], seed: int = 0) -> Partition:
@@ -251,23 +184,19 @@ def balanced_sizes(num_labels: int, num_parts: int, min_size: int = 1) -> list[i
 
 
 def _cut(
-    weights: Weights,
+    statistics: LabelStatistics,
     strategy: str,
     method: str,
-    *,
+    exponent: float,
     num_parts: int,
     min_size: int,
-    seed: int,
+    rng: np.random.Generator,
 ) -> NDArray[np.intp]:
-    if num_parts == 1:
-        return np.zeros(weights.shape[0], dtype=np.intp)
-    rng = np.random.default_rng(seed)
     if method == "normalised_cut":
-        return normalised_cut(weights, num_parts, min_size, rng)
+        return normalised_cut(label_affinity(statistics, exponent), num_parts, min_size, rng)
     if method == "balanced_max_cut":
-        return balanced_max_cut(weights, num_parts, rng)
-    assert isinstance(weights, np.ndarray)
-    return _published(weights, strategy, num_parts, rng)
+        return balanced_max_cut(label_affinity(statistics, COMPANY_EXPONENT), num_parts, rng)
+    return _published(affinity(statistics, KINDS[strategy], exponent), strategy, num_parts, rng)
 
 
 def _published(

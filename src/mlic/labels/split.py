@@ -10,7 +10,7 @@ from scipy import sparse
 
 from mlic.errors import LabelError, ParameterError
 from mlic.labels.matrix import PRESENT
-from mlic.labels.statistics import States, states_equal
+from mlic.labels.pair_counts import States, states_equal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

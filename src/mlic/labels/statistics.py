@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from mlic.errors import DataError, LabelError
-from mlic.labels.matrix import ABSENT, PRESENT, UNKNOWN
+from mlic.labels.matrix import PRESENT, UNKNOWN
+from mlic.labels.pair_counts import count_pairs, count_states
 from mlic.labels.space import LabelSpace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["LabelStatistics", "States", "count_labels", "states_equal"]
+    from mlic.labels.pair_counts import States
 
-States: TypeAlias = NDArray[np.int8] | sparse.sparray | sparse.spmatrix
-Marks: TypeAlias = NDArray[np.float32] | sparse.csr_array
-Blocks: TypeAlias = dict[int, NDArray[np.int32]]  # first label -> rows
+__all__ = ["LabelStatistics", "count_labels"]
 
-# A block of the pictures stays in the processor's cache: the products of 10 million pictures of
-# 10,000 labels took 11 s of one core's time in blocks of 0.6 million states, 15 s in blocks of 5;
-# yet every block costs an addition of C² numbers.
-BLOCK_STATES = 1 << 21
-BLOCK_LABELS = 64  # one thread's share; SciPy's products let go of Python's lock
-MOST_THREADS = 4  # the memory keeps no more of them busy
-# Marks in more than this share of all places are multiplied as a dense matrix: measured, both ways
-# take the same time at 0.1, at 0.3 the dense one is seven times as quick.
-DENSE = 0.1
 PAIRS = ("together", "hidden", "unknown")
 PARTS = ("data", "indices", "indptr")
 
@@ -182,10 +170,7 @@ def count_labels(states: States, space: LabelSpace) -> LabelStatistics:
 
     Notes
     -----
-    For each block of pictures the marked states are multiplied, transposed, with themselves; rows
-    of the product are shared out among threads. Time grows with the sum over pictures of the
-    squared number of labels. The sums of one kind of pairs at a time, 4 C² bytes, are dense
-    while they grow.
+    See `count_pairs` for time and memory.
 
     Conditional probabilities of this kind were put to use by ML-GCN [1]_; leaving out the
     unknown keeps them unbiased where labels are missing at random.
@@ -207,106 +192,15 @@ def count_labels(states: States, space: LabelSpace) -> LabelStatistics:
             f"label states of shape {states.shape} do not fit {len(space)} labels: "
             "give one row a picture and one column a label"
         )
-    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
-        together = _count_pairs(states, PRESENT, PRESENT, pool)
-        hidden = _count_pairs(states, UNKNOWN, PRESENT, pool)
-        unknown = _count_pairs(states, UNKNOWN, UNKNOWN, pool)
-    counts = together.diagonal().astype(np.int64)
-    together.setdiag(0)
-    together.eliminate_zeros()
-    return LabelStatistics(space, int(states.shape[0]), counts, together, hidden, unknown)
-
-
-def states_equal(states: States, state: int) -> sparse.csr_array:
-    """Mark where the label state is a given one other than absent.
-
-    Parameters
-    ----------
-    states
-        Label states as in `count_labels`; shape (n, C).
-    state
-        `PRESENT` or `UNKNOWN`.
-
-    Returns
-    -------
-    scipy.sparse.csr_array
-        Ones, int32; shape (n, C).
-
-    Raises
-    ------
-    LabelError
-        If a state is neither 1, 0 nor −1.
-    """
-    rows = sparse.csr_array(states)
-    if not rows.has_canonical_format:
-        rows = rows.copy()  # the conversion may share memory with the caller
-        rows.sum_duplicates()
-    if not np.isin(rows.data, (PRESENT, ABSENT, UNKNOWN)).all():
-        raise LabelError(
-            "a label state is neither 1 (present), 0 (absent) nor -1 (unknown): recode the labels"
-        )
-    marked = (rows.data == state).astype(np.int32)
-    marks = sparse.csr_array(
-        (marked, rows.indices.copy(), rows.indptr.copy()), shape=rows.shape
-    )  # copied, because the next line edits in place
-    marks.eliminate_zeros()
-    return marks
-
-
-def _count_pairs(
-    states: States, first: int, second: int, pool: ThreadPoolExecutor
-) -> sparse.csr_array:
-    """Pictures in which label i is in the first state and label j in the second; shape (C, C)."""
-    size = states.shape[1]
-    sums = {
-        start: np.zeros((min(BLOCK_LABELS, size - start), size), dtype=np.int32)
-        for start in range(0, size, BLOCK_LABELS)
-    }
-    for block in _row_blocks(states):
-        left, right = states_equal(block, first), states_equal(block, second)
-        if left.nnz and right.nnz:
-            _add_product(sums, _handy(left.T.tocsr()), _handy(right), pool)
-    return _join_rows(sums, pool)
-
-
-def _add_product(sums: Blocks, left: Marks, right: Marks, pool: ThreadPoolExecutor) -> None:
-    def add_rows(start: int) -> None:
-        product: Any = left[start : start + BLOCK_LABELS] @ right
-        sums[start] += product.toarray() if sparse.issparse(product) else product.astype(np.int32)
-
-    list(pool.map(add_rows, sums))
-
-
-def _handy(marks: sparse.csr_array) -> Marks:
-    """Dense where that multiplies quicker; float32 counts as many pictures as a block exactly."""
-    crowded = marks.nnz > DENSE * marks.shape[0] * marks.shape[1]
-    return marks.toarray().astype(np.float32) if crowded else marks
-
-
-def _join_rows(sums: Blocks, pool: ThreadPoolExecutor) -> sparse.csr_array:
-    """Sparse rows of all blocks; each is given up once it is copied, to spare memory."""
-    per_row = [np.count_nonzero(block, axis=1) for block in sums.values()]
-    ends = np.concatenate([[0], *per_row]).cumsum()
-    indptr = ends.astype(np.int32 if ends[-1] < 2**31 else np.int64)
-    data, indices = np.empty(ends[-1], np.int32), np.empty(ends[-1], indptr.dtype)
-
-    def copy_rows(start: int) -> None:
-        block = sums.pop(start)
-        rows = slice(ends[start], ends[start + len(block)])
-        places = np.flatnonzero(block)
-        data[rows], indices[rows] = block.ravel()[places], places % block.shape[1]
-
-    size = len(ends) - 1
-    list(pool.map(copy_rows, list(sums)))
-    return sparse.csr_array((data, indices, indptr), shape=(size, size))
-
-
-def _row_blocks(states: States) -> Iterator[sparse.csr_array]:
-    rows = sparse.csr_array(states) if sparse.issparse(states) else states
-    stored = int(rows.indptr[-1]) if isinstance(rows, sparse.csr_array) else rows.size
-    step = max(1, BLOCK_STATES * states.shape[0] // max(1, stored))
-    for start in range(0, states.shape[0], step):
-        yield sparse.csr_array(rows[start : start + step])
+    counts, unknown = count_states(states)
+    together = count_pairs(states, PRESENT, PRESENT)
+    hidden = both = sparse.csr_array(together.shape, dtype=np.int32)
+    if unknown.any():
+        hidden = count_pairs(states, UNKNOWN, PRESENT)
+        both = count_pairs(states, UNKNOWN, UNKNOWN)
+        both = sparse.csr_array(both + sparse.diags_array(unknown, dtype=np.int32))
+        both.eliminate_zeros()
+    return LabelStatistics(space, int(states.shape[0]), counts, together, hidden, both)
 
 
 def _dense(pairs: sparse.csr_array) -> NDArray[np.int64]:

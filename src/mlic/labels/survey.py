@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import networkx as nx
 
 from mlic.labels.graph import COMPANY_EXPONENT, label_graph
-from mlic.labels.partitioning import partition_graph
+from mlic.labels.partitioning import partition_labels
 from mlic.labels.quality import partition_quality, partition_stability
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Suggestion", "possible_parts", "suggest_parts", "survey_parts"]
 
 SURVEYED = (2, 3, 4, 5, 6, 8, 10, 13)  # those of the published partitions, and between them
+EDGES = 500_000  # that all runs of the Louvain method go through, each: some five seconds
 
 
 @dataclass(frozen=True)
@@ -103,14 +104,16 @@ def survey_parts(
     >>> row["num_parts"], row["mass_counts"], row["stability"]
     (2, 1.0, 1.0)
     """
-    graph = label_graph(statistics, strategy, exponent)
     rows: list[dict[str, float]] = []
     for k in ks:
-        cuts = [partition_graph(graph, k, seed + i, min_size=min_size) for i in range(num_seeds)]
+        cuts = [
+            partition_labels(statistics, strategy, k, exponent, seed + i, min_size=min_size)
+            for i in range(num_seeds)
+        ]
         sizes = [len(part) for part in cuts[0].parts]
         rows.append(
             {"num_parts": k, "smallest": min(sizes), "largest": max(sizes)}
-            | partition_quality(cuts[0], statistics, seed=seed)
+            | partition_quality(cuts[0], statistics)
             | {"stability": partition_stability(cuts)}
         )
     return rows
@@ -126,7 +129,7 @@ def suggest_parts(statistics: LabelStatistics, seed: int = 0, num_seeds: int = 2
     seed
         Of the first run; the others take the next ones.
     num_seeds
-        Runs to agree.
+        Runs to agree; of a graph with very many edges fewer, but three if so many are asked for.
 
     Returns
     -------
@@ -145,11 +148,12 @@ def suggest_parts(statistics: LabelStatistics, seed: int = 0, num_seeds: int = 2
     graph = label_graph(statistics, "cgp", COMPANY_EXPONENT)
     if graph.number_of_edges() == 0:
         return Suggestion(None, 1.0, 0.0)
+    runs = min(num_seeds, max(3, EDGES // graph.number_of_edges()))
     found = [
         nx.community.louvain_communities(graph, seed=seed + run)  # by edge weight
-        for run in range(num_seeds)
+        for run in range(runs)
     ]
     numbers = Counter(sum(len(labels) > 1 for labels in run) for run in found)
     num_parts, times = numbers.most_common(1)[0]
-    modularity = sum(nx.community.modularity(graph, run) for run in found) / num_seeds
-    return Suggestion(num_parts, times / num_seeds, modularity)
+    modularity = sum(nx.community.modularity(graph, run) for run in found) / runs
+    return Suggestion(num_parts, times / runs, modularity)

@@ -11,14 +11,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mlic.errors import CheckpointError, ParameterError
-from mlic.models.branch import grow_branch
+from mlic.models.branch import BranchedBackbone, Trunk
 from mlic.models.options import BranchedModelOptions
 from mlic.models.torchvision_shim import allow_torchvision_without_cuda
 
 if TYPE_CHECKING:
     from mlic.models.options import ModelOptions
 
-__all__ = ["build_backbone", "normalisation"]
+__all__ = ["build_backbone", "build_trunk", "normalisation"]
 
 Backbone = Any  # timm's models share methods, not a base class
 
@@ -29,7 +29,7 @@ def build_backbone(options: ModelOptions, load_weights: bool = True) -> Backbone
     Parameters
     ----------
     options
-        Name, constructor options, weights, what of them to keep frozen, and where it is cut.
+        Name, constructor options, weights, what of them to keep frozen, and its branch, if any.
     load_weights
         False where a checkpoint's own weights follow.
 
@@ -45,6 +45,17 @@ def build_backbone(options: ModelOptions, load_weights: bool = True) -> Backbone
     CheckpointError
         If the weights cannot be had or do not fit.
     """
+    if isinstance(options, BranchedModelOptions):
+        return BranchedBackbone(build_trunk(options, load_weights))
+    return _build_timm(options, load_weights)
+
+
+def build_trunk(options: BranchedModelOptions, load_weights: bool = True) -> Trunk:
+    """Build what branches share; arguments and errors are those of `build_backbone`."""
+    return Trunk(_build_timm(options, load_weights), options.branch)
+
+
+def _build_timm(options: ModelOptions, load_weights: bool) -> Backbone:
     allow_torchvision_without_cuda()
     import timm
 
@@ -66,10 +77,7 @@ def build_backbone(options: ModelOptions, load_weights: bool = True) -> Backbone
         raise _not_fetched(options.backbone, error) from error
     if load_weights and options.weights and not fetch:
         _load_file(model, Path(options.weights))
-    model = _freeze(model, options)
-    return (
-        grow_branch(model, options.branch) if isinstance(options, BranchedModelOptions) else model
-    )
+    return _freeze(model, options)
 
 
 def _freeze(model: Backbone, options: ModelOptions) -> Backbone:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from mlic.errors import ParameterError
-from mlic.models.backbone import build_backbone, normalisation, out_of_the_head
+from mlic.models.backbone import build_backbone, build_trunk, normalisation, out_of_the_head
+from mlic.models.branch import BranchedClassifiers, UpperModel
 from mlic.models.options import HEADS
 from mlic.plugins import build_plugin, find_plugin
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
-    from mlic.models.options import ModelOptions
+    from mlic.models.branch import Trunk
+    from mlic.models.options import BranchedModelOptions, ModelOptions
 
-__all__ = ["MultiLabelClassifier", "build_classifier"]
+__all__ = ["MultiLabelClassifier", "build_classifier", "build_classifiers", "build_upper"]
 
 
 class MultiLabelClassifier(nn.Module):
@@ -99,7 +103,57 @@ def build_classifier(
     torch.Size([2, 3])
     """
     backbone = build_backbone(options, load_weights)
-    arguments = [backbone.head_hidden_size, num_labels]
+    width = backbone.head_hidden_size
+    return MultiLabelClassifier(
+        backbone, _build_head(options, width, num_labels, load_weights, embeddings)
+    )
+
+
+def build_classifiers(
+    options: BranchedModelOptions,
+    num_labels: Sequence[int],
+    load_weights: bool = True,
+    embeddings: Sequence[NDArray[np.float32] | None] | None = None,
+) -> BranchedClassifiers:
+    """Build several classifiers on one trunk; arguments and errors are as `build_classifier`'s.
+
+    Examples
+    --------
+    >>> from mlic.models.options import BranchedModelOptions
+    >>> model = build_classifiers(BranchedModelOptions(backbone="test_resnet", branch={}), [3, 2])
+    >>> model(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 5])
+    """
+    trunk = build_trunk(options, load_weights)
+    vectors = embeddings or [None] * len(num_labels)
+    uppers = [
+        build_upper(trunk, options, number, load_weights, own)
+        for number, own in zip(num_labels, vectors, strict=True)
+    ]
+    return BranchedClassifiers(trunk, uppers)
+
+
+def build_upper(
+    trunk: Trunk,
+    options: ModelOptions,
+    num_labels: int,
+    load_weights: bool = True,
+    embeddings: NDArray[np.float32] | None = None,
+) -> UpperModel:
+    """Build a new branch of a trunk and its head; the rest as in `build_classifier`."""
+    branch, width = trunk.grow(), trunk.head_hidden_size
+    head = _build_head(options, width, num_labels, load_weights, embeddings)
+    return UpperModel(branch, head, trunk.pool)
+
+
+def _build_head(
+    options: ModelOptions,
+    width: int,
+    num_labels: int,
+    load_weights: bool,
+    embeddings: NDArray[np.float32] | None,
+) -> nn.Module:
+    arguments: list[Any] = [width, num_labels]
     if getattr(find_plugin(HEADS, options.head), "embedded", False):
         arguments.append(_embed(options, num_labels, load_weights, embeddings))
     elif options.embeddings.source != "learned":
@@ -107,8 +161,8 @@ def build_classifier(
             f"model.embeddings.source='{options.embeddings.source}': the head '{options.head}' "
             "takes no label embeddings; leave model.embeddings out, or choose another head"
         )
-    head = build_plugin(HEADS, options.head, options.head_options, *arguments)
-    return MultiLabelClassifier(backbone, head)
+    head: nn.Module = build_plugin(HEADS, options.head, options.head_options, *arguments)
+    return head
 
 
 def _embed(

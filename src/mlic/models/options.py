@@ -53,17 +53,23 @@ class ModelOptions(BaseModel):
 
 
 class BranchOptions(BaseModel):
-    """Where jointly trained teachers part ways, and what each has of its own."""
+    """Where teachers on one trunk part ways, and what each has of its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     after: int = Field(
-        default=-2, description="last shared stage, of timm's feature_info; -2: the last but one"
+        default=-1,
+        description="last shared stage, of timm's feature_info; -1: the whole backbone is shared, "
+        "and a residual branch follows",
     )
-    width: int = Field(default=64, ge=1, description="channels of the branch's bottleneck")
+    width: int | None = Field(
+        default=None,
+        ge=1,
+        description="channels of the branch's bottleneck; nothing: a 32nd of the trunk's, or 16",
+    )
 
 
 class BranchedModelOptions(ModelOptions):
-    """A model of shared lower stages and a branch of its own."""
+    """A model of shared lower layers and a branch of its own."""
 
     branch: BranchOptions

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from mlic.parameters import Parameters
     from mlic.training.options import TeacherOptions, TrainingOptions
 
-__all__ = ["passes_of_psd", "plan_run"]
+__all__ = ["count_trainings", "passes_of_psd", "plan_run"]
 
 _SINGLE = ("baseline", "longer", "student")  # trainings of all labels, in the order they are told
 
-_BRANCH = 0.05  # about a branch's share of a whole model's training step
+_BRANCH = 0.01  # a branch's share of a ResNet-50's training step; where it counts it is measured
 _COPIES = 3  # of weights: the training's store, the catalog's entry, MLflow's artifact
 _FORWARD = 1 / 3  # of a training step's time is its forward pass
 
@@ -39,40 +39,59 @@ class _Data:
 def plan_run(pipeline: Pipeline, parameters: Parameters, catalog: CatalogProtocol[str, Any]) -> str:
     """Say what will be trained, for about how long, and how much will be written.
 
-    Minutes come from a few steps timed on this machine, and count every training as if nothing
-    were up to date.
+    Minutes come from a few steps timed on this machine.
     """
-    made = [name for node in pipeline.nodes if "training" in node.tags for name in node.outputs]
-    trained = [name for name in made if name.endswith(".checkpoint")]
-    roles = Counter(_role(name.removesuffix(".checkpoint")) for name in trained)
+    roles = _roles(pipeline)
     data = _measure_data(pipeline, parameters, catalog)
-    seconds, weights = _measure_step(parameters, data.labels)
-    passes = sum(number * _passes(parameters, role) for role, number in roles.items())
+    seconds, weights, branch = _measure_step(parameters, data.labels)
+    passes = sum(number * _passes(parameters, role, branch) for role, number in roles.items())
     minutes = passes * data.train * seconds / 60
     megabytes = _bytes(parameters, data, roles, weights) / 1e6
     number = roles.total()
     return (
         f"{number} training{'s' if number > 1 else ''} ({_spell(roles)}), "
         f"about {max(round(minutes), 1)} minute{'s' if round(minutes) > 1 else ''}, "
-        f"{megabytes:.0f} MB on disk; trainings that are up to date are loaded instead"
+        f"{megabytes:.0f} MB on disk"
     )
 
 
-def _measure_step(parameters: Parameters, num_labels: int) -> tuple[float, int]:
-    """Seconds of a picture and weights of the model, measured in a thread of its own.
+def count_trainings(pipeline: Pipeline) -> int:
+    """How many trainings a pipeline holds; a node may hold several."""
+    return _roles(pipeline).total()
+
+
+def _roles(pipeline: Pipeline) -> Counter[str]:
+    made = [name for node in pipeline.nodes if "training" in node.tags for name in node.outputs]
+    trained = [name for name in made if name.endswith(".checkpoint")]
+    return Counter(_role(name.removesuffix(".checkpoint")) for name in trained)
+
+
+def _measure_step(parameters: Parameters, num_labels: int) -> tuple[float, int, float]:
+    """Seconds of a picture, weights, and a branch's share of them, measured in a thread of its own.
 
     OpenMP's workers belong to the thread that called them. Had the main thread done so, the
     processes that Kedro's ParallelRunner forks from it would wait for workers they do not have.
     """
-    from mlic.training.probe import check_objectives, measure_step
+    from mlic.training.probe import check_objectives
 
-    training, image_size = parameters.training, parameters.data.image_size
-    check_objectives(training, parameters.distillation)
-    baseline = training.for_role("baseline")
+    check_objectives(parameters.training, parameters.distillation)
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(
-            measure_step, parameters.model, baseline, image_size, num_labels
-        ).result()
+        return thread.submit(_measure, parameters, num_labels).result()
+
+
+def _measure(parameters: Parameters, num_labels: int) -> tuple[float, int, float]:
+    from mlic.models.options import BranchedModelOptions
+    from mlic.training.probe import measure_step
+
+    training, size, model = parameters.training, parameters.data.image_size, parameters.model
+    seconds, weights = measure_step(model, training.for_role("baseline"), size, num_labels)
+    if parameters.teachers.mode != "joint":
+        return seconds, weights, _BRANCH
+    number = _num_teachers(parameters.partition)
+    cut = BranchedModelOptions(**model.model_dump(), branch=parameters.teachers.branch)
+    labels = max(num_labels // parameters.partition.num_parts, 1)
+    joint, _ = measure_step(cut, training.for_role("teacher"), size, labels, number)
+    return seconds, weights, (joint / seconds - 1) / number
 
 
 def _role(name: str) -> str:
@@ -91,23 +110,31 @@ def _spell(roles: Counter[str]) -> str:
     return ", ".join(before + teachers + singles[len(before) :])
 
 
-def _passes(parameters: Parameters, role: str) -> float:
+def _passes(parameters: Parameters, role: str, branch: float) -> float:
     """Training passes over the pictures that one training of a role costs."""
     training, partition, teachers = parameters.training, parameters.partition, parameters.teachers
     if role == "longer":
         return round(passes_of_psd(training, partition, teachers))
     if role in _SINGLE:
         return training.for_role(role).epochs
-    number = len(teacher_names(partition.strategies, partition.num_parts, partition.num_plain))
-    return _passes_of_teachers(training, teachers, number) / number
+    number = _num_teachers(partition)
+    return _passes_of_teachers(training, teachers, number, branch) / number
 
 
-def _passes_of_teachers(training: TrainingOptions, teachers: TeacherOptions, number: int) -> float:
+def _num_teachers(partition: PartitionOptions) -> int:
+    return len(teacher_names(partition.strategies, partition.num_parts, partition.num_plain))
+
+
+def _passes_of_teachers(
+    training: TrainingOptions, teachers: TeacherOptions, number: int, branch: float
+) -> float:
+    """Of all teachers and their targets; on a frozen trunk, the trunk sees every view once."""
     options = training.for_role("teacher")
     views = options.augmentation.views * _FORWARD
     if teachers.mode == "separate":
         return number * (options.epochs + views)
-    return views + number * _BRANCH * (options.epochs + views)
+    trunk = views if teachers.mode == "frozen" else options.epochs + views
+    return trunk + number * branch * (options.epochs + views)
 
 
 def passes_of_psd(
@@ -115,10 +142,12 @@ def passes_of_psd(
 ) -> float:
     """Training passes over the pictures that all teachers, their targets and the student cost.
 
-    The baseline, whose lower layers joint teachers share, is not counted.
+    The baseline, on whose layers frozen teachers stand, is not counted. A branch counts as much as
+    it does on a ResNet-50, so that the figure is the same on any machine.
     """
-    number = len(teacher_names(partition.strategies, partition.num_parts, partition.num_plain))
-    return _passes_of_teachers(training, teachers, number) + training.for_role("student").epochs
+    number = _num_teachers(partition)
+    students = training.for_role("student").epochs
+    return _passes_of_teachers(training, teachers, number, _BRANCH) + students
 
 
 def _measure_data(

@@ -10,24 +10,30 @@ mlflow is imported inside functions, because Kedro imports this module when it s
 from __future__ import annotations
 
 import getpass
-import logging
 import math
 import os
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlic.errors import TrainingError
 from mlic.interrupts import exit_on_sigterm, leaving_worker
-from mlic.pipelines.tracking_settings import SQLITE, TrackingSettings, flatten
+from mlic.pipelines.tracking_store import (
+    connect,
+    explain_refusal,
+    log_parameters,
+    open_experiment,
+    warn_if_refused,
+)
 from mlic.provenance import git_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from mlflow import MlflowClient
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    from mlic.pipelines.tracking_settings import TrackingSettings
 
 __all__ = [
     "TrainingRun",
@@ -38,12 +44,8 @@ __all__ = [
     "tracked_training",
 ]
 
-logger = logging.getLogger(__name__)
-
 _RUN, _STORE, _SAMPLING = "MLIC_MLFLOW_RUN", "MLIC_MLFLOW_URI", "MLIC_MLFLOW_SAMPLING"
-_LONGEST_VALUE = 500  # the oldest servers' limit, and more than anyone reads in a table
-_PARAMETERS_PER_CALL = 100  # MLflow's limit
-_INHERITED = ("mlflow.user", "mlflow.source.name", "mlflow.source.git.commit")
+_OWN = ("mlflow.runName", "mlflow.note.content")  # what a child has not from its parent
 
 
 class TrainingRun:
@@ -89,12 +91,12 @@ class _MlflowRun(TrainingRun):
             for name, value in metrics.items()
             if not math.isnan(value)
         ]
-        with _warn_if_refused(f"the metrics of epoch {epoch}"):
+        with warn_if_refused(f"the metrics of epoch {epoch}"):
             self._client.log_batch(self._run_id, metrics=batch)
 
     def attach(self, path: Path, folder: str) -> None:
         """Log a file as an artifact."""
-        with _warn_if_refused(f"the file {path}"):
+        with warn_if_refused(f"the file {path}"):
             self._client.log_artifact(self._run_id, str(path), folder)
 
 
@@ -114,7 +116,7 @@ def tracked_training(
     parameters
         Logged flattened; long values are cut.
     tags
-        Tags of the run, beside user and commit, which it has from its parent.
+        Tags of the run, beside those of its parent.
 
     Yields
     ------
@@ -135,7 +137,7 @@ def tracked_training(
         yield TrainingRun()
         return
     exit_on_sigterm()
-    client = _client(os.environ[_STORE])
+    client = connect(os.environ[_STORE])
     run_id = _open_child(client, name, parameters, tags)
     try:
         with _system_metrics(run_id):
@@ -180,10 +182,10 @@ def open_parent(
     TrainingError
         If the store cannot be reached or refuses the run.
     """
-    with _explain_refusal(settings.tracking_uri):
-        client = _client(settings.tracking_uri)
-        run = client.create_run(_experiment_id(client, settings), tags=dict(tags), run_name=name)
-        _log_parameters(client, run.info.run_id, parameters)
+    with explain_refusal(settings.tracking_uri):
+        client = connect(settings.tracking_uri)
+        run = client.create_run(open_experiment(client, settings), tags=dict(tags), run_name=name)
+        log_parameters(client, run.info.run_id, parameters)
     os.environ[_RUN] = str(run.info.run_id)
     os.environ[_STORE] = settings.tracking_uri
     os.environ[_SAMPLING] = str(settings.sampling_seconds)
@@ -194,7 +196,7 @@ def parent_run() -> TrainingRun:
     """Return the open parent, or a run that tells nobody."""
     if _RUN not in os.environ:
         return TrainingRun()
-    return _MlflowRun(_client(os.environ[_STORE]), os.environ[_RUN])
+    return _MlflowRun(connect(os.environ[_STORE]), os.environ[_RUN])
 
 
 def close_parent(status: str) -> None:
@@ -206,7 +208,7 @@ def close_parent(status: str) -> None:
         ``"FINISHED"``, ``"FAILED"`` or ``"KILLED"``.
     """
     if _RUN in os.environ:
-        _close(_client(os.environ[_STORE]), os.environ[_RUN], status)
+        _close(connect(os.environ[_STORE]), os.environ[_RUN], status)
     for variable in (_RUN, _STORE, _SAMPLING):
         os.environ.pop(variable, None)
 
@@ -219,64 +221,18 @@ def provenance() -> dict[str, str]:
     return tags
 
 
-def _client(uri: str) -> MlflowClient:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # into progress bars
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 15 s; the default is minutes
-    if uri.startswith(SQLITE):  # a SQLite connection must not be carried into a forked worker
-        os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
-    from mlflow import MlflowClient
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=uri)
-
-
-def _experiment_id(client: MlflowClient, settings: TrackingSettings) -> str:
-    experiment = client.get_experiment_by_name(settings.experiment)
-    if experiment is None:
-        return str(client.create_experiment(settings.experiment, _artifact_location(settings)))
-    if experiment.lifecycle_stage == "deleted":
-        raise TrainingError(
-            f"MLflow's experiment '{settings.experiment}' is deleted in {settings.tracking_uri}: "
-            f"run `mlflow experiments restore -x {experiment.experiment_id}` "
-            "or name another in mlflow.yml"
-        )
-    return str(experiment.experiment_id)
-
-
-def _artifact_location(settings: TrackingSettings) -> str | None:
-    """Beside a SQLite file; elsewhere the server decides."""
-    if not settings.tracking_uri.startswith(SQLITE):
-        return None
-    database = Path(settings.tracking_uri.removeprefix(SQLITE))
-    return (database.absolute().parent / "mlruns" / settings.experiment).as_uri()
-
-
 def _open_child(
     client: MlflowClient, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]
 ) -> str:
-    with _explain_refusal(os.environ[_STORE]):
+    with explain_refusal(os.environ[_STORE]):
         parent = client.get_run(os.environ[_RUN])
-        inherited = {key: parent.data.tags[key] for key in _INHERITED if key in parent.data.tags}
+        inherited = {key: parent.data.tags[key] for key in parent.data.tags if key not in _OWN}
         family = {"mlflow.parentRunId": parent.info.run_id}
         run = client.create_run(
             parent.info.experiment_id, tags={**inherited, **tags, **family}, run_name=name
         )
-        _log_parameters(client, run.info.run_id, parameters)
+        log_parameters(client, run.info.run_id, parameters)
     return str(run.info.run_id)
-
-
-def _log_parameters(client: MlflowClient, run_id: str, parameters: Mapping[str, Any]) -> None:
-    from mlflow.entities import Param
-
-    batch = [Param(key, _cut(str(value))) for key, value in flatten(parameters).items()]
-    for start in range(0, len(batch), _PARAMETERS_PER_CALL):
-        client.log_batch(run_id, params=batch[start : start + _PARAMETERS_PER_CALL])
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 
 @contextmanager
@@ -292,7 +248,7 @@ def _system_metrics(run_id: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with _warn_if_refused("system metrics"):
+        with warn_if_refused("system metrics"):
             _finish(monitor)
 
 
@@ -305,28 +261,5 @@ def _finish(monitor: SystemMetricsMonitor) -> None:
 
 
 def _close(client: MlflowClient, run_id: str, status: str) -> None:
-    with _warn_if_refused(f"the status {status}"):
+    with warn_if_refused(f"the status {status}"):
         client.set_terminated(run_id, status)
-
-
-@contextmanager
-def _explain_refusal(uri: str) -> Iterator[None]:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        raise TrainingError(
-            f"MLflow cannot open a run in {uri}: {error}; "
-            "start the server, or set another tracking_uri in mlflow.yml"
-        ) from error
-
-
-@contextmanager
-def _warn_if_refused(what: str) -> Iterator[None]:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        logger.warning("MLflow did not take %s: %s", what, error)

@@ -11,7 +11,16 @@ from mlic.errors import ParameterError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["SQLITE", "TrackingSettings", "flatten", "flatten_numbers", "read_settings"]
+    from mlic.parameters import Parameters
+
+__all__ = [
+    "SQLITE",
+    "TrackingSettings",
+    "describe_run",
+    "flatten",
+    "flatten_numbers",
+    "read_settings",
+]
 
 SQLITE = "sqlite:///"
 
@@ -67,6 +76,44 @@ def read_settings(raw: Mapping[str, Any], root: Path) -> TrackingSettings:
         return settings
     database = root / settings.tracking_uri.removeprefix(SQLITE)
     return replace(settings, tracking_uri=f"{SQLITE}{database}")
+
+
+def describe_run(
+    run_params: Mapping[str, Any], parameters: Parameters
+) -> tuple[str, dict[str, str]]:
+    """Name of a pipeline run, and tags that its table is sorted and filtered by.
+
+    Parameters
+    ----------
+    run_params
+        What Kedro tells its hooks of the run.
+    parameters
+        Those of the run.
+
+    Returns
+    -------
+    str, dict
+        Such as ``scenes cgp+dgp K=3 seed=0``, after the pipelines' names if they are not all.
+    """
+    env = str(run_params.get("env") or "local")
+    shape = parameters.partition
+    own = {
+        "role": "pipeline",
+        "data": "scenes" if parameters.data.source == "scenes" else env,
+        "strategies": "+".join(shape.strategies),
+        "num_parts": str(shape.num_parts),
+        "teachers": parameters.teachers.mode,
+        "backbone": parameters.model.backbone,
+        "seed": str(parameters.seed),
+    }
+    names = ", ".join(run_params.get("pipeline_names") or [])
+    title = "{data} {strategies} K={num_parts} seed={seed}".format(**own)
+    chosen = ("tags", "from_nodes", "to_nodes", "node_names", "namespaces")
+    kedro = {f"kedro.{key}": str(run_params[key]) for key in chosen if run_params.get(key)}
+    kedro |= {"kedro.env": env, "kedro.run_id": str(run_params["run_id"])}
+    return f"{names}: {title}" if names else title, own | kedro | {
+        "kedro.pipelines": names or "__default__"
+    }
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

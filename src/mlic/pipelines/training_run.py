@@ -21,15 +21,15 @@ __all__ = ["train_or_reuse", "train_or_reuse_all"]
 log = logging.getLogger(__name__)
 
 
-def train_or_reuse(job: TrainingJob, folder: Path) -> Checkpoint:
+def train_or_reuse(job: TrainingJob, store: Path) -> Checkpoint:
     """Checkpoint of a job, trained only if nothing in the store was made from the same.
 
     Parameters
     ----------
     job
         What to train.
-    folder
-        The training's own store.
+    store
+        Folder of all stores; the training's own is named like it.
     """
 
     def train_one(jobs: Sequence[TrainingJob], reports: Sequence[Report]) -> list[Checkpoint]:
@@ -37,7 +37,7 @@ def train_or_reuse(job: TrainingJob, folder: Path) -> Checkpoint:
 
         return [train(jobs[0], reports[0])]
 
-    (checkpoint,) = train_or_reuse_all([job], [folder], train_one)
+    (checkpoint,) = train_or_reuse_all([job], [store / job.name], train_one)
     return checkpoint
 
 
@@ -45,6 +45,7 @@ def train_or_reuse_all(
     jobs: Sequence[TrainingJob],
     folders: Sequence[Path],
     train: Callable[[Sequence[TrainingJob], Sequence[Report]], Sequence[Checkpoint]],
+    inseparable: bool = False,
 ) -> list[Checkpoint]:
     """Checkpoints of several jobs; those not up to date are trained together, a run each.
 
@@ -56,6 +57,8 @@ def train_or_reuse_all(
         The store of each.
     train
         Makes checkpoints of those jobs that need it, and reports their epochs.
+    inseparable
+        Whether all are trained again if one is not up to date.
     """
     from mlic.training.checkpoint import Checkpoint
     from mlic.training.store import CheckpointStore
@@ -65,6 +68,8 @@ def train_or_reuse_all(
     }
     kept = {job.name: stores[job.name].load("checkpoint", job.components()) for job in jobs}
     done = {name: Checkpoint.from_tensors(*found) for name, found in kept.items() if found}
+    if inseparable and len(done) < len(jobs):
+        done = {}
     missing = [job for job in jobs if job.name not in done]
     if missing:
         with ExitStack() as stack:
@@ -77,13 +82,21 @@ def train_or_reuse_all(
                 store = stores[job.name]
                 path = store.save("checkpoint", job.components(), *checkpoint.to_tensors())
                 run.attach(path, "checkpoint")
+                run.report(checkpoint.info.epoch, _outcome(checkpoint))
                 done[job.name] = checkpoint
     return [done[job.name] for job in jobs]
 
 
+def _outcome(checkpoint: Checkpoint) -> dict[str, float]:
+    """What MLflow's table of runs is sorted by."""
+    best = checkpoint.info.validation_map
+    judged = {} if best is None else {"best_validation_mAP": best}
+    return {"seconds": checkpoint.info.seconds, **judged}
+
+
 def _tags(job: TrainingJob) -> dict[str, str]:
     provenance = job.provenance or {}
-    return {
+    tags = {
         "role": job.role,
         "strategy": str(provenance.get("strategy", "")),
         "part": str(provenance.get("part", "")),
@@ -93,3 +106,4 @@ def _tags(job: TrainingJob) -> dict[str, str]:
         "label_fingerprint": job.labels.fingerprint,
         "partition_fingerprint": str(provenance.get("partition", "")),
     }
+    return {name: value for name, value in tags.items() if value}

@@ -1,57 +1,55 @@
-"""Teachers in one pass: branches on one frozen trunk, each trained as if it were alone.
+"""Teachers in one pass: branches on one trunk that learns from all of them.
 
-Every batch of features is read once and shown to all branches in turn. A branch has its own
-weights, optimiser, average, best epoch and chance, so that training it beside others changes no
-bit of it; what the branches share is the trunk, which is frozen, and the order of the pictures.
+One network, one optimiser, schedule and average. The objective is the mean over all known cells of
+all branches, so that a branch weighs as much as it has labels. One epoch is the best for all, by
+the mean of their validation mAP: the trunk is common, and what all teachers say of a view comes
+from one pass over it.
 """
 
 from __future__ import annotations
 
-import logging
-import time
-from contextlib import contextmanager
+import math
+from dataclasses import replace
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from mlic.models.branch import UpperModel
-from mlic.models.classifier import build_classifier
-from mlic.seeds import derive_seed
-from mlic.training.device import make_fabric, memory_advice
+from mlic.errors import CheckpointError
+from mlic.metrics import mean_average_precision
+from mlic.models.branch import TRUNK, name_as_upper, name_as_whole
+from mlic.models.classifier import build_classifiers
+from mlic.models.options import BranchedModelOptions
+from mlic.training.checkpoint import Checkpoint
+from mlic.training.device import memory_advice
 from mlic.training.loop import _Training
-from mlic.training.prefetch import prefetch
+from mlic.training.predict import frame_of, predict_views
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from lightning_fabric import Fabric
-
-    from mlic.training.checkpoint import Checkpoint
+    from mlic.models.branch import BranchedClassifiers
     from mlic.training.job import TrainingJob
     from mlic.training.loop import Report
-    from mlic.training.trunk import FrozenTrunk
 
-__all__ = ["predict_branch_views", "train_branches"]
+__all__ = ["predict_jointly", "train_jointly"]
 
-log = logging.getLogger(__name__)
+NAME = "teachers"
 
 
-def train_branches(
-    jobs: Sequence[TrainingJob], trunk: FrozenTrunk, reports: Sequence[Report]
-) -> list[Checkpoint]:
-    """Train branches side by side; each comes out as if it had been trained alone.
+def train_jointly(jobs: Sequence[TrainingJob], reports: Sequence[Report]) -> list[Checkpoint]:
+    """Train branches and the trunk they share.
 
     Parameters
     ----------
     jobs
-        One a branch, alike but for name, labels and seed; their model has a branch.
-    trunk
-        What they share.
+        One a branch, alike but for name and labels; their model has a branch. The seed is that of
+        the first.
     reports
-        Called after every epoch, one a job; see `mlic.training.loop.train`.
+        Called after every epoch, one a job, each with the loss and the scores of its own branch;
+        see `mlic.training.loop.train`.
 
     Returns
     -------
@@ -64,134 +62,145 @@ def train_branches(
     TrainingError
         As in `mlic.training.loop.train`.
     """
-    first, start = jobs[0], time.perf_counter()
-    with memory_advice(first.options, "the teachers"):
-        branches = [_Branch(job, trunk) for job in jobs]
-        histories: list[list[dict[str, float]]] = [[] for _ in jobs]
-        # the order has a name of its own: that of a branch trained alone is the same
-        rng = np.random.default_rng(derive_seed(first.view_seed, "teachers"))
-        bar = tqdm(
-            total=first.options.epochs * len(first.train_rows),
-            desc=f"{len(jobs)} teachers",
-            unit="picture",
-            disable=None,
-            leave=False,
-        )
-        with bar:
-            for epoch in range(1, first.options.epochs + 1):
-                figures = _run_epoch(branches, epoch, rng, bar)
-                for own, history, report in zip(figures, histories, reports, strict=True):
-                    history.append(own)
-                    report(epoch, own)
-    share = (time.perf_counter() - start) / len(jobs)
-    return [one._finish(share, own) for one, own in zip(branches, histories, strict=True)]
+    histories: list[list[dict[str, float]]] = [[] for _ in jobs]
+
+    def report_each(epoch: int, figures: Mapping[str, float]) -> None:
+        for number, (history, report) in enumerate(zip(histories, reports, strict=True)):
+            history.append(training.figures_of(number, figures))
+            report(epoch, history[-1])
+
+    with memory_advice(jobs[0].options, "the teachers"):
+        training = _JointTraining(jobs)
+        seconds, _ = training.run(report_each)
+    share = seconds / len(jobs)
+    return [training.teacher(number, share, own) for number, own in enumerate(histories)]
 
 
-def _run_epoch(
-    branches: Sequence[_Branch], epoch: int, rng: np.random.Generator, bar: Any
-) -> list[dict[str, float]]:
-    start, first = time.perf_counter(), branches[0]
-    for branch in branches:
-        branch.rng = rng
-        branch._begin()
-    on_gpu = first.fabric.device.type != "cpu"
-    pairs = prefetch(first._batches(), lambda batch: first._read(batch, epoch), on_gpu)
-    for number, (batch, features) in enumerate(pairs, 1):
-        seen = first._see(batch, features, epoch)
-        for branch in branches:
-            with branch.own_chance():
-                branch._learn_batch(number, batch, seen, epoch)
-        bar.update(len(batch))
-    rate = len(first.job.train_rows) / (time.perf_counter() - start)
-    return [
-        branch._judge(epoch, {**branch._figures(epoch), "pictures_per_second": rate}, bar)
-        for branch in branches
-    ]
+class _JointTraining(_Training):
+    """The training of a trunk and its branches: one model whose labels are those of all."""
 
-
-class _Branch(_Training):
-    """The training of a branch and its head on the features of a trunk."""
-
-    def __init__(self, job: TrainingJob, trunk: FrozenTrunk) -> None:
-        self.trunk = trunk
-        super().__init__(job)
-        self._chance = _chance()
+    def __init__(self, jobs: Sequence[TrainingJob]) -> None:
+        self.jobs = jobs
+        super().__init__(replace(jobs[0], name=NAME))
+        self.states = np.concatenate([job.labels.states for job in jobs], axis=1)
 
     def _build(self) -> torch.nn.Module:
-        job = self.job
-        self.frame = self.trunk.frame
-        anew = job.model.model_copy(update={"weights": None})  # the trunk's own are known already
-        return UpperModel(
-            build_classifier(anew, len(job.labels.space), embeddings=job.label_vectors)
-        )
+        model = _build(self.jobs)
+        self.frame = frame_of(self.job, model)
+        return model
 
-    @contextmanager
-    def own_chance(self) -> Iterator[None]:
-        """Draw from this branch's own sequence of random numbers, such as for dropout."""
-        with torch.random.fork_rng():
-            _set_chance(self._chance)
-            yield
-            self._chance = _chance()
+    def _compare(
+        self, logits: torch.Tensor, states: torch.Tensor, targets: Any
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The mean over all known cells, or the sum, and the loss of each teacher."""
+        sizes = _sizes(self.jobs)
+        parts = list(zip(torch.split(logits, sizes, 1), torch.split(states, sizes, 1), strict=True))
+        losses = torch.stack([self.objective(*part)[0] for part in parts])
+        terms = {job.name: own for job, own in zip(self.jobs, losses, strict=True)}
+        if self.options.reduction == "sum":
+            return losses.sum(), terms
+        known = torch.stack([(own >= 0).sum() for _, own in parts])
+        return (losses * (known / known.sum().clamp(min=1))).sum(), terms
 
-    def _read(self, batch: NDArray[np.intp], epoch: int) -> NDArray[Any]:
-        return np.asarray(self.trunk.training[self._view(epoch)[1]][batch])
+    def _judge(self, epoch: int, figures: dict[str, float], bar: Any) -> dict[str, float]:
+        self.judged: list[list[float]] = []  # the teachers' mAP with raw and with averaged weights
+        return super()._judge(epoch, figures, bar)
 
-    def _see(self, batch: NDArray[np.intp], pixels: Any, epoch: int) -> torch.Tensor:
-        """What is on the device already is taken as it is: one branch has put it there for all."""
-        return pixels if isinstance(pixels, torch.Tensor) else _to_device(pixels, self.fabric)
+    def _score(self, logits: NDArray[np.float32], states: NDArray[np.int8]) -> float:
+        """The teachers' mean."""
+        cuts = np.cumsum(_sizes(self.jobs))[:-1]
+        parts = zip(np.split(logits, cuts, axis=1), np.split(states, cuts, axis=1), strict=True)
+        scores = [mean_average_precision(*part) for part in parts]
+        self.judged.append(scores)
+        return _mean(scores)
 
-    def _predict(self, model: torch.nn.Module, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        return _predict_features(model, self.trunk.validation, self.fabric, self.options.batch_size)
+    def _keep_best(self, epoch: int, scores: dict[str, float]) -> None:
+        super()._keep_best(epoch, scores)
+        if self.best["epoch"] == epoch and self.judged:
+            self.best["judged"] = self.judged[self.best["averaged"]]
 
-    def _weights(self) -> dict[str, NDArray[Any]]:
-        own = {
-            f"backbone.{name}" if name.startswith("branch.") else name: value
-            for name, value in super()._weights().items()
+    def figures_of(self, number: int, figures: Mapping[str, float]) -> dict[str, float]:
+        """Figures of an epoch with the loss and the scores of one teacher."""
+        loss = figures[f"loss_{self.jobs[number].name}"]
+        common = {name: figures[name] for name in ("learning_rate", "pictures_per_second")}
+        scores = {
+            f"validation_mAP_{which}": judged[number]
+            for which, judged in zip(("raw", "ema"), self.judged, strict=False)
+            if not math.isnan(judged[number])
         }
-        return {**self.trunk.weights, **own}
+        return {"loss": loss, "loss_hard": loss, **common, **scores}
+
+    def teacher(self, number: int, seconds: float, history: list[dict[str, float]]) -> Checkpoint:
+        """One branch with a copy of the trunk, as a model of its own."""
+        whole = self.checkpoint(self.jobs[number], seconds, history)
+        score = self.best["judged"][number] if "judged" in self.best else math.nan
+        own = {"validation_map": None if math.isnan(score) else score}
+        return Checkpoint(_take_out(whole.weights, number), whole.info.model_copy(update=own))
 
 
-def predict_branch_views(
-    job: TrainingJob, checkpoint: Checkpoint, trunk: FrozenTrunk
-) -> Iterator[NDArray[np.float32]]:
-    """What a trained branch says of every view of every training picture, from the same features.
+def predict_jointly(
+    jobs: Sequence[TrainingJob], checkpoints: Sequence[Checkpoint]
+) -> Iterator[list[NDArray[np.float32]]]:
+    """What teachers trained jointly say of every view of every training picture, in one pass.
 
     Yields
     ------
-    numpy.ndarray
-        Shape (n, C), float32.
+    list of numpy.ndarray
+        Of one view, a teacher each, of shape (n, its labels).
+
+    Raises
+    ------
+    CheckpointError
+        If the teachers do not share their trunk.
     """
-    fabric = make_fabric(job.options)
-    model = fabric.to_device(UpperModel(checkpoint.build()).to(memory_format=torch.channels_last))
-    for features in trunk.training:
-        yield _predict_features(model, features, fabric, job.options.batch_size)
+    model = _build(jobs, load_weights=False)
+    state = {name: torch.from_numpy(np.array(v)) for name, v in _put_together(checkpoints).items()}
+    model.load_state_dict(state)
+    info, cuts = checkpoints[0].info, np.cumsum(_sizes(jobs))[:-1]
+    frame = (info.image_size, info.mean, info.std)
+    for logits in predict_views(jobs[0], model, frame, NAME):
+        yield np.split(logits, cuts, axis=1)
 
 
-def _predict_features(
-    model: torch.nn.Module, features: NDArray[np.float16], fabric: Fabric, size: int
-) -> NDArray[np.float32]:
-    was_training = model.training
-    model.eval()
-    logits = []
-    with torch.inference_mode(), fabric.autocast():
-        for start in range(0, len(features), size):
-            seen = _to_device(features[start : start + size], fabric)
-            logits.append(model(seen).float().cpu())
-    model.train(was_training)
-    return torch.cat(logits).numpy()
+def _build(jobs: Sequence[TrainingJob], load_weights: bool = True) -> BranchedClassifiers:
+    options = jobs[0].model
+    assert isinstance(options, BranchedModelOptions)
+    vectors = [job.label_vectors for job in jobs]
+    return build_classifiers(options, _sizes(jobs), load_weights, vectors)
 
 
-def _to_device(features: NDArray[np.float16], fabric: Fabric) -> torch.Tensor:
-    tensor: torch.Tensor = fabric.to_device(torch.from_numpy(np.array(features)))
-    return tensor.float().contiguous(memory_format=torch.channels_last)
+def _sizes(jobs: Sequence[TrainingJob]) -> list[int]:
+    return [len(job.labels.space) for job in jobs]
 
 
-def _chance() -> tuple[torch.Tensor, list[torch.Tensor]]:
-    on_gpu = torch.cuda.is_available()
-    return torch.get_rng_state(), torch.cuda.get_rng_state_all() if on_gpu else []
+def _mean(scores: Sequence[float]) -> float:
+    """Mean of what is defined."""
+    known = [score for score in scores if not math.isnan(score)]
+    return fmean(known) if known else math.nan
 
 
-def _set_chance(chance: tuple[torch.Tensor, list[torch.Tensor]]) -> None:
-    torch.set_rng_state(chance[0])
-    if chance[1]:
-        torch.cuda.set_rng_state_all(chance[1])
+def _take_out(weights: Mapping[str, NDArray[Any]], number: int) -> dict[str, NDArray[Any]]:
+    """Weights of one teacher by their names in a `MultiLabelClassifier`."""
+    upper = f"uppers.{number}."
+    own = {name.removeprefix(upper): v for name, v in weights.items() if name.startswith(upper)}
+    shared = {f"backbone.{name}": v for name, v in weights.items() if name.startswith("trunk.")}
+    return {**shared, **name_as_whole(own)}
+
+
+def _trunk(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
+    weights = checkpoint.weights.items()
+    return {n.removeprefix("backbone."): v for n, v in weights if n.startswith(TRUNK)}
+
+
+def _put_together(checkpoints: Sequence[Checkpoint]) -> dict[str, NDArray[Any]]:
+    """Turn `_take_out` back."""
+    whole = trunk = _trunk(checkpoints[0])
+    for number, one in enumerate(checkpoints):
+        if any(not np.array_equal(trunk[name], value) for name, value in _trunk(one).items()):
+            raise CheckpointError(
+                f"'{one.info.name}' and '{checkpoints[0].info.name}' were not trained in one pass: "
+                "delete the checkpoints of all teachers and train them again"
+            )
+        own = name_as_upper(one.weights)
+        whole = {**whole, **{f"uppers.{number}.{name}": value for name, value in own.items()}}
+    return whole

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from mlic.errors import TrainingError
 from mlic.images.augmentation import ViewMaker
 from mlic.metrics import mean_average_precision
 from mlic.models.classifier import build_classifier
+from mlic.progress import progress
 from mlic.training.checkpoint import Checkpoint, CheckpointInfo
-from mlic.training.device import make_fabric, memory_advice
+from mlic.training.device import compiles, make_fabric, memory_advice, send
 from mlic.training.objective import Objective
-from mlic.training.optimiser import make_optimiser, one_cycle
+from mlic.training.optimiser import count_batches, make_optimiser, one_cycle
 from mlic.training.predict import View, frame_of, predict_logits, read_view, render_view
 from mlic.training.prefetch import prefetch
 
@@ -64,13 +64,9 @@ def train(job: TrainingJob, report: Report = _ignore) -> Checkpoint:
         If memory runs out, the loss stops being finite, or there is nothing to learn from.
     """
     with memory_advice(job.options, job.name):
-        return _Training(job).run(report)
-
-
-def _count_batches(num_pictures: int, batch_size: int) -> int:
-    """Batches an epoch, without a last one of a single picture: batch norm cannot learn from it."""
-    full, rest = divmod(num_pictures, batch_size)
-    return full + (rest > 1 or not full)
+        training = _Training(job)
+        seconds, history = training.run(report)
+    return training.checkpoint(job, seconds, history)
 
 
 class _Training:
@@ -78,7 +74,7 @@ class _Training:
 
     def __init__(self, job: TrainingJob) -> None:
         options = job.options
-        self.job, self.options = job, options
+        self.job, self.options, self.states = job, options, job.labels.states
         if not len(job.train_rows):
             raise TrainingError(f"{job.name}: no picture is in the training split")
         self.fabric = make_fabric(options)
@@ -89,7 +85,7 @@ class _Training:
         ids = job.pictures.ids.tolist()
         self.views = ViewMaker(ids, options.augmentation, job.view_seed, options.threads)
         self.objective = Objective(options, job.distillation)
-        self.num_batches = _count_batches(len(job.train_rows), options.batch_size)
+        self.num_batches = count_batches(len(job.train_rows), options.batch_size)
         self.steps = math.ceil(self.num_batches / options.accumulation)
         self.steps_done = 0
         self._prepare_optimiser()
@@ -110,36 +106,35 @@ class _Training:
         self.average = ModelEmaV3(
             self.model, decay=options.ema_decay, use_warmup=options.ema_warmup, warmup_power=0.75
         )
-        self.module, self.optimiser = self.fabric.setup(self.model, optimiser)
+        model: Any = self.model  # itself not compiled: it is judged in batches of another size
+        if compiles(options, self.fabric.device, options.epochs * self.steps):
+            self.objective.compile()
+            model = torch.compile(model)
+        self.module, self.optimiser = self.fabric.setup(model, optimiser)
         self.schedule = one_cycle(optimiser, options, options.epochs * self.steps)
 
-    def run(self, report: Report) -> Checkpoint:
-        """Train all epochs and make a checkpoint of the best."""
-        job, start, history = self.job, time.perf_counter(), []
-        bar = tqdm(
-            total=self.options.epochs * len(job.train_rows),
-            desc=job.name,
-            unit="picture",
-            disable=None,
-            leave=False,
-        )
-        with bar:
+    def run(self, report: Report) -> tuple[float, list[dict[str, float]]]:
+        """Train all epochs; return the seconds they took and the figures of each."""
+        start, history = time.perf_counter(), []
+        with self.bar(self.job.name) as bar:
             for epoch in range(1, self.options.epochs + 1):
                 figures = self._run_epoch(epoch, bar)
                 history.append(figures)
                 report(epoch, figures)
-        return self._finish(time.perf_counter() - start, history)
+        seconds = time.perf_counter() - start
+        self.tell(seconds)
+        return seconds, history
 
-    def _finish(self, seconds: float, history: list[dict[str, float]]) -> Checkpoint:
-        log.info(
-            "%s: trained in %.1f s, best validation mAP %.1f %% (epoch %d, %s weights)",
-            self.job.name,
-            seconds,
-            100 * self.best["score"],
-            self.best["epoch"],
-            "averaged" if self.best["averaged"] else "raw",
-        )
-        return self._checkpoint(seconds, history)
+    def bar(self, name: str) -> Any:
+        """Progress over the pictures of all epochs."""
+        total = self.options.epochs * len(self.job.train_rows)
+        return progress(total=total, what=name, unit="picture")
+
+    def tell(self, seconds: float) -> None:
+        """Log what came out."""
+        best, text = self.best, "%s: trained in %.1f s, best validation mAP %.1f %% (epoch %d, %s)"
+        which = "averaged weights" if best["averaged"] else "raw weights"
+        log.info(text, self.job.name, seconds, 100 * best["score"], best["epoch"], which)
 
     def _run_epoch(self, epoch: int, bar: Any) -> dict[str, float]:
         start = time.perf_counter()
@@ -226,15 +221,20 @@ class _Training:
         self, batch: NDArray[np.intp], pixels: Any, epoch: int
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         job, fabric = self.job, self.fabric
-        rows = job.train_rows[batch]
-        states = fabric.to_device(torch.from_numpy(job.labels.states[rows]))
+        states = send(self.states[job.train_rows[batch]], fabric)
         targets = None
         if job.targets is not None:
             targets = {
-                strategy: fabric.to_device(torch.from_numpy(values)).float()
+                strategy: send(values, fabric).float()
                 for strategy, values in job.targets.read(self._view(epoch)[1], batch).items()
             }
-        return self.objective(self.module(self._see(batch, pixels, epoch)), states, targets)
+        return self._compare(self.module(self._see(batch, pixels, epoch)), states, targets)
+
+    def _compare(
+        self, logits: torch.Tensor, states: torch.Tensor, targets: dict[str, torch.Tensor] | None
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """What is minimised, and its terms."""
+        return self.objective(logits, states, targets)
 
     def _step(self) -> None:
         self.optimiser.step()
@@ -245,14 +245,16 @@ class _Training:
         self.average.update(self.model, self.steps_done if self.options.ema_warmup else None)
 
     def _validate(self, model: torch.nn.Module) -> float:
-        job = self.job
-        rows = job.labels.rows("validation")
+        rows = self.job.labels.rows("validation")
         if not len(rows):
             return math.nan
         logits = self._predict(model, rows)
         if not np.isfinite(logits).all():
             raise self._diverged("the model's logits on validation are not all finite")
-        return mean_average_precision(logits, job.labels.states[rows])
+        return self._score(logits, self.states[rows])
+
+    def _score(self, logits: NDArray[np.float32], states: NDArray[np.int8]) -> float:
+        return mean_average_precision(logits, states)
 
     def _predict(self, model: torch.nn.Module, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """Logits for the validation pictures."""
@@ -269,9 +271,11 @@ class _Training:
         weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
         self.best = {"epoch": epoch, "averaged": averaged, "score": score, "weights": weights}
 
-    def _checkpoint(self, seconds: float, history: list[dict[str, float]]) -> Checkpoint:
-        job, score = self.job, self.best["score"]
-        space = job.labels.space
+    def checkpoint(
+        self, job: TrainingJob, seconds: float, history: list[dict[str, float]]
+    ) -> Checkpoint:
+        """What was kept, with the description of a job."""
+        space, score = job.labels.space, self.best["score"]
         info = CheckpointInfo(
             name=job.name,
             role=job.role,

@@ -39,6 +39,11 @@ class Objective:
             choice = distillation.distiller
             self.distiller = build_plugin(DISTILLERS, choice.name, choice.options)
 
+    def compile(self) -> None:
+        """Compile the loss, if it has a way to be."""
+        if hasattr(self.loss, "compile"):
+            self.loss.compile()
+
     def __call__(
         self,
         logits: torch.Tensor,
@@ -56,17 +61,16 @@ class Objective:
         targets
             Teachers' logits by strategy; shape (B, C) each.
         """
-        known = (states >= 0).sum()
+        known = (states >= 0).sum().clamp(min=1)
         terms = {"hard": self._reduce(self.loss(logits, states), known)}
         if self.distillation is None or targets is None:
             return terms["hard"], terms
         total = self.distillation.hard_weight * terms["hard"]
-        cells = known.new_tensor(logits.numel())
         for strategy, teacher in targets.items():
-            terms[strategy] = self._reduce(self.distiller(logits, teacher), cells)
+            terms[strategy] = self._reduce(self.distiller(logits, teacher), logits.numel())
             share = self.distillation.share(strategy, list(targets))
             total = total + self.distillation.soft_weight * share * terms[strategy]
         return total, terms
 
-    def _reduce(self, cells: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
-        return cells.sum() if self.reduction == "sum" else cells.sum() / count.clamp(min=1)
+    def _reduce(self, cells: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
+        return cells.sum() if self.reduction == "sum" else cells.sum() / count

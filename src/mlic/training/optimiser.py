@@ -11,7 +11,19 @@ from mlic.errors import TrainingError
 if TYPE_CHECKING:
     from mlic.training.options import TrainingOptions
 
-__all__ = ["make_optimiser", "one_cycle"]
+__all__ = ["count_batches", "make_optimiser", "one_cycle"]
+
+
+def count_batches(num_pictures: int, batch_size: int) -> int:
+    """Batches an epoch, without a last one of a single picture: batch norm cannot learn from it.
+
+    Examples
+    --------
+    >>> count_batches(33, 16), count_batches(34, 16)
+    (2, 3)
+    """
+    full, rest = divmod(num_pictures, batch_size)
+    return full + (rest > 1 or not full)
 
 
 def make_optimiser(model: torch.nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:

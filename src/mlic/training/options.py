@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from mlic.images.augmentation import AugmentationOptions
+from mlic.images.options import AugmentationOptions
 from mlic.models.options import BranchOptions
 from mlic.plugins import refuse_unknown_plugin
 
@@ -33,6 +33,7 @@ ROLES = ("baseline", "teacher", "student")
 SHARED = (
     "augmentation",
     "overrides",
+    "teacher_epoch_factor",
     "student_epoch_factor",
 )  # the student must see the views its teachers saw
 
@@ -57,11 +58,14 @@ class TrainingOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(ge=1)
+    teacher_epoch_factor: float = Field(
+        default=1.0, gt=0, description="a teacher's epochs, in epochs of the baseline"
+    )
     student_epoch_factor: float = Field(
         default=1.0,
         gt=0,
-        description="the student's epochs, in epochs of the others: a patient student learns more "
-        "from its teachers (Beyer et al., arXiv 2106.05237)",
+        description="the student's epochs, in epochs of the baseline: a patient student learns "
+        "more from its teachers (Beyer et al., arXiv 2106.05237)",
     )
     batch_size: int = Field(ge=1, description="pictures a forward pass")
     accumulation: int = Field(default=1, ge=1, description="forward passes an optimiser step")
@@ -81,6 +85,10 @@ class TrainingOptions(BaseModel):
     )
     precision: Literal["auto", "32", "bf16", "16"] = Field(
         default="auto", description="auto: mixed on a GPU, 32 bits on the CPU"
+    )
+    compile: bool | Literal["auto"] = Field(
+        default="auto",
+        description="one kernel of many, by torch.compile; auto: in long trainings on a GPU",
     )
     threads: int = Field(default=4, ge=1, description="CPU threads of one training")
     overrides: dict[str, dict[str, Any]] = Field(
@@ -121,9 +129,11 @@ class TrainingOptions(BaseModel):
         >>> base.for_role("student").epochs, base.for_role("teacher").epochs
         (12, 9)
         """
-        factor = self.student_epoch_factor if role == "student" else 1
-        plain = self.model_dump(exclude={"overrides", "student_epoch_factor"})
-        plain["epochs"] = max(round(factor * self.epochs), 1)
+        factors = {"teacher": self.teacher_epoch_factor, "student": self.student_epoch_factor}
+        plain = self.model_dump(
+            exclude={"overrides", *(f"{name}_epoch_factor" for name in factors)}
+        )
+        plain["epochs"] = max(round(factors.get(role, 1) * self.epochs), 1)
         return TrainingOptions(**{**plain, **self.overrides.get(role, {})})
 
 
@@ -132,12 +142,14 @@ class TeacherOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    mode: Literal["separate", "joint"] = Field(
-        default="separate",
-        description="each a training of its own, or all in one pass on the baseline's lower layers",
+    mode: Literal["separate", "joint", "frozen"] = Field(
+        default="joint",
+        description="each a training of its own; all in one training, branches on layers that "
+        "learn from all; or branches on the trained baseline's layers, which stay as they are",
     )
     branch: BranchOptions = Field(
-        default=BranchOptions(), description="of joint teachers: where they part ways, how wide"
+        default=BranchOptions(),
+        description="of joint and frozen teachers: where they part ways, and how wide they are",
     )
     targets: Literal["float16", "float32"] = Field(
         default="float16", description="precision of stored logits; float16 is off by |z| / 2048"

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from mlic.images.augmentation import ViewMaker
 from mlic.images.render import render_views, render_whole
-from mlic.training.device import make_fabric, memory_advice
+from mlic.progress import progress
+from mlic.training.device import make_fabric, memory_advice, send
 from mlic.training.joining import round_logits
 from mlic.training.prefetch import prefetch
 from mlic.training.targets import TeacherLogits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from lightning_fabric import Fabric
     from torch import nn
 
     from mlic.images.store import PictureStore
+    from mlic.models.branch import BranchedClassifiers
     from mlic.models.classifier import MultiLabelClassifier
     from mlic.training.checkpoint import Checkpoint
     from mlic.training.job import TrainingJob
@@ -36,9 +39,11 @@ __all__ = [
     "predict_checkpoint",
     "predict_logits",
     "predict_training_views",
+    "predict_views",
     "read_pixels",
     "read_view",
     "render_view",
+    "write_all_logits",
     "write_logits",
 ]
 
@@ -46,7 +51,7 @@ View = tuple[ViewMaker, int]  # the maker, and the number of the view
 Frame = tuple[int, tuple[float, ...], tuple[float, ...]]  # input size, mean, standard deviation
 
 
-def frame_of(job: TrainingJob, model: MultiLabelClassifier) -> Frame:
+def frame_of(job: TrainingJob, model: MultiLabelClassifier | BranchedClassifiers) -> Frame:
     """Size and normalisation of the pictures that a job's model is given."""
     mean, std = model.normalisation if job.options.normalise else ((0.0,) * 3, (1.0,) * 3)
     return job.image_size, mean, std
@@ -54,8 +59,7 @@ def frame_of(job: TrainingJob, model: MultiLabelClassifier) -> Frame:
 
 def read_pixels(pictures: PictureStore, rows: NDArray[np.intp], fabric: Fabric) -> torch.Tensor:
     """Pixels of some pictures on the device; shape (B, H, W, 3), uint8."""
-    batch: torch.Tensor = fabric.to_device(torch.from_numpy(np.asarray(pictures.pixels[rows])))
-    return batch
+    return send(np.asarray(pictures.pixels[rows]), fabric)
 
 
 def read_view(
@@ -94,11 +98,10 @@ def render_view(
     fabric
         The device.
     """
-    stored = fabric.to_device(torch.from_numpy(pixels))
+    stored = send(pixels, fabric)
     if view is None or not view[0].crops:
         return render_whole(stored, *frame)
-    boxes = fabric.to_device(torch.from_numpy(view[0].boxes(rows, view[1])))
-    return render_views(stored, boxes, *frame)
+    return render_views(stored, send(view[0].boxes(rows, view[1]), fabric), *frame)
 
 
 def predict_logits(
@@ -153,8 +156,11 @@ def predict_checkpoint(
     options: TrainingOptions,
 ) -> NDArray[np.float32]:
     """Logits of a checkpoint's model for whole pictures; shape (n, C), float32."""
-    (logits,) = _predict(checkpoint, pictures, rows, options, [None])
-    return logits
+    fabric, info = make_fabric(options), checkpoint.info
+    model = _place(checkpoint.build(), fabric)
+    frame = (info.image_size, info.mean, info.std)
+    with memory_advice(options, info.name):
+        return predict_logits(model, pictures, rows, frame, fabric, options.batch_size)
 
 
 def predict_training_views(
@@ -167,29 +173,46 @@ def predict_training_views(
     numpy.ndarray
         Shape (n, C), float32.
     """
-    options = job.options
-    maker = ViewMaker(
-        job.pictures.ids.tolist(), options.augmentation, job.view_seed, options.threads
-    )
-    views = [(maker, number) for number in range(maker.num_views)]
-    bar = tqdm(views, f"{checkpoint.info.name}: logits", unit="view", disable=None, leave=False)
-    yield from _predict(checkpoint, job.pictures, job.train_rows, options, bar)
-
-
-def _predict(
-    checkpoint: Checkpoint,
-    pictures: PictureStore,
-    rows: NDArray[np.intp],
-    options: TrainingOptions,
-    views: Iterable[View | None],
-) -> Iterator[NDArray[np.float32]]:
-    fabric = make_fabric(options)
-    model = fabric.to_device(checkpoint.build().to(memory_format=torch.channels_last))
     info = checkpoint.info
     frame = (info.image_size, info.mean, info.std)
-    with memory_advice(options, info.name):
-        for view in views:
-            yield predict_logits(model, pictures, rows, frame, fabric, options.batch_size, view)
+    yield from predict_views(job, checkpoint.build(), frame, info.name)
+
+
+def predict_views(
+    job: TrainingJob, model: nn.Module, frame: Frame, name: str
+) -> Iterator[NDArray[np.float32]]:
+    """What a model says of every training picture of a job; view by view.
+
+    Parameters
+    ----------
+    job
+        Pictures, views and batches.
+    model
+        Gives logits of shape (B, C).
+    frame
+        Input size, mean and standard deviation.
+    name
+        What the progress is told of.
+
+    Yields
+    ------
+    numpy.ndarray
+        Shape (n, C), float32.
+    """
+    options, fabric = job.options, make_fabric(job.options)
+    ids, size = job.pictures.ids.tolist(), options.batch_size
+    maker = ViewMaker(ids, options.augmentation, job.view_seed, options.threads)
+    model = _place(model, fabric)
+    views = range(maker.num_views)
+    with memory_advice(options, name):
+        for number in progress(views, what=f"{name}: logits", unit="view"):
+            view = (maker, number)
+            yield predict_logits(model, job.pictures, job.train_rows, frame, fabric, size, view)
+
+
+def _place(model: nn.Module, fabric: Fabric) -> nn.Module:
+    placed: nn.Module = fabric.to_device(model.to(memory_format=torch.channels_last))
+    return placed
 
 
 def write_logits(
@@ -213,19 +236,45 @@ def write_logits(
     dtype
         ``"float16"`` or ``"float32"``.
     """
+    (written,) = write_all_logits([job], [checkpoint], ([said] for said in views), [store], dtype)
+    return written
+
+
+def write_all_logits(
+    jobs: Sequence[TrainingJob],
+    checkpoints: Sequence[Checkpoint],
+    views: Iterable[Sequence[NDArray[np.float32]]],
+    stores: Sequence[CheckpointStore],
+    dtype: str,
+) -> list[TeacherLogits]:
+    """As `write_logits`, of several teachers whose logits come side by side, view by view."""
+    with ExitStack() as stack:
+        arrays = {}
+        for number, teacher in enumerate(zip(jobs, checkpoints, stores, strict=True)):
+            if (blank := _blank(*teacher, dtype)) is not None:
+                arrays[number] = stack.enter_context(blank)["logits"]
+        if arrays:
+            for said, *own in zip(views, *arrays.values(), strict=True):
+                for number, into in zip(arrays, own, strict=True):
+                    into[...] = round_logits(said[number], dtype)
+    return [TeacherLogits.open(store.path("logits")) for store in stores]
+
+
+def _blank(
+    job: TrainingJob, checkpoint: Checkpoint, store: CheckpointStore, dtype: str
+) -> AbstractContextManager[dict[str, NDArray[Any]]] | None:
+    """A file for a teacher's logits, unless there is one that is up to date."""
     components = {**job.components(), "teacher": checkpoint.fingerprint, "targets": dtype}
-    if store.find("logits", components) is None:
-        shape = (job.options.augmentation.views, len(job.train_rows), len(job.labels.space))
-        blank = TeacherLogits(
-            teacher=job.name,
-            space=job.labels.space,
-            ids=job.train_ids,
-            values=np.broadcast_to(np.zeros((), dtype=dtype), shape),
-            views=job.views,
-            fingerprint=checkpoint.fingerprint,
-            partition=(job.provenance or {}).get("partition"),
-        )
-        with store.fill("logits", components, *blank.to_tensors()) as arrays:
-            for own, said in zip(arrays["logits"], views, strict=True):
-                own[...] = round_logits(said, dtype)
-    return TeacherLogits.open(store.path("logits"))
+    if store.find("logits", components) is not None:
+        return None
+    shape = (job.options.augmentation.views, len(job.train_rows), len(job.labels.space))
+    blank = TeacherLogits(
+        teacher=job.name,
+        space=job.labels.space,
+        ids=job.train_ids,
+        values=np.broadcast_to(np.zeros((), dtype=dtype), shape),
+        views=job.views,
+        fingerprint=checkpoint.fingerprint,
+        partition=(job.provenance or {}).get("partition"),
+    )
+    return store.fill("logits", components, *blank.to_tensors())

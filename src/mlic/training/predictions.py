@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mlic.errors import CheckpointError
+from mlic.errors import CheckpointError, DataError
 from mlic.labels import LabelSpace
 
 __all__ = ["Predictions"]
@@ -52,6 +52,20 @@ class Predictions:
                 "its logits are not numbers: train them again"
             )
         return full
+
+    def require_pictures(self, ids: NDArray[np.str_]) -> None:
+        """Refuse predictions for other pictures.
+
+        Raises
+        ------
+        DataError
+            If the ids differ, or their order.
+        """
+        if not np.array_equal(self.ids, ids):
+            raise DataError(
+                "the test predictions are not of the pictures of the test split: run the reporting "
+                "pipeline again"
+            )
 
     def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         """Arrays and metadata as a safetensors file holds them."""

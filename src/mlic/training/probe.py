@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mlic.models.classifier import build_classifier
+from mlic.models.classifier import build_classifier, build_classifiers
+from mlic.models.options import BranchedModelOptions
 from mlic.training.device import make_fabric, memory_advice
 from mlic.training.objective import Objective
 from mlic.training.options import ROLES
@@ -32,9 +33,24 @@ def check_objectives(options: TrainingOptions, distillation: DistillationOptions
 
 
 def measure_step(
-    model_options: ModelOptions, options: TrainingOptions, image_size: int, num_labels: int
+    model_options: ModelOptions,
+    options: TrainingOptions,
+    image_size: int,
+    num_labels: int,
+    num_branches: int = 1,
 ) -> tuple[float, int]:
     """Time forward and backward passes on random pictures.
+
+    Parameters
+    ----------
+    model_options, options
+        Architecture and training.
+    image_size
+        Side of the pictures.
+    num_labels
+        Of the model, or of each of its branches.
+    num_branches
+        Where the model has a branch: how many are trained on one trunk.
 
     Returns
     -------
@@ -45,10 +61,15 @@ def measure_step(
     """
     fabric = make_fabric(options)
     with memory_advice(options, "the trial step"):
-        model = fabric.setup(build_classifier(model_options, num_labels, load_weights=False))
+        built: torch.nn.Module
+        if isinstance(model_options, BranchedModelOptions):
+            built = build_classifiers(model_options, [num_labels] * num_branches, False)
+        else:
+            built = build_classifier(model_options, num_labels, load_weights=False)
+        model = fabric.setup(built.to(memory_format=torch.channels_last))
         objective = Objective(options)
         pictures = torch.rand(options.batch_size, 3, image_size, image_size, device=fabric.device)
-        states = torch.zeros(options.batch_size, num_labels, device=fabric.device)
+        states = torch.zeros(options.batch_size, num_labels * num_branches, device=fabric.device)
         times = []
         for _ in range(4):
             start = time.perf_counter()

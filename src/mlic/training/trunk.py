@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from mlic.errors import CheckpointError, TrainingError
 from mlic.images.augmentation import ViewMaker
-from mlic.models.branch import BranchedBackbone
-from mlic.models.classifier import build_classifier
+from mlic.models.backbone import build_trunk
+from mlic.models.branch import TRUNK
+from mlic.models.options import BranchedModelOptions
+from mlic.progress import progress
 from mlic.training.device import make_fabric, memory_advice
 from mlic.training.mapped import create_mapped, open_mapped
 from mlic.training.predict import View, read_view, render_view
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from mlic.models.branch import Trunk
     from mlic.training.checkpoint import Checkpoint
     from mlic.training.job import TrainingJob
 
@@ -82,25 +84,35 @@ class FrozenTrunk:
     @cached_property
     def weights(self) -> dict[str, NDArray[Any]]:
         """Parameters and buffers by their names in a branched classifier."""
-        kept = self._backbone.trunk.state_dict()
-        return {f"backbone.trunk.{name}": self._source.weights[f"backbone.{name}"] for name in kept}
+        names, source = self.model.state_dict(), self._source.weights
+        return {f"{TRUNK}{name}": source[_name_in_baseline(name)] for name in names}
 
     @cached_property
-    def _backbone(self) -> BranchedBackbone:
-        model = build_classifier(self.job.model, 1, load_weights=False)
-        backbone = model.backbone
-        assert isinstance(backbone, BranchedBackbone)
-        prefix, weights = "backbone.", self._source.weights
-        lower = {n.removeprefix(prefix): torch.from_numpy(np.array(v)) for n, v in weights.items()}
-        names = backbone.trunk.state_dict().keys()
+    def model(self) -> Trunk:
+        """The trunk, frozen and on the device; to build it takes nothing from anyone's chance."""
+        options = self.job.model
+        assert isinstance(options, BranchedModelOptions)
+        with torch.random.fork_rng():
+            trunk = build_trunk(options, load_weights=False)
+        self._load(trunk)
+        frozen = trunk.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+        placed: Trunk = make_fabric(self.job.options).to_device(frozen)
+        return placed
+
+    def _load(self, trunk: Trunk) -> None:
+        source = self._source.weights
         try:
-            backbone.trunk.load_state_dict({name: lower[name] for name in names})
+            trunk.load_state_dict(
+                {
+                    name: torch.from_numpy(np.array(source[_name_in_baseline(name)]))
+                    for name in trunk.state_dict()
+                }
+            )
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(
                 f"the lower layers of '{self._source.info.name}' do not fit "
                 f"{self.job.model.backbone} ({error}): train it again"
             ) from error
-        return backbone.eval()
 
     @cached_property
     def _features(self) -> dict[str, NDArray[Any]]:
@@ -114,9 +126,8 @@ class FrozenTrunk:
         ids = job.pictures.ids.tolist()
         maker = ViewMaker(ids, options.augmentation, job.view_seed, options.threads)
         fabric = make_fabric(options)
-        trunk = fabric.to_device(self._backbone.to(memory_format=torch.channels_last))
         validation = job.labels.rows("validation")
-        one = next(self._maps(trunk, fabric, job.train_rows[:1], None)).shape[1:]
+        one = next(self._maps(fabric, job.train_rows[:1], None)).shape[1:]
         blank = np.zeros((), np.float16)
         templates = {
             "training": np.broadcast_to(blank, (maker.num_views, len(job.train_rows), *one)),
@@ -124,14 +135,14 @@ class FrozenTrunk:
         }
         self._refuse_full_disk(sum(array.nbytes for array in templates.values()))
         with create_mapped(self._path, templates, {}) as arrays:
-            _fill(arrays["validation"], self._maps(trunk, fabric, validation, None))
+            _fill(arrays["validation"], self._maps(fabric, validation, None))
             views = range(maker.num_views)
-            for view in tqdm(views, "shared trunk", unit="view", disable=None, leave=False):
-                maps = self._maps(trunk, fabric, job.train_rows, (maker, view))
+            for view in progress(views, what="shared trunk", unit="view"):
+                maps = self._maps(fabric, job.train_rows, (maker, view))
                 _fill(arrays["training"][view], maps)
 
     def _maps(
-        self, trunk: BranchedBackbone, fabric: Any, rows: NDArray[np.intp], view: View | None
+        self, fabric: Any, rows: NDArray[np.intp], view: View | None
     ) -> Iterator[NDArray[np.float16]]:
         size, pictures = self.job.options.batch_size, self.job.pictures
         batches = (rows[start : start + size] for start in range(0, len(rows), size))
@@ -141,11 +152,11 @@ class FrozenTrunk:
         for batch, pixels in pairs:
             images = render_view(pixels, batch, view, self.frame, fabric)
             with torch.inference_mode(), fabric.autocast():
-                maps = trunk.lower(images)
+                maps = self.model(images)
             if maps.ndim != 4 or not float(maps.abs().max()) <= _LARGEST:
                 raise TrainingError(
-                    f"features of {self.job.model.backbone} after stage {trunk.stage} are no maps "
-                    "that float16 can hold: set teachers.mode=separate"
+                    f"features of {self.job.model.backbone} are no maps that float16 can hold: set "
+                    "teachers.mode=joint or separate"
                 )
             yield maps.half().cpu().numpy()
 
@@ -156,9 +167,14 @@ class FrozenTrunk:
             raise TrainingError(
                 f"features of all views need {needed / 1e6:.0f} MB in {self._path.parent}, whose "
                 f"disk has {free / 1e6:.0f} MB free: make room, lower "
-                "training.augmentation.views, or set teachers.mode=separate"
+                "training.augmentation.views, or set teachers.mode=joint"
             )
         log.info("Features of all views take %.1f MB in %s meanwhile.", needed / 1e6, self._path)
+
+
+def _name_in_baseline(name: str) -> str:
+    """Name, in the baseline, of a trunk's weight."""
+    return f"backbone.{name.removeprefix('model.')}"
 
 
 def _fill(array: NDArray[np.float16], batches: Iterator[NDArray[np.float16]]) -> None:

@@ -67,7 +67,7 @@ def test_every_label_reads_every_place():
 def test_attention_is_that_of_the_last_layer():
     """Against softmax(Q Kᵀ / √d) written out, for one attention head."""
     head = make(layers=1, heads=1)
-    tokens = head.layers[0].norm1(head._tokens(FEATURES))
+    tokens = head.layers[0].norm1(head._encode(FEATURES, 0))
     weights = head.layers[0].self_attn
     query, key, _ = (tokens @ weights.in_proj_weight.T + weights.in_proj_bias).chunk(3, 2)
     expected = (query @ key.transpose(1, 2) / 16**0.5).softmax(2)[:, 12:, :12]

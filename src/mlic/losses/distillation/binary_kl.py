@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mlic.errors import ParameterError
 
@@ -38,6 +38,6 @@ class BinaryKL:
     def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         """One term a cell; shape (B, C), float32."""
         z, t = student.float() / self.temperature, teacher.float() / self.temperature
-        present = torch.sigmoid(t) * (logsigmoid(t) - logsigmoid(z))
-        absent = torch.sigmoid(-t) * (logsigmoid(-t) - logsigmoid(-z))
-        return self.temperature**2 * (present + absent)
+        likely = torch.sigmoid(t)
+        cross, own = (binary_cross_entropy_with_logits(a, likely, reduction="none") for a in (z, t))
+        return self.temperature**2 * (cross - own)

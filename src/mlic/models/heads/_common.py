@@ -1,12 +1,13 @@
-"""What heads on feature maps share: checks of their options and of what they are given."""
+"""What heads on feature maps share: checks, places as tokens, and maps of what labels look at."""
 
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from mlic.errors import ParameterError
 
-__all__ = ["flatten_map", "require_sizes"]
+__all__ = ["flatten_map", "map_attention", "require_sizes"]
 
 
 def require_sizes(*, heads: int, width: int, dropout: float, **sizes: int) -> None:
@@ -54,3 +55,33 @@ def flatten_map(features: torch.Tensor, num_features: int) -> torch.Tensor:
             "or head: linear"
         )
     return features.flatten(2).transpose(1, 2)
+
+
+def map_attention(
+    attention: nn.MultiheadAttention,
+    labels: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    sides: torch.Size,
+) -> torch.Tensor:
+    """How much each label's token looks at each place.
+
+    Parameters
+    ----------
+    attention
+        That of a layer, batch first.
+    labels
+        What it is asked; shape (B, C, width).
+    keys, values
+        What it compares, and passes on: the places row by row, then anything; shape
+        (B, H · W + …, width).
+    sides
+        Height and width of the feature map.
+
+    Returns
+    -------
+    torch.Tensor
+        Mean over attention heads, in [0, 1]; shape (B, C, H, W).
+    """
+    _, looks = attention(labels, keys, values)
+    return torch.unflatten(looks[..., : sides.numel()], 2, sides)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from mlic.models.heads._common import flatten_map, require_sizes
+from mlic.models.heads._common import flatten_map, map_attention, require_sizes
 
 __all__ = ["QueryDecoderHead", "sine_code"]
 
@@ -197,8 +197,8 @@ class QueryDecoderHead(nn.Module):
         labels = self._decode(memory, code, len(self.decoder) - 1)
         last = self.decoder[-1]
         assert isinstance(last, _AttentionLayer)
-        _, looks = last.attention(labels + self.queries.weight, memory + code, memory)
-        return torch.unflatten(looks, 2, features.shape[2:])
+        asked = labels + self.queries.weight
+        return map_attention(last.attention, asked, memory + code, memory, features.shape[2:])
 
     def _encode(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Places after the encoder, shape (B, H · W, width), and their code."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from mlic.models.heads._common import flatten_map, require_sizes
+from mlic.models.heads._common import flatten_map, map_attention, require_sizes
 
 __all__ = ["TransformerEncoderHead"]
 
@@ -87,10 +87,8 @@ class TransformerEncoderHead(nn.Module):
 
     def forward(self, features: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
         """Logits of shape (B, num_labels) of a map of shape (B, F, H, W); `known` is not used."""
-        tokens = self._tokens(features)
-        for layer in self.layers:
-            tokens = layer(tokens)
-        logits: torch.Tensor = self.classify(tokens[:, -self.embeddings.num_embeddings :])
+        tokens = self._encode(features, len(self.layers))
+        logits: torch.Tensor = self.classify(self._labels_of(tokens))
         return logits.squeeze(2)
 
     def attention(self, features: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
@@ -109,18 +107,20 @@ class TransformerEncoderHead(nn.Module):
             Mean over attention heads, in [0, 1]; what is missing from a sum of 1 over the places
             goes to the labels; shape (B, num_labels, H, W).
         """
-        tokens = self._tokens(features)
-        for layer in self.layers[:-1]:
-            tokens = layer(tokens)
         last = self.layers[-1]
         assert isinstance(last, nn.TransformerEncoderLayer)
-        tokens = last.norm1(tokens)
-        _, weights = last.self_attn(tokens, tokens, tokens)
-        places = features.shape[2] * features.shape[3]
-        return torch.unflatten(weights[:, places:, :places], 2, features.shape[2:])
+        tokens = last.norm1(self._encode(features, len(self.layers) - 1))
+        labels = self._labels_of(tokens)
+        return map_attention(last.self_attn, labels, tokens, tokens, features.shape[2:])
 
-    def _tokens(self, features: torch.Tensor) -> torch.Tensor:
-        """All places, then all labels; shape (B, H · W + C, width)."""
+    def _encode(self, features: torch.Tensor, layers: int) -> torch.Tensor:
+        """All places, then all labels, after some layers; shape (B, H · W + C, width)."""
         places = self.embed_places(flatten_map(features, self.embed_places.in_features))
         labels = self.embed_labels(self.embeddings.weight).expand(len(features), -1, -1)
-        return torch.cat([places, labels], dim=1)
+        tokens = torch.cat([places, labels], dim=1)
+        for layer in self.layers[:layers]:
+            tokens = layer(tokens)
+        return tokens
+
+    def _labels_of(self, tokens: torch.Tensor) -> torch.Tensor:
+        return tokens[:, -self.embeddings.num_embeddings :]

@@ -1,8 +1,11 @@
 """Wiring of the baseline, and of the one that is given the whole budget of self-distillation."""
 
+from collections.abc import Callable
+
 from kedro.pipeline import Node, Pipeline
 
 from mlic.pipelines.baseline_training.nodes import train_baseline, train_longer
+from mlic.training.checkpoint import Checkpoint
 
 __all__ = ["create_pipeline"]
 
@@ -20,16 +23,18 @@ INPUTS = {
 def create_pipeline(longer: bool = False, embedded: bool = False) -> Pipeline:
     """pictures, labels → baseline.checkpoint, and longer.checkpoint if it is asked for."""
     common = INPUTS | ({"embeddings": "label_embeddings"} if embedded else {})
-    train = Node(train_baseline, common, "checkpoint", name="train", tags="training")
-    pipeline = _box(train, "baseline")
+    pipeline = _box(train_baseline, common, "baseline")
     if longer:
         inputs = common | {"partition": "params:partition", "teachers": "params:teachers"}
-        train = Node(train_longer, inputs, "checkpoint", name="train", tags="training")
-        pipeline += _box(train, "longer")
+        pipeline += _box(train_longer, inputs, "longer")
     return pipeline
 
 
-def _box(train: Node, namespace: str) -> Pipeline:
-    parameters = {name for name in train.inputs if name.startswith("params:")}
-    inputs = {"pictures", "labels", "label_embeddings"} & set(train.inputs)
-    return Pipeline([train], namespace=namespace, inputs=inputs, parameters=parameters)
+def _box(train: Callable[..., Checkpoint], inputs: dict[str, str], namespace: str) -> Pipeline:
+    parameters = {entry for entry in inputs.values() if entry.startswith("params:")}
+    return Pipeline(
+        [Node(train, inputs, "checkpoint", name="train", tags="training")],
+        namespace=namespace,
+        inputs=set(inputs.values()) - parameters,
+        parameters=parameters,
+    )

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlic.errors import DataError
-from mlic.images.options import DataOptions
+from mlic.images.options import DataOptions, SceneOptions
 from mlic.images.raw import RawPictures
-from mlic.images.scenes import SceneOptions
 from mlic.images.store import PictureStore
 from mlic.labels import PRESENT, SPLITS, LabelMatrix
 from mlic.seeds import derive_seed

@@ -26,7 +26,8 @@ def join_logits(labels: LabelMatrix, store: Path, *logits: TeacherLogits) -> Sof
     members: dict[str, list[TeacherLogits]] = {}
     for one in logits:
         members.setdefault(one.strategy, []).append(one)
-    return join_targets(labels.space, members, CheckpointStore(store, "soft_targets"))
+    name = "soft_targets"
+    return join_targets(labels.space, members, CheckpointStore(store / name, name))
 
 
 def train_student(

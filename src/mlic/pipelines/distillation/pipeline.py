@@ -1,4 +1,7 @@
-"""Wiring of the student."""
+"""Wiring of the student.
+
+What the teachers say is joined in their box: what leaves it is one entry, however many they are.
+"""
 
 from collections.abc import Sequence
 
@@ -20,9 +23,10 @@ def create_pipeline(
     names = teacher_names(strategies, num_parts, num_plain)
     join = Node(
         join_logits,
-        inputs=["labels", "soft_targets.store", *(f"teachers.{name}.logits" for name in names)],
+        inputs=["labels", "store", *(f"teachers.{name}.logits" for name in names)],
         outputs="soft_targets",
         name="join_logits",
+        namespace="teachers",
     )
     train = Node(
         train_student,
@@ -45,13 +49,7 @@ def create_pipeline(
     student = Pipeline(
         [train],
         namespace="student",
-        inputs={"pictures", "labels", "soft_targets", "label_embeddings"} & set(train.inputs),
-        parameters={
-            "params:data",
-            "params:model",
-            "params:training",
-            "params:distillation",
-            "params:seed",
-        },
+        inputs={entry for entry in train.inputs if not entry.startswith("params:")},
+        parameters={entry for entry in train.inputs if entry.startswith("params:")},
     )
     return Pipeline([join]) + student

@@ -49,19 +49,24 @@ def cut_graph(
 ) -> Partition:
     """Cut a label graph into K groups, say how good the cut is, and how sure.
 
+    The graph says how; what is cut is the affinity of all pairs, from the counts, as the graph of
+    many labels keeps only each one's nearest (`mlic.labels.graph.label_graph`).
+
     Other seeds cut too, for the figure ``stability`` alone: the mean adjusted Rand index over all
     pairs of `CUTS` cuts.
     """
-    from mlic.labels.partitioning import partition_graph
+    from mlic.labels.partitioning import partition_labels
     from mlic.labels.quality import partition_stability
 
-    name = f"partition_{graph.graph['strategy']}"
-    names = [name, *(f"{name}_{again}" for again in range(1, CUTS))]
+    strategy, exponent = graph.graph["strategy"], graph.graph["exponent"]
+    name = f"partition_{strategy}"
+    seeds = [derive_seed(seed, own) for own in (name, *(f"{name}_{i}" for i in range(1, CUTS)))]
+    parts, least = options.num_parts, options.min_size
     cuts = [
-        partition_graph(graph, options.num_parts, derive_seed(seed, own), min_size=options.min_size)
-        for own in names
+        partition_labels(statistics, strategy, parts, exponent, own, min_size=least)
+        for own in seeds
     ]
-    return _judge(cuts[0], statistics, seed, stability=partition_stability(cuts))
+    return _judge(cuts[0], statistics, stability=partition_stability(cuts))
 
 
 def draw_groups(
@@ -96,14 +101,13 @@ def draw_groups(
         like.space.require_same(statistics.space, "the partition", "the label statistics")
         sizes = [len(part) for part in like.parts]
     drawn = random_partition(statistics.space, sizes, derive_seed(seed, "partition_random"))
-    return _judge(drawn, statistics, seed)
+    return _judge(drawn, statistics)
 
 
 def take_user_groups(
     user_groups: list[list[str]] | dict[str, list[str]],
     statistics: LabelStatistics,
     options: PartitionOptions,
-    seed: int,
 ) -> Partition:
     """Check the groups that a person wrote down and say how good they are.
 
@@ -118,15 +122,11 @@ def take_user_groups(
 
     partition = user_partition(user_groups, statistics.space)
     partition.require_parts(options.num_parts)
-    return _judge(partition, statistics, seed)
+    return _judge(partition, statistics)
 
 
-def _judge(
-    partition: Partition, statistics: LabelStatistics, seed: int, **more: float
-) -> Partition:
+def _judge(partition: Partition, statistics: LabelStatistics, **more: float) -> Partition:
     """Take the figures of every strategy on one graph, so that they can be compared."""
     from mlic.labels.quality import partition_quality
 
-    own_seed = derive_seed(seed, f"quality_{partition.strategy}")
-    quality = partition_quality(partition, statistics, seed=own_seed)
-    return replace(partition, quality={**quality, **more})
+    return replace(partition, quality={**partition_quality(partition, statistics), **more})

@@ -51,7 +51,7 @@ def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp")) -> Pipeline:
     Examples
     --------
     >>> sorted(create_pipeline(("user", "plain")).inputs())
-    ['label_statistics', 'params:partition', 'params:seed', 'user_groups']
+    ['label_statistics', 'params:partition', 'user_groups']
     """
     cuts = [strategy for strategy in BUILDERS if strategy in strategies]
     nodes = [node for strategy in cuts for node in _cut(strategy)]
@@ -63,7 +63,7 @@ def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp")) -> Pipeline:
         nodes.append(
             Node(
                 take_user_groups,
-                inputs={"user_groups": "user_groups", **COMMON},
+                inputs=["user_groups", "label_statistics", "params:partition"],
                 outputs="partition_user",
                 name="take_user_groups",
             )

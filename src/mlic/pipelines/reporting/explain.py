@@ -23,19 +23,24 @@ def map_classes(
     labels: LabelMatrix,
     training: TrainingOptions,
     explain: ExplainOptions,
-    *checkpoints: Checkpoint,
+    *models: Checkpoint | ClassMaps,
 ) -> ClassMaps:
-    """Where each model sees the labels that some test pictures carry.
+    """Where each model sees the labels that some test pictures carry; maps at hand are kept.
 
     Raises
     ------
     DataError
-        If a test picture is not in the store.
+        If a test picture is not in the store, or maps at hand are of other pairs.
     """
     from mlic.explain.map_models import map_models
 
     chosen = choose_pictures(labels.in_split("test"), explain.pictures)
-    return map_models(checkpoints, pictures, chosen, training, explain.min_cells)
+    shared = (pictures, chosen, training, explain.min_cells)
+    found = map_models([], *shared)
+    for model in models:
+        seen = map_models([model], *shared) if isinstance(model, Checkpoint) else model
+        found = found.beside(seen)
+    return found
 
 
 def play_pointing_game(
@@ -67,10 +72,12 @@ def play_pointing_game(
     return pointing_game(class_maps, shown, explain.tolerance_pixels(masks.shape[-1]))
 
 
-def draw_class_maps(class_maps: ClassMaps, pictures: PictureStore, explain: ExplainOptions) -> str:
-    """Maps of a few pictures, model beside model, as markup for the report."""
+def draw_class_maps(
+    class_maps: ClassMaps, pictures: PictureStore, explain: ExplainOptions
+) -> list[dict[str, Any]]:
+    """Maps of a few pictures, model beside model, for the report."""
     from mlic.pipelines.reporting.maps import render_maps
 
     pairs = class_maps.examples(explain.examples)
     pixels = pictures.pixels[pictures.rows(class_maps.ids[pairs])]
-    return render_maps(class_maps, pairs, pixels, explain.pictures)
+    return render_maps(class_maps, pairs, pixels)

@@ -4,50 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mlic.figures.style import strategy_title
 from mlic.labels.options import PLAIN
-from mlic.pipelines.reporting.markup import cell, note, number, row_name, section, table, words
+from mlic.pipelines.reporting.blocks import Block, Note, Table, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
-__all__ = ["group_section", "strategy_title", "survey_section"]
+__all__ = ["group_tables", "quality_table", "survey_blocks"]
 
-_STRATEGIES = {
-    "cgp": "Co-occurrence (CGP)",
-    "dgp": "Dis-occurrence (DGP)",
-    "random": "Random groups",
-    "user": "Groups by hand",
-    "plain": "Plain ensemble",
-}
 _QUALITY = {
     "ncut": ("normalised cut", "co-occurrence cut between groups, relative to what each has"),
     "modularity": ("modularity", "co-occurrence inside groups beyond what chance puts there"),
     "mass_counts": ("pairs inside", "share of all label pairs seen that fall into one group"),
     "mass_counts_random": ("… at random", "the same for random groups of these sizes"),
-    "mass_counts_random_sd": ("… its spread", "standard deviation over 100 random groupings"),
+    "mass_counts_random_sd": ("… its spread", "standard deviation over random groupings"),
     "mass_graph": ("weight inside", "share of the co-occurrence graph's weight within groups"),
     "mass_graph_random": ("… at random", "the same for random groups of these sizes"),
-    "mass_graph_random_sd": ("… its spread", "standard deviation over 100 random groupings"),
+    "mass_graph_random_sd": ("… its spread", "standard deviation over random groupings"),
     "stability": ("stability", "adjusted Rand index between cuts of several seeds: 1, all alike"),
 }
 _SURVEYED = ("ncut", "mass_graph", "mass_graph_random", "stability")
 
 
-def strategy_title(name: str) -> str:
-    """A strategy in words.
-
-    Examples
-    --------
-    >>> strategy_title("cgp"), strategy_title("mine")
-    ('Co-occurrence (CGP)', 'mine')
-    """
-    return _STRATEGIES.get(name, name)
-
-
-def group_section(summary: Mapping[str, Any]) -> str:
-    """Labels of each teacher with its mAP, and the quality of the groups.
+def group_tables(summary: Mapping[str, Any]) -> list[Block]:
+    """Labels of each teacher with its mAP, a table a strategy.
 
     Parameters
     ----------
@@ -55,75 +38,71 @@ def group_section(summary: Mapping[str, Any]) -> str:
         ``partitions`` and ``teachers``, as in ``summary.json``.
     """
     teachers, partitions = summary["teachers"], summary["partitions"]
-    tables = [
+    tables: list[Block] = [
         _group_table(strategy, partition, teachers[strategy]["parts"])
         for strategy, partition in partitions.items()
     ]
     if PLAIN in teachers:
         tables.append(_plain_table(teachers[PLAIN]["parts"]))
-    return section("Groups and their teachers", *tables, _quality(partitions))
+    return tables
 
 
 def _group_table(
     strategy: str, partition: Mapping[str, Any], precisions: Sequence[float | None]
-) -> str:
+) -> Table:
     parts = partition["parts"]
     titles = partition.get("titles") or []  # of groups by hand, where they have names
     rows = [
         [
-            row_name(f"{strategy}_{part}"),
-            *([words(titles[part])] if titles else []),
-            words(", ".join(labels)),
-            cell(len(labels)),
-            cell(number(precision)),
+            f"{strategy}_{part}",
+            *([titles[part]] if titles else []),
+            ", ".join(labels),
+            str(len(labels)),
+            number(precision),
         ]
         for part, (labels, precision) in enumerate(zip(parts, precisions, strict=True))
     ]
-    return table(
+    return Table(
         f"{strategy_title(strategy)}: the labels of each teacher, and its mAP on them in percent",
         ("Teacher", *(["Group"] if titles else []), "Labels", "Number", "mAP"),
         rows,
-        text_columns=("Group", "Labels"),
+        words=("Group", "Labels"),
+        folded=True,
     )
 
 
-def _plain_table(precisions: Sequence[float | None]) -> str:
+def _plain_table(precisions: Sequence[float | None]) -> Table:
     rows = [
-        [row_name(f"{PLAIN}_{teacher}"), cell(number(precision))]
-        for teacher, precision in enumerate(precisions)
+        [f"{PLAIN}_{teacher}", number(precision)] for teacher, precision in enumerate(precisions)
     ]
-    return table(
-        f"{strategy_title(PLAIN)}: teachers of all labels, and the mAP of each in percent",
-        ("Teacher", "mAP"),
-        rows,
-    )
+    caption = f"{strategy_title(PLAIN)}: teachers of all labels, and the mAP of each in percent"
+    return Table(caption, ("Teacher", "mAP"), rows, folded=True)
 
 
-def _quality(partitions: Mapping[str, Mapping[str, Any]]) -> str:
-    """Quality figures of all partitions side by side."""
+def quality_table(partitions: Mapping[str, Mapping[str, Any]]) -> list[Block]:
+    """Quality figures of all partitions side by side; nothing where there are none."""
     figures = {strategy_title(name): partition["quality"] for name, partition in partitions.items()}
     named = list(dict.fromkeys(name for quality in figures.values() for name in quality))
     rows = []
     for name in named:
         title, meaning = _QUALITY.get(name, (name, ""))
-        cells = [cell(number(quality.get(name), 3)) for quality in figures.values()]
-        rows.append([row_name(title), *cells, words(meaning)])
+        cells = [number(quality.get(name), 3) for quality in figures.values()]
+        rows.append([title, *cells, meaning])
     if not rows:
-        return ""
-    shown = table(
-        "Quality of the groups", ("Figure", *figures, "What it says"), rows, ("What it says",)
-    )
-    return shown + note(
+        return []
+    columns, words = ("Figure", *figures, "What it says"), ("What it says",)
+    told = (
         "Each is taken on the co-occurrence graph of exponent ½. Co-occurrence groups want "
         "a low cut and the rest above random; dis-occurrence groups want the opposite."
     )
+    return [Table("Quality of the groups", columns, rows, words), Note(told)]
 
 
-def survey_section(
+def survey_blocks(
     partitions: Mapping[str, Mapping[str, Any]],
     surveys: Mapping[str, pd.DataFrame],
     suggestion: Mapping[str, Any] | None = None,
-) -> str:
+) -> list[Block]:
     """Quality of each cut over K, with the K in use marked, and what communities suggest.
 
     Parameters
@@ -137,43 +116,40 @@ def survey_section(
 
     Returns
     -------
-    str
-        Markup, or nothing where no graph was cut.
+    list of Block
+        Nothing where no graph was cut.
     """
     if not surveys:
-        return ""
-    tables = [
+        return []
+    tables: list[Block] = [
         _survey_table(name, survey, len(partitions[name]["parts"]))
         for name, survey in surveys.items()
     ]
-    told = [] if suggestion is None else [note(_suggest(suggestion))]
-    return section("Other numbers of groups", *tables, *told)
+    return tables if suggestion is None else [*tables, Note(_suggest(suggestion))]
 
 
-def _survey_table(strategy: str, survey: pd.DataFrame, in_use: int) -> str:
+def _survey_table(strategy: str, survey: pd.DataFrame, in_use: int) -> Table:
+    records = survey.to_dict("records")
+    numbers = [int(row["num_parts"]) for row in records]
     rows = [
         [
-            _mark_k(int(row["num_parts"]), in_use),
-            cell(_span(int(row["smallest"]), int(row["largest"]))),
-            *(cell(number(row[name], 3)) for name in _SURVEYED),
+            f"{num_parts}, in use" if num_parts == in_use else str(num_parts),
+            _span(int(row["smallest"]), int(row["largest"])),
+            *(number(row[name], 3) for name in _SURVEYED),
         ]
-        for row in survey.to_dict("records")
+        for num_parts, row in zip(numbers, records, strict=True)
     ]
-    return table(
+    return Table(
         f"{strategy_title(strategy)}: quality for every K, the number of groups",
         ("K", "Labels a group", *(_QUALITY[name][0] for name in _SURVEYED)),
         rows,
+        folded=True,
+        marked=numbers.index(in_use) if in_use in numbers else None,
     )
 
 
 def _span(least: int, most: int) -> str:
     return f"{least}" if least == most else f"{least}–{most}"
-
-
-def _mark_k(num_parts: int, in_use: int) -> str:
-    if num_parts != in_use:
-        return row_name(num_parts)
-    return cell(f"{num_parts}, in use", "th", 'scope="row" class="chosen"')
 
 
 def _suggest(suggestion: Mapping[str, Any]) -> str:

@@ -1,86 +1,145 @@
-"""Read the test split once, and turn what the models say of it into figures."""
+"""Read the test split once, and write down what came of it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mlic.errors import CheckpointError
 from mlic.images.store import PictureStore
 from mlic.labels import LabelMatrix, LabelSpace
+from mlic.labels.options import PartitionOptions
 from mlic.labels.partition import Partition
 from mlic.parameters import EvaluationOptions
 from mlic.training.checkpoint import Checkpoint
-from mlic.training.options import TrainingOptions
+from mlic.training.options import TeacherOptions, TrainingOptions
 from mlic.training.predictions import Predictions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
     from pandas import DataFrame
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
     DataFrame = Any
 
-__all__ = ["predict_test_split", "summarise_run", "tabulate_average_precision", "write_report"]
+__all__ = [
+    "describe_trainings",
+    "predict_learning_splits",
+    "predict_test_split",
+    "summarise_run",
+    "tabulate_average_precision",
+    "write_report",
+]
 
 
 def predict_test_split(
     pictures: PictureStore,
     labels: LabelMatrix,
     training: TrainingOptions,
-    *checkpoints: Checkpoint,
+    *models: Checkpoint | Predictions,
 ) -> Predictions:
-    """Let every model look at the test pictures.
+    """Let every model look at the test pictures; predictions at hand are taken over.
 
     Raises
     ------
     CheckpointError
-        If two checkpoints are of the same name, as two partitions by hand make them.
+        If two models are of the same name, as two partitions by hand make them.
     DataError, LabelError
-        If a test picture is not in the store, or a model's label not in the class list.
+        If a test picture is not in the store, predictions at hand are of other pictures, or a
+        model's label is not in the class list.
     """
+    return _predict(labels.in_split("test"), pictures, training, models)
+
+
+def predict_learning_splits(
+    pictures: PictureStore, labels: LabelMatrix, training: TrainingOptions, student: Checkpoint
+) -> Predictions:
+    """Let the student look at the training and validation pictures, to see if labels are right."""
+    learning = labels.take(np.flatnonzero(np.isin(labels.split, ("train", "validation"))))
+    return _predict(learning, pictures, training, [student])
+
+
+def _predict(
+    labels: LabelMatrix,
+    pictures: PictureStore,
+    training: TrainingOptions,
+    models: Sequence[Checkpoint | Predictions],
+) -> Predictions:
+    from mlic.training.predictions import Predictions
+
+    logits: dict[str, NDArray[np.float32]] = {}
+    names: dict[str, tuple[str, ...]] = {}
+    for model in models:
+        said = _ask(model, labels, pictures, training) if isinstance(model, Checkpoint) else model
+        said.require_pictures(labels.ids)
+        if twice := logits.keys() & said.logits.keys():
+            raise CheckpointError(
+                f"two checkpoints are called '{min(twice)}': give the partitions different "
+                "strategies"
+            )
+        logits |= said.logits
+        names |= said.labels
+    return Predictions(labels.ids, logits, names)
+
+
+def _ask(
+    checkpoint: Checkpoint, labels: LabelMatrix, pictures: PictureStore, training: TrainingOptions
+) -> Predictions:
     from mlic.training.predict import predict_checkpoint
     from mlic.training.predictions import Predictions
 
-    ids = labels.in_split("test").ids
-    rows = pictures.rows(ids)
-    logits, names = {}, {}
-    for checkpoint in checkpoints:
-        name = checkpoint.info.name
-        if name in names:
-            raise CheckpointError(
-                f"two checkpoints are called '{name}': give the partitions different strategies"
-            )
-        labels.space.indices(checkpoint.info.labels)
-        logits[name] = predict_checkpoint(checkpoint, pictures, rows, training)
-        names[name] = checkpoint.info.labels
-    return Predictions(ids, logits, names)
+    name, own = checkpoint.info.name, checkpoint.info.labels
+    labels.space.indices(own)
+    logits = predict_checkpoint(checkpoint, pictures, pictures.rows(labels.ids), training)
+    return Predictions(labels.ids, {name: logits}, {name: own})
+
+
+def describe_trainings(*models: Checkpoint | dict[str, Any]) -> dict[str, Any]:
+    """What each model was made from, and how every epoch went; descriptions at hand are kept.
+
+    Returns
+    -------
+    dict
+        By name, all that a checkpoint says of itself, and its ``fingerprint``.
+    """
+    told: dict[str, Any] = {}
+    for model in models:
+        if isinstance(model, dict):
+            told |= model
+        else:
+            description = model.info.model_dump(mode="json")
+            told[model.info.name] = {**description, "fingerprint": model.fingerprint}
+    return told
 
 
 def summarise_run(
     predictions: Predictions,
     labels: LabelMatrix,
     quarantine: DataFrame,
+    trainings: dict[str, Any],
     evaluation: EvaluationOptions,
+    training: TrainingOptions,
+    partition: PartitionOptions,
+    teachers: TeacherOptions,
     seed: int,
     pointing_game: dict[str, Any] | None = None,
-    **artefacts: Partition | Checkpoint,
+    **partitions: Partition,
 ) -> dict[str, Any]:
     """The run in one document; figures in percent on the test split."""
-    from mlic import __version__
-    from mlic.labels.partition import Partition
-    from mlic.pipelines.reporting.summary import describe_data, score_models, time_models
-    from mlic.provenance import git_commit
+    from mlic.pipelines.reporting import summary
 
-    partitions = {p.strategy: p for p in artefacts.values() if isinstance(p, Partition)}
-    checkpoints = [c for c in artefacts.values() if not isinstance(c, Partition)]
-    test = labels.in_split("test")
+    by_strategy = {cut.strategy: cut for cut in partitions.values()}
     return {
-        "data": describe_data(labels, len(quarantine)),
-        "partitions": {name: partition.to_dict() for name, partition in partitions.items()},
-        **score_models(predictions, test, evaluation.threshold),
+        "data": summary.describe_data(labels, len(quarantine)),
+        "partitions": {name: cut.to_dict() for name, cut in by_strategy.items()},
+        **summary.score_models(predictions, labels.in_split("test"), evaluation.threshold),
         **({} if pointing_game is None else {"pointing_game": pointing_game}),
-        "seconds": time_models(checkpoints),
+        "passes": summary.count_passes(training, partition, teachers),
+        "seconds": summary.time_models(trainings),
         "seed": seed,
-        "git": git_commit(),
-        "version": __version__,
+        **summary.describe_origin(labels, by_strategy, trainings),
     }
 
 
@@ -97,29 +156,41 @@ def tabulate_average_precision(predictions: Predictions, labels: LabelMatrix) ->
         for model, logits in committees(predictions, test).items()
     }
     positives = (test.states == 1).sum(axis=0)
-
     return pd.DataFrame({"label": labels.space.names, "positives": positives, **columns})
 
 
 def write_report(
     summary: dict[str, Any],
+    parameters: dict[str, Any],
     label_counts: DataFrame,
     average_precision: DataFrame,
-    class_maps: str = "",
-    suggested_parts: dict[str, Any] | None = None,
-    **surveys: DataFrame,
+    **found: Any,
 ) -> str:
-    """The run as one page of HTML that needs nothing else; surveys are named by their strategy.
+    """The run as one page of HTML that needs nothing else.
+
+    Parameters
+    ----------
+    summary, parameters, label_counts, average_precision
+        Entries of these names; parameters may be typed models.
+    **found
+        The other entries of the report, by name: tables, documents, ``<name>_figure`` and
+        ``survey_<strategy>``.
 
     Raises
     ------
     LabelError
         If the two tables are of different labels, as files of two runs are.
     """
-    from mlic.pipelines.reporting.html import render_report
+    from pydantic_core import to_jsonable_python
+
+    from mlic.pipelines.reporting.report import Findings, render_report
 
     counted, judged = (LabelSpace(tuple(t["label"])) for t in (label_counts, average_precision))
     counted.require_same(judged, "label_counts", "average_precision")
+    figures = {k.removesuffix("_figure"): found.pop(k) for k in [*found] if k[-7:] == "_figure"}
+    surveys = {k.removeprefix("survey_"): found.pop(k) for k in [*found] if k[:7] == "survey_"}
+    tables: dict[str, Any] = {"label_counts": label_counts, "average_precision": average_precision}
+    told = to_jsonable_python(parameters)
     return render_report(
-        summary, label_counts, average_precision, class_maps, surveys, suggested_parts
+        Findings(summary, told, figures=figures, surveys=surveys, **tables, **found)
     )

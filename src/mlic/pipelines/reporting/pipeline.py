@@ -1,6 +1,19 @@
-"""Wiring of the report."""
+"""Wiring of the report.
 
-from collections.abc import Sequence
+::
+
+    *.checkpoint ──► test_predictions ──► summary, average_precision, pair_errors
+                ├──► learning_predictions ──► label_issues ──► picture_cards
+                ├──► trainings ──► training_curves_figure
+                └──► class_maps ──► class_map_examples, pointing_game
+    label_counts, partition_*, tables above ──► figures
+    all of these ──► report
+
+What the report needs of the teachers is gathered in their box, and leaves it as one entry a kind.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
@@ -11,7 +24,21 @@ from mlic.pipelines.reporting.explain import (
     map_classes,
     play_pointing_game,
 )
+from mlic.pipelines.reporting.figures import (
+    draw_average_precision,
+    draw_label_counts,
+    draw_networks,
+    draw_pair_errors,
+    draw_training_curves,
+)
+from mlic.pipelines.reporting.mistakes import (
+    find_label_issues,
+    show_pictures,
+    tabulate_pair_errors,
+)
 from mlic.pipelines.reporting.nodes import (
+    describe_trainings,
+    predict_learning_splits,
     predict_test_split,
     summarise_run,
     tabulate_average_precision,
@@ -21,6 +48,8 @@ from mlic.pipelines.teacher_training.pipeline import teacher_names
 
 __all__ = ["create_pipeline"]
 
+DRAWN = ("label_counts", "training_curves", "average_precision", "pair_errors")
+
 
 def create_pipeline(
     strategies: Sequence[str] = ("cgp", "dgp"),
@@ -29,90 +58,111 @@ def create_pipeline(
     longer: bool = False,
     masks: bool = False,
 ) -> Pipeline:
-    """*.checkpoint → test_predictions, class_maps → summary, average_precision, report.
+    """*.checkpoint → test_predictions, class_maps → tables and figures → report.
 
     Where the things are known (``masks``), the pointing game is played too.
     """
     teachers = [f"teachers.{name}" for name in teacher_names(strategies, num_parts, num_plain)]
-    models = ["baseline", *(["longer"] if longer else []), *teachers, "student"]
-    checkpoints = [f"{model}.checkpoint" for model in models]
+    singles = ["baseline", *(["longer"] if longer else []), "student"]
     partitions = [f"partition_{strategy}" for strategy in strategies if strategy != PLAIN]
     return Pipeline(
         [
-            Node(
-                predict_test_split,
-                inputs=["pictures", "labels", "params:training", *checkpoints],
-                outputs="test_predictions",
-                name="predict_test_split",
-            ),
-            Node(
-                summarise_run,
-                inputs={
-                    "predictions": "test_predictions",
-                    "labels": "labels",
-                    "quarantine": "quarantine",
-                    "evaluation": "params:evaluation",
-                    "seed": "params:seed",
-                    **({"pointing_game": "pointing_game"} if masks else {}),
-                    **{name: name for name in partitions},
-                    **{name.replace(".", "_"): name for name in checkpoints},
-                },
-                outputs="summary",
-                name="summarise_run",
-            ),
-            Node(
-                tabulate_average_precision,
-                inputs=["test_predictions", "labels"],
-                outputs="average_precision",
-                name="tabulate_average_precision",
-            ),
-            _write(strategies),
-            *_looking(checkpoints, masks),
+            *_read(teachers, "teachers"),
+            *_read(singles),
+            *_judge(partitions, masks),
+            *_look_for_mistakes(),
+            *_draw(partitions),
+            *_look(masks),
+            _write(strategies, partitions),
         ]
     )
 
 
-def _write(strategies: Sequence[str]) -> Node:
-    """The page, with a survey of every graph that was cut."""
-    surveys = {name: f"survey_{name}" for name in strategies if name in BUILDERS}
+def _node(
+    function: Callable[..., Any], inputs: Any, output: str, namespace: str | None = None
+) -> Node:
     return Node(
-        write_report,
-        inputs={
-            "summary": "summary",
-            "label_counts": "label_counts",
-            "average_precision": "average_precision",
-            "class_maps": "class_map_figure",
-            **({"suggested_parts": "suggested_parts"} if surveys else {}),
-            **surveys,
-        },
-        outputs="report",
-        name="write_report",
+        function, inputs=inputs, outputs=output, name=function.__name__, namespace=namespace
     )
 
 
-def _looking(checkpoints: Sequence[str], masks: bool) -> list[Node]:
-    """Nodes from checkpoints to class maps, their picture, and the game where there are masks."""
-    options = "params:explain"
-    nodes = [
-        Node(
-            map_classes,
-            inputs=["pictures", "labels", "params:training", options, *checkpoints],
-            outputs="class_maps",
-            name="map_classes",
-        ),
-        Node(
-            draw_class_maps,
-            inputs=["class_maps", "pictures", options],
-            outputs="class_map_figure",
-            name="draw_class_maps",
-        ),
+def _read(models: Sequence[str], box: str | None = None) -> list[Node]:
+    """Everything that takes checkpoints: the teachers' in their box, then the others beside it."""
+    checkpoints = [f"{model}.checkpoint" for model in models]
+    given: dict[Callable[..., Any], tuple[str, list[str]]] = {
+        predict_test_split: ("test_predictions", ["pictures", "labels", "params:training"]),
+        describe_trainings: ("trainings", []),
+        map_classes: ("class_maps", ["pictures", "labels", "params:training", "params:explain"]),
+    }
+    return [
+        _node(function, [*seen, *checkpoints], f"{box}.{entry}", box)
+        if box
+        else _node(function, [*seen, *checkpoints, f"teachers.{entry}"], entry)
+        for function, (entry, seen) in given.items()
     ]
-    if masks:
-        play = Node(
-            play_pointing_game,
-            inputs=["class_maps", "raw_pictures", "scene_masks", options],
-            outputs="pointing_game",
-            name="play_pointing_game",
-        )
-        nodes.append(play)
-    return nodes
+
+
+def _judge(partitions: Sequence[str], masks: bool) -> list[Node]:
+    """What the models say of the pictures, in figures."""
+    entries = ["labels", "quarantine", "trainings", *(["pointing_game"] if masks else [])]
+    options = ["evaluation", "training", "partition", "teachers", "seed"]
+    summarised = {
+        "predictions": "test_predictions",
+        **{name: name for name in [*entries, *partitions]},
+        **{name: f"params:{name}" for name in options},
+    }
+    learning = ["pictures", "labels", "params:training", "student.checkpoint"]
+    return [
+        _node(predict_learning_splits, learning, "learning_predictions"),
+        _node(summarise_run, summarised, "summary"),
+        _node(tabulate_average_precision, ["test_predictions", "labels"], "average_precision"),
+    ]
+
+
+def _look_for_mistakes() -> list[Node]:
+    issues = ["test_predictions", "learning_predictions", "labels"]
+    shown = ["test_predictions", "labels", "label_issues", "pictures"]
+    return [
+        _node(tabulate_pair_errors, ["test_predictions", "labels"], "pair_errors"),
+        _node(find_label_issues, issues, "label_issues"),
+        _node(show_pictures, shown, "picture_cards"),
+    ]
+
+
+def _draw(partitions: Sequence[str]) -> list[Node]:
+    networks = {"statistics": "label_statistics", **{name: name for name in partitions}}
+    return [
+        _node(draw_label_counts, ["label_counts", "labels"], "label_counts_figure"),
+        _node(draw_training_curves, "trainings", "training_curves_figure"),
+        _node(draw_average_precision, "average_precision", "average_precision_figure"),
+        _node(draw_pair_errors, "pair_errors", "pair_errors_figure"),
+        *([_node(draw_networks, networks, "networks_figure")] if partitions else []),
+    ]
+
+
+def _look(masks: bool) -> list[Node]:
+    """Class maps as pictures, and the game where there are masks."""
+    drawn = ["class_maps", "pictures", "params:explain"]
+    played = ["class_maps", "raw_pictures", "scene_masks", "params:explain"]
+    return [
+        _node(draw_class_maps, drawn, "class_map_examples"),
+        *([_node(play_pointing_game, played, "pointing_game")] if masks else []),
+    ]
+
+
+def _write(strategies: Sequence[str], partitions: Sequence[str]) -> Node:
+    """The page, with a survey of every graph that was cut."""
+    cuts = [name for name in strategies if name in BUILDERS]
+    figures = [
+        *DRAWN,
+        *(["partitions", "networks"] if partitions else []),
+        *(f"survey_{name}" for name in cuts),
+    ]
+    entries = [
+        *("summary", "parameters", "trainings", "label_counts", "quarantine", "average_precision"),
+        *("pair_errors", "label_issues", "picture_cards", "class_map_examples"),
+        *(["suggested_parts"] if cuts else []),
+        *(f"survey_{name}" for name in cuts),
+        *(f"{name}_figure" for name in figures),
+    ]
+    return _node(write_report, {name: name for name in entries}, "report")

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlic.errors import DataError
 from mlic.labels import SPLITS, LabelMatrix
 from mlic.labels.options import PLAIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mlic.training.checkpoint import Checkpoint
+    from mlic.labels.options import PartitionOptions
+    from mlic.labels.partition import Partition
+    from mlic.training.options import TeacherOptions, TrainingOptions
     from mlic.training.predictions import Predictions
 
-__all__ = ["committees", "describe_data", "score_models", "time_models"]
+__all__ = [
+    "committees",
+    "count_passes",
+    "describe_data",
+    "describe_origin",
+    "score_models",
+    "time_models",
+]
 
 RANK = {"baseline": 0, "longer": 1, "student": 3}  # the strategies' teachers stand between
 TOP = 3  # labels a picture, of the "top-3" figures
@@ -34,7 +42,6 @@ def describe_data(labels: LabelMatrix, num_quarantined: int) -> dict[str, Any]:
         "labels": len(labels.space),
         "labels_per_picture": round(float(present.sum(axis=1).mean()), 3),
         "unknown_share": round(float((labels.states < 0).mean()), 6),
-        "fingerprint": labels.fingerprint,
     }
 
 
@@ -51,11 +58,7 @@ def committees(predictions: Predictions, test: LabelMatrix) -> dict[str, NDArray
     CheckpointError
         If the teachers of a strategy leave a label out.
     """
-    if not np.array_equal(predictions.ids, test.ids):
-        raise DataError(
-            "the test predictions are not of the pictures of the test split: run the reporting "
-            "pipeline again, from predict_test_split"
-        )
+    predictions.require_pictures(test.ids)
     groups: dict[str, list[str]] = {}
     for model in predictions.logits:
         group = model.removeprefix("teachers.").rpartition("_")[0] or model
@@ -132,9 +135,9 @@ def _score(
     return {name: round(100 * value, 4) for name, value in figures.items() if not np.isnan(value)}
 
 
-def time_models(checkpoints: Iterable[Checkpoint]) -> dict[str, Any]:
+def time_models(trainings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Seconds that the trainings took when they were done; the control stands beside the total."""
-    seconds = {checkpoint.info.name: checkpoint.info.seconds for checkpoint in checkpoints}
+    seconds = {name: training["seconds"] for name, training in trainings.items()}
     teachers: dict[str, float] = {}
     for name, value in seconds.items():
         if name.startswith("teachers."):
@@ -147,4 +150,42 @@ def time_models(checkpoints: Iterable[Checkpoint]) -> dict[str, Any]:
         "teachers": teachers,
         "student": round(seconds["student"], 2),
         "total": round(sum(seconds.values()), 2),
+    }
+
+
+def count_passes(
+    training: TrainingOptions, partition: PartitionOptions, teachers: TeacherOptions
+) -> dict[str, float]:
+    """Passes over the training pictures: ``baseline``, and ``psd``, teachers and student together.
+
+    Unlike seconds they depend on no machine.
+    """
+    from mlic.pipelines.plan import passes_of_psd
+
+    return {
+        "baseline": training.for_role("baseline").epochs,
+        "psd": round(passes_of_psd(training, partition, teachers), 3),
+    }
+
+
+def describe_origin(
+    labels: LabelMatrix,
+    partitions: Mapping[str, Partition],
+    trainings: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """What the run was made from: code, libraries, and fingerprints of its data and models."""
+    from mlic import __version__
+    from mlic.provenance import git_commit
+
+    student = trainings["student"]
+    return {
+        "git": git_commit(),
+        "version": __version__,
+        "versions": student["versions"],
+        "fingerprints": {
+            "pictures": student["components"].get("data"),
+            "labels": labels.fingerprint,
+            **{f"partition_{name}": part.fingerprint for name, part in partitions.items()},
+            **{name: training["fingerprint"] for name, training in trainings.items()},
+        },
     }

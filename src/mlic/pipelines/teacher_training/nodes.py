@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,14 @@ from mlic.training.options import TeacherOptions, TrainingOptions
 from mlic.training.targets import TeacherLogits
 
 if TYPE_CHECKING:
-    from mlic.training.job import TrainingJob
+    from collections.abc import Sequence
 
-__all__ = ["assign_all_labels", "assign_groups", "train_teacher", "train_teachers_jointly"]
+    from mlic.training.job import TrainingJob
+    from mlic.training.store import CheckpointStore
+
+    Taught = tuple[list[Checkpoint], list[TeacherLogits]]
+
+__all__ = ["assign_all_labels", "assign_groups", "train_teacher", "train_teachers"]
 
 
 def assign_groups(partition: Partition, options: PartitionOptions) -> list[dict[str, Any]]:
@@ -74,12 +80,11 @@ def train_teacher(
     job = _describe(group, pictures, labels, data, model, training, seed, embeddings)
     checkpoint = train_or_reuse(job, store)
     views = predict_training_views(job, checkpoint)
-    kept = CheckpointStore(store, job.name)
+    kept = CheckpointStore(store / job.name, job.name)
     return checkpoint, write_logits(job, checkpoint, views, kept, teachers.targets)
 
 
-def train_teachers_jointly(
-    baseline: Checkpoint,
+def train_teachers(
     pictures: PictureStore,
     labels: LabelMatrix,
     data: DataOptions,
@@ -89,33 +94,75 @@ def train_teachers_jointly(
     seed: int,
     store: Path,
     embeddings: LabelEmbeddings | None = None,
+    baseline: Checkpoint | None = None,
     **groups: dict[str, Any],
 ) -> dict[str, Checkpoint | TeacherLogits]:
-    """Train a branch a group on the baseline's lower layers, all in one pass over its features.
+    """Train all teachers in one pass, a branch each: on one trunk, or on the baseline's.
 
-    Each has an MLflow run, a store and a checkpoint of its own, and what is up to date is not
-    trained again: branches on a frozen trunk do not depend on each other.
+    Each has an MLflow run, a store, a checkpoint and logits of its own.
     """
-    from mlic.training.joint import predict_branch_views, train_branches
-    from mlic.training.predict import write_logits
     from mlic.training.store import CheckpointStore
-    from mlic.training.trunk import FrozenTrunk
 
     cut = BranchedModelOptions(**model.model_dump(), branch=teachers.branch)
-    shared = (pictures, labels, data, cut, training, seed, embeddings, baseline.fingerprint)
+    shared = (pictures, labels, data, cut, training, seed, embeddings)
     jobs = [_describe(group, *shared) for group in groups.values()]
-    folders = [store / job.name for job in jobs]
+    folder = store / teachers.mode  # what one mode made is kept when another is tried
+    stores = [CheckpointStore(folder / job.name, job.name) for job in jobs]
+    if baseline is None:
+        made = _train_jointly(jobs, stores, teachers.targets)
+    else:
+        made = _train_on_frozen(jobs, stores, teachers.targets, baseline, folder)
     outputs: dict[str, Checkpoint | TeacherLogits] = {}
-    with FrozenTrunk(baseline, jobs[0], store) as trunk:
+    for job, checkpoint, logits in zip(jobs, *made, strict=True):
+        name = job.name.removeprefix("teachers.")
+        outputs |= {f"{name}.checkpoint": checkpoint, f"{name}.logits": logits}
+    return outputs
+
+
+def _train_jointly(
+    jobs: Sequence[TrainingJob], stores: Sequence[CheckpointStore], dtype: str
+) -> Taught:
+    """Train branches and their trunk: what one learns bears on all, so all are made of all."""
+    from mlic.training.joint import predict_jointly, train_jointly
+    from mlic.training.predict import write_all_logits
+
+    together = {job.name: job.labels.fingerprint for job in jobs}
+    seed = derive_seed(jobs[0].view_seed, "teachers")
+    jobs = [replace(_made_from(job, together=together), seed=seed) for job in jobs]
+    folders = [store.folder for store in stores]
+    made = train_or_reuse_all(jobs, folders, train_jointly, inseparable=True)
+    views = predict_jointly(jobs, made)
+    return made, write_all_logits(jobs, made, views, stores, dtype)
+
+
+def _train_on_frozen(
+    jobs: Sequence[TrainingJob],
+    stores: Sequence[CheckpointStore],
+    dtype: str,
+    baseline: Checkpoint,
+    folder: Path,
+) -> Taught:
+    """Train branches on features of the baseline: they do not depend on each other."""
+    from mlic.training.frozen import predict_branch_views, train_branches
+    from mlic.training.predict import write_logits
+    from mlic.training.trunk import FrozenTrunk
+
+    jobs = [_made_from(job, trunk=baseline.fingerprint) for job in jobs]
+    folders = [store.folder for store in stores]
+    with FrozenTrunk(baseline, jobs[0], folder) as trunk:
         made = train_or_reuse_all(
             jobs, folders, lambda missing, reports: train_branches(missing, trunk, reports)
         )
-        for job, folder, checkpoint in zip(jobs, folders, made, strict=True):
-            kept, name = CheckpointStore(folder, job.name), job.name.removeprefix("teachers.")
-            views = predict_branch_views(job, checkpoint, trunk)
-            outputs[f"{name}.checkpoint"] = checkpoint
-            outputs[f"{name}.logits"] = write_logits(job, checkpoint, views, kept, teachers.targets)
-    return outputs
+        logits = [
+            write_logits(job, one, predict_branch_views(job, one, trunk), store, dtype)
+            for job, one, store in zip(jobs, made, stores, strict=True)
+        ]
+    return made, logits
+
+
+def _made_from(job: TrainingJob, **sources: Any) -> TrainingJob:
+    """Name what else a job is made from."""
+    return replace(job, provenance={**(job.provenance or {}), **sources})
 
 
 def _describe(
@@ -127,13 +174,11 @@ def _describe(
     training: TrainingOptions,
     seed: int,
     embeddings: LabelEmbeddings | None,
-    trunk: str | None = None,
 ) -> TrainingJob:
     """Describe the training of one teacher."""
     from mlic.training.job import TrainingJob
 
     name = f"teachers.{group['strategy']}_{group['part']}"
-    made_by = {key: value for key, value in group.items() if key != "labels"}
     return TrainingJob(
         name=name,
         role="teacher",
@@ -145,5 +190,5 @@ def _describe(
         seed=derive_seed(seed, name),
         view_seed=seed,
         embeddings=embeddings,
-        provenance=made_by | ({"trunk": trunk} if trunk else {}),
+        provenance={key: value for key, value in group.items() if key != "labels"},
     )

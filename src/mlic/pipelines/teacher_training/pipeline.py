@@ -2,14 +2,16 @@
 
 ::
 
-    partition_cgp ──► group_cgp_0 ──► teachers.cgp_0 ──► teachers.cgp_0.logits
-                 └──► group_cgp_1 ──► teachers.cgp_1 ──► teachers.cgp_1.logits
-           labels ──► group_plain_0 ──► teachers.plain_0 ──► teachers.plain_0.logits
+    partition_cgp ──► teachers.cgp_0.group ──► teachers.cgp_0 ──► teachers.cgp_0.logits
+                 └──► teachers.cgp_1.group ──► teachers.cgp_1 ──► teachers.cgp_1.logits
+           labels ──► teachers.plain_0.group ──► teachers.plain_0 ──► teachers.plain_0.logits
 
-Trained jointly, the same entries come from one node, which reads ``baseline.checkpoint`` too.
+Trained in one pass, the same entries come from one node; for branches on the baseline's frozen
+layers it reads ``baseline.checkpoint`` too.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 from kedro.pipeline import Node, Pipeline
 
@@ -18,11 +20,14 @@ from mlic.pipelines.teacher_training.nodes import (
     assign_all_labels,
     assign_groups,
     train_teacher,
-    train_teachers_jointly,
+    train_teachers,
 )
 
 __all__ = ["create_pipeline", "teacher_names"]
 
+Mode = Literal["separate", "joint", "frozen"]
+
+BOX, BASELINE = "teachers", "baseline.checkpoint"
 PARAMETERS = {
     f"params:{name}" for name in ("data", "model", "training", "teachers", "seed")
 }  # the same for all
@@ -45,7 +50,7 @@ def create_pipeline(
     num_parts: int = 3,
     num_plain: int = 1,
     embedded: bool = False,
-    joint: bool = False,
+    mode: Mode = "separate",
 ) -> Pipeline:
     """partition_<strategy>, pictures, labels → teachers.<strategy>_<part>.{checkpoint,logits}.
 
@@ -59,19 +64,15 @@ def create_pipeline(
         Teachers of ``plain``, which learn all labels.
     embedded
         Whether the heads read ``label_embeddings``.
-    joint
-        Whether all are branches on the baseline's lower layers, trained in one pass.
+    mode
+        Whether each is a training of its own, or all are trained in one pass: as branches of one
+        network (``joint``), or on the baseline's layers (``frozen``).
     """
     assign = [_assign(name, teacher_names([name], num_parts, num_plain)) for name in strategies]
     names = teacher_names(strategies, num_parts, num_plain)
-    teachers = sum((_teacher(name, embedded) for name in names), Pipeline([]))
-    boxed = Pipeline(
-        [_all_teachers(names, embedded)] if joint else teachers,
-        namespace="teachers",
-        inputs={*_shared(embedded), *_groups(names), *(["baseline.checkpoint"] if joint else [])},
-        parameters=PARAMETERS,
-    )
-    return Pipeline(assign) + boxed
+    if mode != "separate":
+        return Pipeline([*assign, _all_teachers(names, embedded, mode)])
+    return Pipeline(assign) + sum((_teacher(name, embedded) for name in names), Pipeline([]))
 
 
 def _assign(strategy: str, teachers: Sequence[str]) -> Node:
@@ -79,8 +80,9 @@ def _assign(strategy: str, teachers: Sequence[str]) -> Node:
     return Node(
         assign_all_labels if plain else assign_groups,
         inputs=["labels" if plain else f"partition_{strategy}", "params:partition"],
-        outputs=[f"group_{teacher}" for teacher in teachers],
+        outputs=[f"{BOX}.{teacher}.group" for teacher in teachers],
         name="assign_all_labels" if plain else f"assign_groups_{strategy}",
+        namespace=BOX,
     )
 
 
@@ -94,25 +96,26 @@ def _teacher(name: str, embedded: bool) -> Pipeline:
     )
     return Pipeline(
         [node],
-        namespace=name,
-        inputs={**{entry: entry for entry in _shared(embedded)}, "group": f"group_{name}"},
+        namespace=f"{BOX}.{name}",
+        inputs=set(node.inputs) - {"group"} - PARAMETERS,
         parameters=PARAMETERS,
     )
 
 
-def _all_teachers(names: Sequence[str], embedded: bool) -> Node:
+def _all_teachers(names: Sequence[str], embedded: bool, mode: Mode) -> Node:
     outputs = [f"{name}.{kind}" for name in names for kind in ("checkpoint", "logits")]
     return Node(
-        train_teachers_jointly,
+        train_teachers,
         inputs={
-            "baseline": "baseline.checkpoint",
-            **{group: group for group in _groups(names)},
+            **({"baseline": BASELINE} if mode == "frozen" else {}),
+            **{f"group_{name}": f"{BOX}.{name}.group" for name in names},
             **_inputs(embedded),
-            "store": "joint.store",
+            "store": "store",
         },
-        outputs={output: output for output in outputs},
+        outputs={output: f"{BOX}.{output}" for output in outputs},
         name="train",
         tags="training",
+        namespace=BOX,
     )
 
 
@@ -121,12 +124,3 @@ def _inputs(embedded: bool) -> dict[str, str]:
     parameters = {name.removeprefix("params:"): name for name in PARAMETERS}
     entries = {entry.removeprefix("label_"): entry for entry in ["label_embeddings"] * embedded}
     return {"pictures": "pictures", "labels": "labels", **parameters, **entries}
-
-
-def _groups(names: Sequence[str]) -> list[str]:
-    return [f"group_{name}" for name in names]
-
-
-def _shared(embedded: bool) -> list[str]:
-    """Entries that all teachers read."""
-    return ["pictures", "labels", *(["label_embeddings"] if embedded else [])]

@@ -1,0 +1,70 @@
+"""What the person gains by PSD, and how much of it is label groups.
+
+    python benchmarks/psd_gain.py --study wide [--seeds N] [--workers N] [--quick] [--write]
+    python benchmarks/psd_gain.py --study wide --tune
+
+Raw rows, one a setting and seed, are appended to ``benchmarks/results/psd_gain/<study>.jsonl`` as
+they finish, and a script that was stopped goes on where it was. Settings are chosen by validation
+figures, claims are made of test figures; intervals are paired over seeds, 95 %, from Student's t
+distribution. ``--tune`` looks at validation pictures only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import tempfile
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+from common import ROOT, table
+from gain.figures import save_picture
+from gain.report import RESULTS, summary, write_report
+
+from mlic.provenance import git_commit
+
+STUDIES = ("wide", "shift")
+DATA = ROOT.parent / "shared" / "data"
+WEIGHTS = DATA / "weights" / "mobilenetv2_035.keras_in1k.safetensors"
+
+
+def main() -> None:
+    options = parse()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    folder = Path(tempfile.mkdtemp()) if options.quick else RESULTS
+    if options.tune:
+        tuning = import_module("gain.tuning")
+        tuning.tune(options, folder / f"{options.study}_tuning.jsonl")
+        return
+    study = import_module(f"gain.{options.study}")
+    store = study.run(options, folder / f"{options.study}.jsonl")
+    rows = store.rows()
+    claims = study.claims(rows)
+    print(table(summary(rows)))
+    if options.write:
+        seeds = len({row["seed"] for row in rows})
+        about = {"configuration": store.config, "rows": len(rows), "seeds": seeds}
+        write_report(options.study, about | {"commit": git_commit()}, rows, claims)
+        for name, figure in study.figures(rows).items():
+            save_picture(figure, RESULTS / f"{options.study}_{name}.png", options.browser)
+    print(json.dumps([asdict(claim) for claim in claims]))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--study", choices=STUDIES, default="wide")
+    parser.add_argument("--folder", type=Path, default=DATA / "corel5k", help="of the pictures")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="of the backbone")
+    parser.add_argument("--seeds", type=int, help="number of seeds")
+    parser.add_argument("--workers", type=int, default=1, help="processes, one thread each")
+    parser.add_argument("--tune", action="store_true", help="choose hyper-parameters")
+    parser.add_argument("--quick", action="store_true", help="few seeds, rows and epochs")
+    parser.add_argument("--write", action="store_true", help="keep table, figures and claims")
+    parser.add_argument("--browser", default="chromium", help="draws the figures")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Nodes side by side in processes, less those that are up to date: teachers, above all."""
+
+from __future__ import annotations
+
+import logging
+import os
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
+
+from kedro.runner import ParallelRunner as KedroParallelRunner
+
+from mlic.logs import set_up_logging
+from mlic.runners.ledger import Ledger
+from mlic.runners.up_to_date import UpToDate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.queues import SimpleQueue
+
+    from kedro.io import SharedMemoryCatalogProtocol
+    from kedro.pipeline import Pipeline
+    from kedro.pipeline.node import Node
+    from kedro.runner.task import Task
+    from pluggy import PluginManager
+
+__all__ = ["ParallelRunner"]
+
+
+class ParallelRunner(UpToDate, KedroParallelRunner):  # type: ignore[misc]
+    """Kedro's parallel runner, which leaves out what is up to date and gives each worker a GPU.
+
+    Workers are spawned, never forked: neither CUDA nor OpenMP's threads outlive a fork. Hooks of
+    nodes and datasets are not called in them, as ever under Kedro's parallel runner.
+
+    Parameters
+    ----------
+    max_workers
+        Processes. By default one a GPU; without a GPU as many as the machine holds when each has
+        ``training.threads`` threads, but two at least.
+    is_async
+        Whether a node's data are loaded and saved by threads.
+    """
+
+    def __init__(self, max_workers: int | None = None, is_async: bool = False) -> None:
+        super().__init__(max_workers, is_async)
+        self._asked = max_workers
+        self._gpus: list[str] = []
+
+    def _run(
+        self,
+        pipeline: Pipeline,
+        catalog: SharedMemoryCatalogProtocol,  # type: ignore[override]
+        hook_manager: PluginManager | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        if pipeline.nodes:
+            self._gpus = visible_gpus()
+            self._max_workers = self._asked or len(self._gpus) or _workers_on_cpu(catalog)
+            super()._run(pipeline, catalog, hook_manager, run_id)
+
+    def _get_executor(self, max_workers: int) -> ProcessPoolExecutor:
+        context = get_context("spawn")
+        devices: SimpleQueue[str] = context.SimpleQueue()
+        for worker in range(max_workers if self._gpus else 0):
+            devices.put(self._gpus[worker % len(self._gpus)])
+        return _Pool(self._has_to_run, max_workers, context, _set_up, (devices,))
+
+
+class _Pool(ProcessPoolExecutor):
+    """Runs Kedro's tasks, if they have to run, and records them where they run."""
+
+    def __init__(self, has_to_run: Callable[[Node, Ledger], bool], *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._has_to_run = has_to_run
+
+    def submit(self, task: Task) -> Future[Node]:  # type: ignore[override]
+        if self._has_to_run(task.node, Ledger(task.catalog)):
+            return super().submit(_Recorded(task))
+        done: Future[Node] = Future()
+        done.set_result(task.node)
+        return done
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """A task that leaves a record; called in a worker."""
+
+    task: Task
+
+    def __call__(self) -> Node:
+        with Ledger(self.task.catalog).recording(self.task.node):
+            return self.task()
+
+
+def visible_gpus() -> list[str]:
+    """Names of the GPUs that torch may use, as ``CUDA_VISIBLE_DEVICES`` spells them."""
+    import torch
+
+    number = torch.cuda.device_count()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return (named if named != [""] else [str(index) for index in range(number)])[:number]
+
+
+def _workers_on_cpu(catalog: SharedMemoryCatalogProtocol) -> int:
+    entry = catalog.get("params:training")
+    threads = entry.load().threads if entry is not None else 1
+    return max(2, (os.cpu_count() or 1) // threads)
+
+
+def _set_up(devices: SimpleQueue[str]) -> None:
+    """Let this worker log as the run does, and show it one GPU before it starts CUDA."""
+    set_up_logging()
+    logging.getLogger("kedro_viz").setLevel(logging.ERROR)  # warns of every dataset in a worker
+    if not devices.empty():
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices.get()

@@ -1,0 +1,61 @@
+"""One node after the other, less those that are up to date."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from kedro.runner import SequentialRunner as KedroSequentialRunner
+from kedro.runner.task import Task
+
+from mlic.runners.ledger import Ledger
+from mlic.runners.up_to_date import UpToDate
+
+if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+    from kedro.pipeline.node import Node
+    from pluggy import PluginManager
+
+__all__ = ["SequentialRunner"]
+
+logger = logging.getLogger(__name__)
+
+
+class SequentialRunner(UpToDate, KedroSequentialRunner):  # type: ignore[misc]
+    """Kedro's sequential runner, which leaves out what is up to date; the default of `kedro run`.
+
+    Parameters
+    ----------
+    is_async
+        Whether a node's data are loaded and saved by threads.
+    """
+
+    def __str__(self) -> str:
+        """Kedro-Viz shows how a sequential run went, which it knows by these very words."""
+        return f"<{__name__}: a kedro.runner.sequential_runner.SequentialRunner object>"
+
+    def _run(
+        self,
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[str, Any],
+        hook_manager: PluginManager | None = None,
+        run_id: str | None = None,
+    ) -> None:
+        ledger = Ledger(catalog)
+        uses = Counter(chain.from_iterable(node.inputs for node in pipeline.nodes))
+        done: list[Node] = []
+        for node in pipeline.nodes:
+            if self._has_to_run(node, ledger):
+                task = Task(node, catalog, self._is_async, hook_manager, run_id)
+                try:
+                    with ledger.recording(node):
+                        task.execute()
+                except Exception:
+                    self._suggest_resume_scenario(pipeline, done, catalog)
+                    raise
+            done.append(node)
+            logger.info("Completed %d of %d: %s", len(done), len(pipeline.nodes), node.name)
+            self._release_datasets(node, catalog, uses, pipeline)

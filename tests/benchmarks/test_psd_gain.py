@@ -1,0 +1,235 @@
+"""The machinery of the gain study: fair trainings, honest scores, claims that follow from rows."""
+
+import importlib
+import json
+import sys
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import ttest_rel
+
+from mlic.labels import LabelMatrix, LabelSpace
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+COREL = BENCHMARKS.parents[1] / "shared" / "data" / "corel5k"
+RESULTS = BENCHMARKS / "results" / "psd_gain"
+STUDIES = ("wide", "shift")
+
+
+@pytest.fixture
+def gain(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    yield lambda name: importlib.import_module(f"gain.{name}")
+    for name in [
+        m for m in sys.modules if m in ("common", "psd_gain") or m.split(".")[0] == "gain"
+    ]:
+        sys.modules.pop(name)
+
+
+def features(views=3, pictures=24, width=5):
+    return torch.randn(views, pictures, width, generator=torch.Generator().manual_seed(0))
+
+
+def states(pictures=24, labels=4):
+    drawn = torch.rand(pictures, labels, generator=torch.Generator().manual_seed(1))
+    return (drawn < 0.4).to(torch.int8)
+
+
+@pytest.fixture
+def recipe(gain):
+    return gain("hidden").Recipe(2, 0.01, 6, 0.2, 0.3, 0.1, 8)
+
+
+def test_a_model_is_the_same_whatever_it_is_trained_beside(gain, recipe):
+    hidden = gain("hidden")
+    columns = hidden.stack_columns([[0, 1, 2, 3], [2], [1, 3]])
+    together = hidden.train(features(), states(), columns, [7, 8, 9], recipe)
+    for model, group in enumerate([[0, 1, 2, 3], [2], [1, 3]]):
+        own = hidden.stack_columns([group])
+        if len(group) < columns.shape[1]:  # the seed also draws the weights that go unused
+            own = columns[model : model + 1]
+        alone = hidden.train(features(), states(), own, [7 + model], recipe)
+        x = features()[0]
+        torch.testing.assert_close(
+            hidden.predict(alone, 0, x), hidden.predict(together, model, x), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_a_group_teacher_sees_no_label_of_another_group(gain, recipe):
+    hidden = gain("hidden")
+    other = states()
+    other[:, 2:] = 1 - other[:, 2:]
+    columns = hidden.stack_columns([[0, 1]])
+    one, two = (hidden.train(features(), s, columns, [3], recipe) for s in (states(), other))
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+def test_a_student_without_hard_labels_goes_to_its_teacher(gain):
+    hidden = gain("hidden")
+    recipe = hidden.Recipe(300, 0.02, 64, 0.0, 0.0, 0.0, 8)
+    teacher = 3 * torch.randn(1, 1, 24, 4, generator=torch.Generator().manual_seed(2))
+    columns = hidden.stack_columns([range(4)])
+    x = features(views=1)
+    soft = hidden.Distillation("logit_mse", hard=0.0)
+    student = hidden.train(x, states(), columns, [1], recipe, [teacher], soft)
+    said = hidden.predict(student, 0, x)
+    assert (said - teacher[0]).abs().mean() < 0.2 * teacher.abs().mean()
+
+
+def test_specialists_start_from_the_plain_model(gain, recipe):
+    hidden = gain("hidden")
+    plain = hidden.train(features(), states(), hidden.stack_columns([range(4)]), [1], recipe)
+    grown = hidden.grow([w.repeat_interleave(2, 0) for w in plain], torch.tensor([[0, 3], [1, -1]]))
+    x = features()[0]
+    torch.testing.assert_close(hidden.predict(grown, 0, x), hidden.predict(plain, 0, x)[:, [0, 3]])
+    torch.testing.assert_close(hidden.predict(grown, 1, x)[:, 0], hidden.predict(plain, 0, x)[:, 1])
+
+
+def words(gain):
+    """Word b stands beside a in half of a's pictures; c stands alone."""
+    train = [[1, 1, 0], [1, 0, 0], [0, 0, 1]] * 20
+    test = [[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1]]
+    split = ["train"] * len(train) + ["test"] * len(test)
+    ids = [str(i) for i in range(len(split))]
+    return gain("corel").Words(LabelMatrix(LabelSpace(tuple("abc")), ids, train + test, split))
+
+
+def test_out_of_context_cells_are_those_in_which_company_misleads(gain):
+    found = words(gain).out_of_context("test")
+    # a: its companion is b; b: its companion is a; c has none
+    assert found.tolist() == [[1, 0, -1], [-1, -1, -1], [0, 1, -1], [-1, -1, 1]]
+
+
+def test_scores_are_of_the_words_they_name(gain, monkeypatch):
+    scoring = gain("scoring")
+    monkeypatch.setattr(scoring, "FEWEST", 1)
+    own = words(gain)
+    truth = own.labels.in_split("test").states
+    assert set(scoring.judge(8.0 * truth - 4, own, "test")) == set(scoring.COLUMNS)
+    perfect = scoring.judge(8.0 * truth - 4, own, "test")
+    assert perfect["mAP"] == perfect["CF1"] == perfect["OF1"] == 100
+    leaning = truth.astype(float)
+    leaning[:, 0] = [0, 3, 2, 1]  # a is taken for present where b is
+    assert scoring.judge(leaning, own, "test")["out_of_context_mAP"] < 100
+
+
+@pytest.mark.skipif(not COREL.is_dir(), reason="Corel5k is not here")
+def test_corel_is_split_once_and_for_all(gain):
+    labels = gain("corel").load_corel(COREL).labels
+    sizes = {name: len(labels.rows(name)) for name in ("train", "validation", "test")}
+    assert sum(sizes.values()) == 4500 and abs(sizes["test"] - 1000) < 50
+    assert abs(sizes["validation"] - 500) < 50
+    assert (labels.in_split("train").states == 1).sum(axis=0).min() == 3
+    assert labels.fingerprint == gain("corel").load_corel(COREL).labels.fingerprint
+    assert labels.fingerprint == "377734b96fa4f42c"
+
+
+def test_the_store_goes_on_where_it_stopped(gain, tmp_path):
+    rows = gain("rows")
+    one, other = (rows.RowStore(tmp_path / "study.jsonl", name) for name in ("one", "other"))
+    row = {"row": "baseline", "parts": 0, "distiller": "", "seed": 0}
+    one.add([row])
+    one.add([row | {"again": True}, row | {"seed": 1}])
+    other.add([row])
+    assert [kept["seed"] for kept in one.rows()] == [0, 1] and "again" not in one.rows()[0]
+    assert not one.lacks("baseline", 0, "", [0, 1]) and one.lacks("baseline", 0, "", [2])
+    assert len(other.rows()) == 1
+
+
+def make_rows(effects, seeds=6):
+    """Rows of settings (name, K, distiller) with an effect on test and validation, and a cost."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for (name, parts, distiller), (effect, validation, cost) in effects.items():
+        for seed in range(seeds):
+            row = {"row": name, "parts": parts, "distiller": distiller, "seed": seed}
+            figures = {"mAP": 40 + effect + rng.normal(0, 0.1), "out_of_context_mAP": 30 + effect}
+            row |= {"test": figures, "validation": {"mAP": 40 + validation}}
+            rows.append(row | {"cost": cost, "cost_shared": cost / 4})
+    return rows
+
+
+EFFECTS = {
+    ("baseline", 0, ""): (0, 0, 1),
+    ("student: plain × 2", 0, "binary_kl"): (1, 1, 4),
+    ("student: plain × 6", 0, "binary_kl"): (1.5, 1.5, 8),
+    ("student: plain × 10", 0, "binary_kl"): (9, 9, 12),
+    ("student: CGP + DGP", 3, "binary_kl"): (3, 3, 8),
+    ("student: CGP + DGP", 3, "logit_mse"): (5, 2, 8),  # better on test: must not be chosen
+    ("student: random + random", 3, "binary_kl"): (2.5, 2.5, 8),
+    ("together: CGP + DGP", 3, ""): (2, 2, 6),
+    ("together: random + random", 3, ""): (2.5, 2, 6),
+    ("baseline with PSD's budget", 3, ""): (0.5, 0.5, 8),
+}
+
+
+def test_intervals_are_those_of_a_paired_t_test(gain):
+    rows = make_rows(EFFECTS)
+    report = gain("report")
+    ours = ("student: CGP + DGP", 3, "binary_kl")
+    value, half = report.difference(rows, ours, report.BASELINE)
+    by = {
+        s: [r["test"]["mAP"] for r in rows if r["row"] == s[0] and r["distiller"] == s[2]]
+        for s in (ours, report.BASELINE)
+    }
+    low, high = ttest_rel(*by.values()).confidence_interval(0.95)
+    assert (value - half, value + half) == pytest.approx((low, high))
+
+
+def test_settings_are_chosen_on_validation_and_compared_at_equal_cost(gain):
+    rows, report = make_rows(EFFECTS), gain("report")
+    ours = report.best(rows, lambda one: one[0] == "student: CGP + DGP")
+    assert ours == ("student: CGP + DGP", 3, "binary_kl")
+    assert report.plain_of_equal_cost(rows, ours) == ("student: plain × 6", 0, "binary_kl")
+
+
+def test_wide_claims_hold_only_where_they_should(gain):
+    found = {claim.name: claim for claim in gain("wide").claims(make_rows(EFFECTS))}
+    assert found["groups_above_plain_of_equal_cost"].holds
+    assert found["groups_above_random_groups"].holds
+    assert not found["teachers_of_groups_above_random"].holds
+    assert found["student_above_baseline"].holds  # of cost 8 / 4
+    assert found["any_student_above_baseline"].value == pytest.approx(9, abs=0.3)
+    worse = EFFECTS | {("student: CGP + DGP", 3, "binary_kl"): (1.4, 3, 8)}
+    found = {claim.name: claim for claim in gain("wide").claims(make_rows(worse))}
+    assert not found["groups_above_plain_of_equal_cost"].holds
+    assert not found["student_above_baseline"].holds
+
+
+def test_groups_cost_what_as_many_plain_teachers_do(gain):
+    wide = gain("wide")
+    field = Namespace(features={"train": torch.zeros(8, 1, 1)})
+    study = wide.Study(field, wide.CONFIG, [0], 3)
+    plain = [f"plain_{i}" for i in range(6)]
+    assert study._passes(["cgp", "dgp"], True) == study._passes(plain, True)
+    assert wide.costs(wide.CONFIG.teacher.epochs, wide.CONFIG.teacher.epochs)["cost_shared"] == 1
+
+
+def test_a_full_shift_breaks_company(gain):
+    shift = gain("shift")
+    scenes = shift.load_parameters(quick=True).scenes
+
+    def company(amount):
+        """Mean correlation of two labels of one community."""
+        _, labels = shift.shifted_scenes(scenes, seed=0, shift=amount, number=150)
+        between = np.nan_to_num(np.corrcoef(labels.states.T))
+        inside = np.kron(np.eye(3), np.ones((4, 4))) - np.eye(12)
+        return (between * inside).sum() / inside.sum()
+
+    assert company(0.0) > company(1.0) + 0.05
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_committed_claims_follow_from_committed_rows(gain, study):
+    file = RESULTS / f"{study}.json"
+    if not file.is_file():
+        pytest.skip(f"no committed result of the study '{study}'")
+    kept = json.loads(file.read_text())
+    store = gain("rows").RowStore(RESULTS / f"{study}.jsonl", kept["header"]["configuration"])
+    assert len(store.rows()) == kept["header"]["rows"]
+    found = gain(study).claims(store.rows())
+    assert [asdict(claim) for claim in found] == kept["claims"]
