@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from gain.committees import Field, Opinion
+from gain.config import CONFIG, START, Config
 from gain.features import VIEWS
 from gain.hidden import Distillation, Recipe
 from gain.rows import RowStore, config_hash
 from gain.scoring import judge
-from gain.wide import COMMITTEES, CONFIG, Config, Study, load_field
+from gain.wide import COMMITTEES, Study, load_field
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +28,6 @@ __all__ = ["tune"]
 log = logging.getLogger(__name__)
 
 Pair = tuple[Recipe, Distillation | None]
-START = Recipe(epochs=20, learning_rate=2e-3, width=256, dropout=0.5, batch_size=128)
 SEEDS = tuple(range(1000, 1003))  # none of the study's
 PARTS = 3
 GRIDS: dict[str, dict[str, Sequence[Any]]] = {
@@ -70,8 +70,9 @@ def tune(options: argparse.Namespace, path: Path) -> None:
     teacher, _ = search.descend("teacher", (START, None))
     search.use(replace(CONFIG, teacher=teacher))
     search.descend("grown", (replace(teacher, epochs=10), None))
+    student = replace(teacher, dropout=0.3)  # soft targets regularise by themselves
     for distiller in ("binary_kl", "logit_mse"):
-        search.descend(distiller, (teacher, Distillation(distiller)))
+        search.descend(distiller, (student, Distillation(distiller)))
 
 
 class _Search:
@@ -112,8 +113,8 @@ class _Search:
             found = {"row": name, "parts": PARTS, "distiller": ""}
             rows = zip(SEEDS, means, strict=True)
             self.store.add([found | {"seed": s, "validation": m} for s, m in rows])
-        rows = [row for row in self.store.rows() if row["row"] == name]
-        return _mean(row["validation"]["mAP"] for row in rows)
+        kept = [row for row in self.store.rows() if row["row"] == name and row["seed"] in SEEDS]
+        return _mean(row["validation"]["mAP"] for row in kept)
 
     def _hear(self, stage: str, pair: Pair) -> list[torch.Tensor]:
         """Logits for the validation pictures, of one committee or student or of two."""

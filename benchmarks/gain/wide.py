@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import torch
 from common import Claim
 
 from gain.committees import Field, Opinion, Teachers
+from gain.config import CONFIG, Config
 from gain.corel import Words, decode, load_corel
 from gain.features import STORE_SIZE, VIEWS, frozen_features
 from gain.figures import draw_gain_by_cost
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from gain.report import Setting
     from gain.rows import Row
 
-__all__ = ["CONFIG", "Config", "Study", "claims", "figures", "load_field", "run"]
+__all__ = ["Study", "claims", "figures", "load_field", "run"]
 
 PARTS = (2, 3, 5, 8)
 SEEDS = 20
@@ -56,29 +57,6 @@ OURS, LONGER, CONTEXT = (
     "out_of_context_mAP",
 )
 GOAL, DEAREST = 2.0, 2.5  # points above the baseline, at so many times its cost
-
-
-@dataclass(frozen=True)
-class Config:
-    """All hyper-parameters, as `gain.tuning` chose them on validation pictures."""
-
-    teacher: Recipe
-    grown: Recipe
-    students: dict[str, tuple[Recipe, Distillation]]
-
-
-_TEACHER = Recipe(epochs=20, learning_rate=2e-3, width=256, dropout=0.5, batch_size=128)
-CONFIG = Config(
-    teacher=_TEACHER,
-    grown=replace(_TEACHER, epochs=10, learning_rate=1e-3),
-    students={
-        "binary_kl": (
-            replace(_TEACHER, epochs=40),
-            Distillation("binary_kl", {"temperature": 1.0}),
-        ),
-        "logit_mse": (replace(_TEACHER, epochs=40), Distillation("logit_mse")),
-    },
-)
 
 
 class Study:

@@ -7,8 +7,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from mlic.checked import Checked
 from mlic.errors import ParameterError
 from mlic.explain.options import ExplainOptions
 from mlic.images.options import DataOptions, SceneOptions
@@ -19,30 +20,24 @@ from mlic.training.options import DistillationOptions, TeacherOptions, TrainingO
 __all__ = ["ControlOptions", "EvaluationOptions", "Parameters", "check_parameters"]
 
 
-class EvaluationOptions(BaseModel):
+class EvaluationOptions(Checked):
     """How the test figures are taken."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     threshold: float = Field(
         default=0.5, gt=0, lt=1, description="probability from which a label counts as predicted"
     )
 
 
-class ControlOptions(BaseModel):
+class ControlOptions(Checked):
     """What is trained only to compare with; controls among the teachers are strategies."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     longer_baseline: bool = Field(
         default=False, description="a baseline given all passes of teachers and student"
     )
 
 
-class Parameters(BaseModel):
+class Parameters(Checked):
     """Everything that ``conf/**/parameters*.yml`` and ``--params`` may say."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: int = Field(ge=0, description="the one source of chance of a run")
     recipe: str | None = Field(default=None, description="a file of conf/recipes, worked in")
@@ -143,8 +138,8 @@ def _closest(key: str) -> str | None:
     return None
 
 
-def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def _all_keys(model: type[Checked], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield prefix + name
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Checked):
             yield from _all_keys(field.annotation, f"{prefix}{name}.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mlic.checked import Checked
 
 __all__ = ["ExplainOptions"]
 
 
-class ExplainOptions(BaseModel):
+class ExplainOptions(Checked):
     """How many maps are made and shown, how fine they are, and what counts as a hit.
 
     Examples
@@ -15,8 +17,6 @@ class ExplainOptions(BaseModel):
     >>> ExplainOptions().tolerance_pixels(side=500)
     15
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     pictures: int = Field(
         default=200, ge=1, description="test pictures that are mapped, the first by a hash of id"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from mlic.checked import Checked
 
 __all__ = ["AugmentationOptions", "DataOptions", "SceneOptions"]
 
 
-class DataOptions(BaseModel):
+class DataOptions(Checked):
     """Where pictures come from, how large they are kept, and how they are split.
 
     Examples
@@ -19,8 +21,6 @@ class DataOptions(BaseModel):
     >>> DataOptions(image_size=448, store_size=512).side
     512
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: Literal["scenes", "catalog"] = Field(
         default="scenes",
@@ -74,10 +74,8 @@ class DataOptions(BaseModel):
         return self.store_size or self.image_size
 
 
-class SceneOptions(BaseModel):
+class SceneOptions(Checked):
     """What the scenes look like and how their labels keep company."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_pictures: int = Field(3000, ge=1, description="pictures to draw")
     size: int = Field(64, ge=32, le=512, description="side of a picture, pixels")
@@ -103,10 +101,8 @@ class SceneOptions(BaseModel):
         return self
 
 
-class AugmentationOptions(BaseModel):
+class AugmentationOptions(Checked):
     """How views differ from the stored picture."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     views: int = Field(default=4, ge=1, description="different views of each picture")
     min_crop: float = Field(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 
 import torch
-from torch.nn.functional import affine_grid, grid_sample, interpolate
+from torch.nn.functional import grid_sample, interpolate
 
 __all__ = ["render_views", "render_whole"]
 
@@ -45,13 +45,12 @@ def render_views(
 
 
 def _interpolate(images: torch.Tensor, boxes: torch.Tensor, size: int) -> torch.Tensor:
-    left, top, width, height, flip = boxes.unbind(1)
-    zero = torch.zeros_like(left)
-    across = torch.stack([width * (1 - 2 * flip), zero, 2 * left + width - 1], dim=1)
-    down = torch.stack([zero, height, 2 * top + height - 1], dim=1)
-    grid = affine_grid(
-        torch.stack([across, down], dim=1), [len(images), 3, size, size], align_corners=False
-    )
+    left, top, width, height, flip = boxes.T.unsqueeze(2)
+    places = (torch.arange(size, device=images.device) * 2 + 1) / size - 1  # of pixels' centres
+    across = places * (width * (1 - 2 * flip)) + (2 * left + width - 1)
+    down = places * height + (2 * top + height - 1)
+    shape = (len(images), size, size)
+    grid = torch.stack([across.unsqueeze(1).expand(shape), down.unsqueeze(2).expand(shape)], dim=3)
     return grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
@@ -97,7 +96,8 @@ def _to_planes(pixels: torch.Tensor) -> torch.Tensor:
 
 def _normalise(images: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
     shift, scale = (_per_channel(tuple(own), images.device) for own in (mean, std))
-    return ((images - shift) / scale).contiguous(memory_format=torch.channels_last)
+    laid = images.contiguous(memory_format=torch.channels_last)
+    return laid.sub_(shift).div_(scale)
 
 
 @cache

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from mlic.checked import Checked
 from mlic.errors import DataError, LabelError, ParameterError
 from mlic.labels.space import LabelSpace
 from mlic.labels.word_vectors import read_glove
@@ -26,10 +27,8 @@ __all__ = ["EmbeddingOptions", "LabelEmbeddings", "embed_labels", "spectral_vect
 _EXPONENT = 0.5  # of the co-occurrence graph, as for CGP
 
 
-class EmbeddingOptions(BaseModel):
+class EmbeddingOptions(Checked):
     """Where the vectors come from that stand for labels in a head."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: Literal["learned", "glove", "spectral"] = Field(
         default="learned",

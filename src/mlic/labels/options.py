@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+
+from mlic.checked import Checked
 
 __all__ = ["PLAIN", "GraphStrategy", "PartitionOptions", "Strategy"]
 
@@ -23,7 +25,7 @@ def _complete(given: dict[GraphStrategy, float]) -> dict[GraphStrategy, float]:
     return EXPONENTS | given
 
 
-class PartitionOptions(BaseModel):
+class PartitionOptions(Checked):
     """How the labels are dealt out to teachers.
 
     ``cgp`` and ``dgp`` cut a label graph. ``random`` and ``user`` are controls: groups drawn by
@@ -37,8 +39,6 @@ class PartitionOptions(BaseModel):
     >>> options.partitioned, options.exponents
     (('cgp',), {'cgp': 0.5, 'dgp': 0.5})
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     strategies: Annotated[tuple[Strategy, ...], BeforeValidator(_split)] = Field(
         default=("cgp", "dgp"),

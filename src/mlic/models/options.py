@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from mlic.checked import Checked
 from mlic.labels.embeddings import EmbeddingOptions
 from mlic.plugins import refuse_unknown_plugin
 
@@ -14,10 +15,8 @@ __all__ = ["HEADS", "BranchOptions", "BranchedModelOptions", "ModelOptions"]
 HEADS = "mlic.models.heads"
 
 
-class ModelOptions(BaseModel):
+class ModelOptions(Checked):
     """Architecture and starting weights of every model of a run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     backbone: str = Field(description="name of a timm model")
     backbone_options: dict[str, Any] = Field(
@@ -52,10 +51,8 @@ class ModelOptions(BaseModel):
         return self
 
 
-class BranchOptions(BaseModel):
+class BranchOptions(Checked):
     """Where teachers on one trunk part ways, and what each has of its own."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     after: int = Field(
         default=-1,

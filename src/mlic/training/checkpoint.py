@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from mlic.checked import Checked
 from mlic.errors import CheckpointError
 from mlic.labels import LabelSpace
 from mlic.models.options import BranchedModelOptions, ModelOptions
@@ -29,10 +30,8 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in ("mlic", "torch", "torchvision", "timm")}
 
 
-class CheckpointInfo(BaseModel):
+class CheckpointInfo(Checked):
     """Everything about a checkpoint but its weights."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(description="baseline, student or teachers.<strategy>_<part>")
     role: str

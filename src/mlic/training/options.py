@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from mlic.checked import Checked
 from mlic.images.options import AugmentationOptions
 from mlic.models.options import BranchOptions
 from mlic.plugins import refuse_unknown_plugin
@@ -38,10 +32,8 @@ SHARED = (
 )  # the student must see the views its teachers saw
 
 
-class Choice(BaseModel):
+class Choice(Checked):
     """A plug-in by name, with its options."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -52,10 +44,8 @@ def _known(package: str, choice: Choice) -> Choice:
     return choice
 
 
-class TrainingOptions(BaseModel):
+class TrainingOptions(Checked):
     """The budget and the recipe of one training."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(ge=1)
     teacher_epoch_factor: float = Field(
@@ -137,10 +127,8 @@ class TrainingOptions(BaseModel):
         return TrainingOptions(**{**plain, **self.overrides.get(role, {})})
 
 
-class TeacherOptions(BaseModel):
+class TeacherOptions(Checked):
     """How teachers are trained beside each other, and how what they say is kept."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     mode: Literal["separate", "joint", "frozen"] = Field(
         default="joint",
@@ -156,13 +144,11 @@ class TeacherOptions(BaseModel):
     )
 
 
-class DistillationOptions(BaseModel):
+class DistillationOptions(Checked):
     """How the student weighs truth and teachers.
 
     ``L = hard_weight · loss + Σ_s soft_weight · share_s · distiller(student, teachers of s)``
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     distiller: Choice = Choice(name="binary_kl")
     hard_weight: float = Field(default=0.5, ge=0, description="weight of the loss on the truth")
