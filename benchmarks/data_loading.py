@@ -116,7 +116,9 @@ def measure(bench: Bench, files: list[Path]) -> list[Row]:
     }
     rows = []
     for pair in range(bench.size.pairs + 1):
-        times = {name: seconds(partial(side, pair + 1)) for name, side in sides.items()}
+        order = list(sides.items())[:: 1 if pair % 2 else -1]  # neither side always goes first
+        times = {name: seconds(partial(side, pair + 1)) for name, side in order}
+        times = {name: times[name] for name in sides}
         about = {"backbone": bench.size.backbone, "side": bench.size.image_size, "pair": pair}
         about |= {"pictures": len(files), "KB a JPEG": size}
         rows.append({**about, **times, "threads": bench.size.threads, "load": load()})

@@ -1,6 +1,6 @@
 """What the person gains by PSD, and how much of it is label groups.
 
-    python benchmarks/psd_gain.py --study wide [--seeds N] [--workers N] [--quick] [--write]
+    python benchmarks/psd_gain.py --study NAME [--seeds N] [--workers N] [--quick] [--write]
     python benchmarks/psd_gain.py --study wide --tune
 
 Raw rows, one a setting and seed, are appended to ``benchmarks/results/psd_gain/<study>.jsonl`` as
@@ -25,7 +25,8 @@ from gain.report import RESULTS, summary, write_report
 
 from mlic.provenance import git_commit
 
-STUDIES = ("wide", "shift")
+FEW = ("ucmerced_5", "ucmerced_10", "ucmerced_20")  # pictures a class
+STUDIES = ("wide", "narrow", "shift", *FEW)
 DATA = ROOT.parent / "shared" / "data"
 WEIGHTS = DATA / "weights" / "mobilenetv2_035.keras_in1k.safetensors"
 
@@ -38,7 +39,7 @@ def main() -> None:
         tuning = import_module("gain.tuning")
         tuning.tune(options, folder / f"{options.study}_tuning.jsonl")
         return
-    study = import_module(f"gain.{options.study}")
+    study = import_module("gain.narrow" if options.study in FEW else f"gain.{options.study}")
     store = study.run(options, folder / f"{options.study}.jsonl")
     rows = store.rows()
     claims = study.claims(rows)
@@ -55,7 +56,8 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--study", choices=STUDIES, default="wide")
-    parser.add_argument("--folder", type=Path, default=DATA / "corel5k", help="of the pictures")
+    parser.add_argument("--folder", type=Path, default=DATA / "corel5k", help="of Corel5k")
+    parser.add_argument("--merced", type=Path, default=DATA / "ucm17", help="of UC Merced")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="of the backbone")
     parser.add_argument("--seeds", type=int, help="number of seeds")
     parser.add_argument("--workers", type=int, default=1, help="processes, one thread each")

@@ -170,13 +170,12 @@ def cut(words: Words, strategy: str, parts: int, seed: int) -> Partition:
 
     With many rare words the least normalised cut splits off a handful of them and leaves the
     rest in one part (289 and 3 of 292 words at K = 2). A part of ``cgp`` therefore holds at least
-    half of its fair share; ``cgp_free`` is cut by mlic's default, at least two words.
+    half of its fair share.
     """
     if strategy in SIZES_OF:
         sizes = [len(part) for part in cut(words, SIZES_OF[strategy], parts, seed).parts]
         return random_partition(words.labels.space, sizes, derive_seed(seed, strategy))
-    graph, _, free = strategy.partition("_")
-    least = 2 if free else len(words.labels.space) // (2 * parts)
-    own = derive_seed(seed, f"partition_{graph}")
-    exponent: float = EXPONENTS[graph]  # type: ignore[index]
-    return partition_labels(words.statistics, graph, parts, exponent, own, min_size=least)
+    least = len(words.labels.space) // (2 * parts)
+    own = derive_seed(seed, f"partition_{strategy}")
+    exponent: float = EXPONENTS[strategy]  # type: ignore[index]
+    return partition_labels(words.statistics, strategy, parts, exponent, own, min_size=least)

@@ -48,16 +48,20 @@ def corel_split(labels: LabelMatrix) -> LabelMatrix:
     return labels.with_split(split).with_labels(np.flatnonzero(counts >= FEWEST).tolist())
 
 
-def decode(raw: RawPictures, size: int) -> PictureStore:
+def decode(raw: RawPictures, name: str, size: int) -> PictureStore:
     """The pictures as squares of one size, decoded once into the system's temporary folder."""
-    return write_store(CACHE / f"corel5k_{size}", raw, size)[0]
+    return write_store(CACHE / f"{name}_{size}", raw, size)[0]
 
 
 @dataclass(frozen=True)
 class Words:
-    """Which words a column of the tables is about; all from training labels alone."""
+    """Which words a column of the tables is about; all from training labels alone.
+
+    ``least``: training pictures of a word of the headline.
+    """
 
     labels: LabelMatrix
+    least: int = FREQUENT
 
     @cached_property
     def statistics(self) -> LabelStatistics:
@@ -67,7 +71,7 @@ class Words:
     @cached_property
     def frequent(self) -> NDArray[np.bool_]:
         """Words of the headline; shape (C,)."""
-        return (self.labels.in_split("train").states == 1).sum(axis=0) >= FREQUENT
+        return (self.labels.in_split("train").states == 1).sum(axis=0) >= self.least
 
     @cached_property
     def companions(self) -> NDArray[np.bool_]:

@@ -37,7 +37,8 @@ def judge(logits: NDArray[np.floating], words: Words, split: str) -> dict[str, f
     dict of str to float
         ``mAP``, ``CF1`` and ``OF1`` over the frequent words, ``mAP_rare`` over the others and
         ``mAP_all`` over both; ``out_of_context_mAP`` over the frequent words and the cells that
-        `Words.out_of_context` names. A word needs 3 positives of the kind that is judged.
+        `Words.out_of_context` names. A word needs 3 positives of the kind that is judged; a
+        column without any such word is left out.
     """
     states = words.labels.in_split(split).states
     precision, judged = _precision(logits, states)
@@ -53,7 +54,7 @@ def judge(logits: NDArray[np.floating], words: Words, split: str) -> dict[str, f
         "CF1": figures["CF1"],
         "OF1": figures["OF1"],
     }
-    return {name: round(100 * share, 3) for name, share in shares.items()}
+    return {n: round(100 * share, 3) for n, share in shares.items() if not np.isnan(share)}
 
 
 def _precision(

@@ -45,7 +45,6 @@ COMMITTEES = {  # strategies of every row: committees of K groups each
     "CGP": ("cgp",),
     "DGP": ("dgp",),
     "CGP + DGP": ("cgp", "dgp"),
-    "CGP of least size 2 + DGP": ("cgp_free", "dgp"),
     "grown random + random": ("random@0", "random_2@1"),
     "grown CGP + DGP": ("cgp@0", "dgp@1"),
     "plain + CGP + DGP": ("plain_0", "cgp", "dgp"),
@@ -195,7 +194,7 @@ def costs(passes: float, baseline: float) -> dict[str, float]:
 
 def load_field(options: argparse.Namespace) -> Field:
     raw = load_corel(options.folder)
-    features = frozen_features(decode(raw, STORE_SIZE), raw.labels, options.weights)
+    features = frozen_features(decode(raw, "corel5k", STORE_SIZE), raw.labels, options.weights)
     return Field(features, Words(raw.labels))
 
 
