@@ -35,6 +35,12 @@ def test_short_names_are_ours_and_long_ones_kedros(asked):
     assert asked("--runner=ThreadRunner").__module__.startswith("kedro.")
 
 
+def test_an_unknown_runner_is_told_with_those_there_are():
+    result = CliRunner().invoke(run, ["--runner=Parallel"])
+    assert result.exit_code == 2
+    assert "no runner 'Parallel': take one of ParallelRunner, SequentialRunner" in result.output
+
+
 def test_a_configuration_file_may_name_the_runner(asked, tmp_path):
     file = tmp_path / "run.yml"
     file.write_text("run:\n  runner: ParallelRunner\n")

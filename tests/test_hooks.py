@@ -1,9 +1,11 @@
 """Hooks: the shape of the pipelines, the parent run's life, and what the terminal shows."""
 
+import errno
 import json
 import logging
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -57,9 +59,15 @@ TRAINING = Pipeline(
 )
 
 
+class Loader(dict):
+    """Configuration by kind, and what the command line said."""
+
+    runtime_params = None
+
+
 @pytest.fixture
 def context(tmp_path):
-    config = {"mlflow": {"experiment": "mine"}, "parameters": {"seed": 3}}
+    config = Loader({"mlflow": {"experiment": "mine"}, "parameters": {"seed": 3}})
     return SimpleNamespace(project_path=tmp_path, env=None, config_loader=config)
 
 
@@ -120,15 +128,6 @@ def store(monkeypatch, plan):
 # Start-up and order
 
 
-def test_start_up_is_light():
-    program = (
-        "import sys, mlic.settings\n"
-        "heavy = {'torch', 'mlflow', 'pandas', 'timm', 'sklearn'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
-
-
 def test_kedro_accepts_the_hooks():
     manager = _create_hook_manager()
     for hook in HOOKS:
@@ -179,6 +178,28 @@ def test_wrong_parameters_stop_before_the_pipelines(context, monkeypatch):
     context.config_loader["parameters"] = {"sed": 3}
     with pytest.raises(ParameterError, match="sed"):
         PipelineShape().after_context_created(context)
+
+
+@pytest.mark.parametrize(
+    ("source", "entries", "said", "mistake"),
+    [
+        ("scenes", {}, {}, None),
+        ("catalog", {"raw_pictures"}, {}, None),
+        ("catalog", {}, {}, "has no entry raw_pictures"),
+        ("scenes", {"raw_pictures"}, {"seed": 1}, "would not be read"),
+        ("scenes", {"raw_pictures"}, {"data": {"source": "scenes"}}, None),
+    ],
+)
+@pytest.mark.usefixtures("plan")
+def test_own_data_are_neither_passed_over_nor_missed(context, source, entries, said, mistake):
+    hook = PipelineShape()
+    context.config_loader.runtime_params = said
+    hook.after_context_created(context)
+    try:
+        with pytest.raises(ParameterError, match=mistake) if mistake else nullcontext():
+            hook.after_catalog_created(dict.fromkeys(entries), {"params:data.source": source})
+    finally:
+        pipelines.configure(None)
 
 
 # RunTracking
@@ -373,6 +394,42 @@ def test_other_errors_keep_their_traceback(capsys, monkeypatch):
     assert not capsys.readouterr().err
 
 
+def wrong_entry(folder):
+    DataCatalog.from_config({"mine": {"type": "json.JSONDataset", "filpath": "a"}})["mine"]
+
+
+def wrong_environment(folder):
+    OmegaConfigLoader(str(CONF), env="mien", base_env="base")["catalog"]
+
+
+def full_disk(folder):
+    raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+
+
+def wrong_yaml(folder):
+    (folder / "base").mkdir()
+    (folder / "base" / "catalog.yml").write_text("mine:\n\ttype: x\n")
+    OmegaConfigLoader(str(folder), base_env="base", default_run_env="base")["catalog"]
+
+
+@pytest.mark.parametrize(
+    ("slip", "words"),
+    [
+        (wrong_entry, ["'mine'", "filpath"]),
+        (wrong_environment, ["conf/mien", "does not exist"]),
+        (wrong_yaml, ["catalog.yml", "line 1"]),
+        (lambda _: Pipeline([]).filter(node_names=["trian"]), ["trian"]),
+        (full_disk, ["No space left", "make room"]),
+    ],
+)
+def test_what_kedro_finds_wrong_is_told_without_a_wall(capsys, tmp_path, slip, words):
+    with pytest.raises(Exception) as caught:
+        slip(tmp_path)
+    PlainExcepthook(lambda *_: pytest.fail("a traceback"))(caught.type, caught.value, None)
+    told = capsys.readouterr().err
+    assert told.startswith("error: ") and all(word in told for word in words), told
+
+
 def test_a_hidden_cause_stays_hidden():
     try:
         try:
@@ -413,7 +470,7 @@ def test_ctrl_c_in_a_command_exits_with_130(monkeypatch):
 
     @click.command()
     def run():
-        PlainErrors().after_context_created()
+        PlainErrors().after_context_created(SimpleNamespace(project_path=Path.cwd()))
         raise KeyboardInterrupt
 
     result = CliRunner().invoke(run)
@@ -422,10 +479,20 @@ def test_ctrl_c_in_a_command_exits_with_130(monkeypatch):
     assert "Aborted" not in result.output
 
 
+def test_the_projects_levels_hold_in_its_folders_too(monkeypatch):
+    log = logging.getLogger("kedro.io")
+    monkeypatch.setattr(log, "level", logging.INFO)
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    for folder, level in ((CONF.parent, logging.INFO), (CONF / "base", logging.WARNING)):
+        monkeypatch.chdir(folder)
+        PlainErrors().after_context_created(SimpleNamespace(project_path=CONF.parent))
+        assert log.level == level
+
+
 def test_plain_errors_are_put_in_place_once(monkeypatch):
     monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
     for _ in range(2):
-        PlainErrors().after_context_created()
+        PlainErrors().after_context_created(SimpleNamespace(project_path=Path.cwd()))
     assert isinstance(sys.excepthook, PlainExcepthook)
     assert sys.excepthook._previous is sys.__excepthook__
     assert logging.getLogger("kedro.pipeline.node").filters.count(is_news) == 1

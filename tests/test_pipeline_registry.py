@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.io import CatalogConfigResolver
+from kedro.validation.type_extractor import TypeExtractor
 
 from mlic import pipeline_registry
+from mlic.checked import Checked
 from mlic.parameters import check_parameters
 from mlic.pipeline_registry import register_pipelines, remember
 
@@ -72,14 +74,15 @@ def test_the_student_depends_on_every_teacher(shape):
 
 
 @pytest.mark.parametrize("k", [2, 5])
-def test_the_boxes_and_what_leaves_them_do_not_grow_with_k(shape, k):
+def test_of_what_lies_between_the_boxes_only_the_groups_grow_with_k(shape, k):
     pipelines = shape("cgp+dgp", k)
     whole = pipelines["__default__"]
     steps = ["data_preparation", "label_statistics", "graph_partition", "reporting"]
     boxes = {node.namespace.partition(".")[0] for node in whole.nodes}
     assert boxes == {*steps, "baseline", "teachers", "student"}
     teachers = whole.only_nodes_with_namespaces(["teachers"])
-    seen = {"pictures", "labels", "store", "partition_cgp", "partition_dgp"}
+    groups = {f"teachers.{strategy}_{i}.group" for strategy in ("cgp", "dgp") for i in range(k)}
+    seen = {"pictures", "labels", "store", *groups}
     assert {name for name in teachers.inputs() if not name.startswith("params:")} == seen
     taken = {f"teachers.{name}" for name in ("test_predictions", "class_maps", "trainings")}
     assert teachers.all_outputs() & (whole - teachers).inputs() == {"soft_targets", *taken}
@@ -88,6 +91,8 @@ def test_the_boxes_and_what_leaves_them_do_not_grow_with_k(shape, k):
         assert len(inside.nodes) > 1 and not any(
             data.startswith(f"{name}.") for data in inside.datasets()
         )
+    partition = whole.only_nodes_with_namespaces(["graph_partition"])
+    assert {name for name in partition.outputs() if name.startswith("teachers.")} == groups
 
 
 LAYERS = ["raw", "primary", "feature", "model_input", "models", "model_output", "reporting"]
@@ -115,15 +120,42 @@ def test_one_teacher_can_be_asked_for(shape):
     assert trainings(pipeline.only_nodes_with_namespaces(["teachers.cgp_1"])) == ["teachers.cgp_1"]
 
 
-@pytest.mark.parametrize("module", ["mlic.hooks", "mlic.pipeline_registry", "mlic.datasets"])
-def test_start_up_pulls_in_nothing_heavy(module):
+HEAVY = "torch mlflow timm pandas scipy sklearn networkx plotly"
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("mlic.settings", f"{HEAVY} numpy pydantic"),
+        ("mlic.pipeline_registry", f"{HEAVY} numpy PIL"),
+        ("mlic.runners", f"{HEAVY} numpy"),
+        ("mlic.datasets", HEAVY),
+    ],
+)
+def test_start_up_pulls_in_nothing_heavy(module, heavy):
     program = (
         f"import sys, {module}\n"
-        "names = 'torch mlflow timm pandas scipy sklearn networkx plotly'.split()\n"
-        "heavy = {*names} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
+        f"getattr({module}, 'register_pipelines', list)()\n"
+        f"found = {{*{heavy.split()}}} & set(sys.modules)\n"
+        "assert not found, found\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_kedro_finds_the_model_of_every_parameter(shape, caplog):
+    """It reads the annotations of all nodes, of which many name what is imported later."""
+    found = TypeExtractor(shape("cgp+random+user+plain", 2)).extract_types_from_pipelines()
+    sections = {name: value for name, value in pipeline_registry._shape[0] if name != "controls"}
+    assert found == {k: type(value) for k, value in sections.items() if isinstance(value, Checked)}
+    assert not caplog.records
+
+
+def test_kedro_does_not_warn_of_dots_wherever_a_pipeline_is_made():
+    program = (
+        "from mlic.pipelines import reporting, teacher_training\n"
+        "reporting.create_pipeline(), teacher_training.create_pipeline(mode='frozen')\n"
+    )
+    subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", program], check=True)
 
 
 def test_controls_follow_the_parameters(monkeypatch):

@@ -193,8 +193,8 @@ def test_every_environment_is_sound_without_its_data(env):
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_readme_tells_of_every_environment(env):
-    assert f"`{env}`" in (CONF.parent / "README.md").read_text(encoding="utf-8")
+def test_the_page_of_recipes_tells_of_every_environment(env):
+    assert f"`{env}`" in (CONF.parent / "docs/recipes.md").read_text(encoding="utf-8")
 
 
 def test_nuswides_dgp_has_its_own_exponent():
@@ -283,3 +283,19 @@ def test_the_project_uses_this_loader():
     from mlic import settings
 
     assert settings.CONFIG_LOADER_CLASS is RecipeConfigLoader
+
+
+def test_parameters_are_read_once_a_session_and_are_the_askers_own(conf, tmp_path):
+    session = RecipeConfigLoader(
+        str(tmp_path), env="named", base_env="base", default_run_env="local"
+    )
+    session["parameters"]["a"]["x"] = 9
+    (tmp_path / "base/parameters.yml").write_text("e: {}", encoding="utf-8")
+    assert session["parameters"] == {
+        "recipe": "r",
+        "a": {"x": 2, "z": 3},
+        "b": {"x": 1},
+        "c": {"x": 3},
+        "d": {"name": "q"},
+    }
+    assert conf("named").keys() == {"recipe", "a", "c", "d", "e"}

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import click
+import kedro.runner
 from kedro.framework.cli.project import run as kedro_run
 
 __all__ = ["cli", "run"]
@@ -15,6 +16,8 @@ _OURS = ("ParallelRunner", "SequentialRunner")
 
 def _find_ours(_context: click.Context, _option: click.Parameter, name: str) -> str:
     """A runner of ours by its short name; Kedro's of the same name has a longer one."""
+    if "." not in name and not hasattr(kedro.runner, name):
+        raise click.BadParameter(f"there is no runner '{name}': take one of {', '.join(_OURS)}")
     return f"mlic.runners.{name}" if name in _OURS else name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -32,6 +33,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 _METRICS = ("mAP", "CF1", "OF1")
+_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 _RESUME = "finished work is kept, the same command goes on from there"
 
 
@@ -158,15 +160,35 @@ def find_mlic_error(error: BaseException | None) -> MlicError | None:
     return error
 
 
+def _plain_words(error: BaseException) -> str | None:
+    """What is told of an exception without its traceback; None if the traceback is needed."""
+    if ours := find_mlic_error(error):
+        return str(ours)
+    if isinstance(error, OSError) and error.errno in _SYSTEM:
+        return f"{error}: make room on the disk, or give access to it; {_RESUME}"
+    return str(error).strip() if _is_kedros(error) else None
+
+
+def _is_kedros(error: BaseException) -> bool:
+    """Whether Kedro raises it on purpose: of an entry, a file or a name that it was given."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = "" if frame is None else frame.tb_frame.f_globals.get("__name__", "")
+    slip = isinstance(error, TypeError | AttributeError | LookupError | AssertionError)
+    return place.startswith("kedro.") and not slip
+
+
 def is_news(record: logging.LogRecord) -> bool:
     """Filter for Kedro's log: keep all but an error that is about to be told by the excepthook."""
     return record.levelno < logging.ERROR or find_mlic_error(sys.exc_info()[1]) is None
 
 
 class PlainExcepthook:
-    """An excepthook that tells a `MlicError` in one line and leaves the rest to another hook.
+    """An excepthook that tells without a traceback what a person can mend.
 
-    The environment's ``MLIC_TRACEBACK=1`` brings the traceback back.
+    That is a `MlicError`, what Kedro finds wrong with names and files, and a disk without room; all
+    else is left to another hook. The environment's ``MLIC_TRACEBACK=1`` brings the traceback back.
 
     Parameters
     ----------
@@ -181,13 +203,13 @@ class PlainExcepthook:
         self, kind: type[BaseException], error: BaseException, traceback: TracebackType | None
     ) -> None:
         """Tell the exception on stderr."""
-        ours = find_mlic_error(error)
+        plain = _plain_words(error)
         if issubclass(kind, KeyboardInterrupt):
             _tell("interrupted", _RESUME)
-        elif ours is None or os.environ.get("MLIC_TRACEBACK") == "1":
+        elif plain is None or os.environ.get("MLIC_TRACEBACK") == "1":
             self._previous(kind, error, traceback)
         else:
-            _tell("error", str(ours))
+            _tell("error", plain)
 
 
 @contextmanager

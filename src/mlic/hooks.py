@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +16,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
+from omegaconf import OmegaConf
 
 from mlic.console import PlainExcepthook, exit_codes, is_news, main_figures, show_results
-from mlic.errors import TrainingError
+from mlic.errors import ParameterError, TrainingError
 from mlic.interrupts import exit_on_sigterm
 from mlic.logs import set_up_logging
 from mlic.pipelines import tracking
 from mlic.pipelines.tracking_settings import describe_run, flatten_numbers, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
@@ -39,6 +41,9 @@ logger = logging.getLogger(__name__)
 
 class PipelineShape:
     """Checks all parameters at once and lets the pipelines follow them."""
+
+    def __init__(self) -> None:
+        self._said: Mapping[str, Any] = {}
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -59,6 +64,39 @@ class PipelineShape:
 
         remember(check_parameters(context.config_loader["parameters"]))
         pipelines.configure("mlic.pipeline_registry")  # drops what an earlier session built
+        self._said = context.config_loader.runtime_params or {}
+
+    @hook_impl
+    def after_catalog_created(
+        self, conf_catalog: Mapping[str, Any], parameters: Mapping[str, Any]
+    ) -> None:
+        """Refuse to pass an environment's own data over, and to ask it for data it has not.
+
+        Parameters
+        ----------
+        conf_catalog
+            The catalog's configuration.
+        parameters
+            What Kedro puts into the catalog of them; only the command line itself may ask for
+            the scenes where there are other data.
+
+        Raises
+        ------
+        ParameterError
+            If ``data.source`` says one thing and the catalog another.
+        """
+        described, source = "raw_pictures" in conf_catalog, parameters["params:data.source"]
+        if source == "catalog" and not described:
+            raise ParameterError(
+                "data.source is 'catalog', but the catalog has no entry raw_pictures: describe "
+                "your data in conf/<environment>/catalog.yml and run with --env <environment>"
+            )
+        if source == "scenes" and described and "source" not in self._said.get("data", {}):
+            raise ParameterError(
+                "the catalog has the entry raw_pictures, which would not be read, for data.source "
+                "is 'scenes': set data: {source: catalog} in parameters.yml of the same "
+                "environment, or draw the scenes all the same with --params data.source=scenes"
+            )
 
 
 class RunTracking:
@@ -185,14 +223,30 @@ class PlainErrors:
     """Lets an error that mlic raises on purpose speak once, without a traceback."""
 
     @hook_impl(tryfirst=True)
-    def after_context_created(self) -> None:
-        """Put the log's form, the excepthook, the exit codes and the log filter in place."""
+    def after_context_created(self, context: KedroContext) -> None:
+        """Put the log's form, the excepthook, the exit codes and the log filter in place.
+
+        Parameters
+        ----------
+        context
+            Knows where the project lies: Kedro looks for its logging where the command was given.
+        """
+        if "KEDRO_LOGGING_CONFIG" not in os.environ:
+            _set_levels(Path(context.project_path, "conf", "logging.yml"))
         logging.getLogger("kedro.pipeline.node").addFilter(is_news)
         if not isinstance(sys.excepthook, PlainExcepthook):
             sys.excepthook = PlainExcepthook(sys.excepthook)
         set_up_logging()
         if command := click.get_current_context(silent=True):
             command.with_resource(exit_codes())
+
+
+def _set_levels(settings: Path) -> None:
+    """Let the project's levels hold; no handler is touched, for a notebook may have its own."""
+    if settings.is_file() and settings.parents[1] != Path.cwd():
+        told: Any = OmegaConf.load(settings)
+        for name, about in told.get("loggers", {}).items():
+            logging.getLogger(name).setLevel(about["level"])
 
 
 def _trains(pipeline: Pipeline) -> bool:

@@ -74,15 +74,10 @@ class Parameters(Checked):
 
     def _too_many_groups(self) -> str | None:
         """How many labels are drawn is known; real ones are counted when they are read."""
-        drawn = self.scenes.num_communities * self.scenes.labels_per_community
-        options, most = self.partition, drawn // self.partition.min_size
-        ours = set(options.partitioned) - {"user"}
-        if self.data.source != "scenes" or options.num_parts <= most or not ours:
+        if self.data.source != "scenes":
             return None
-        return (
-            f"partition.num_parts: {options.num_parts} groups of at least {options.min_size} do "
-            f"not fit {drawn} labels; ask for at most {most}"
-        )
+        drawn = self.scenes.num_communities * self.scenes.labels_per_community
+        return self.partition.too_many_parts(drawn)
 
     def _missing_weights(self) -> str | None:
         """Looked for here and not by the model's options, which checkpoints carry elsewhere."""

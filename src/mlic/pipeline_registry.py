@@ -18,6 +18,7 @@ from mlic.pipelines import (
     reporting,
     teacher_training,
 )
+from mlic.pipelines.teacher_training.pipeline import hand_out_groups
 
 __all__ = ["register_pipelines", "remember"]
 
@@ -46,7 +47,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     pipelines = {
         "data_preparation": data_preparation.create_pipeline(parameters.data.source),
         "label_statistics": label_statistics.create_pipeline(embedded),
-        "graph_partition": graph_partition.create_pipeline(partition.strategies),
+        "graph_partition": graph_partition.create_pipeline(partition.strategies)
+        + hand_out_groups(*shape),
         "baseline_training": baseline_training.create_pipeline(longer, embedded),
         "teacher_training": teacher_training.create_pipeline(
             *shape, embedded, mode=parameters.teachers.mode

@@ -27,13 +27,21 @@ class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Configuration of one kind, such as ``parameters``, merged.
 
+        Parameters are read once: Kedro and more than one hook ask for them in every run.
+
         Raises
         ------
         ParameterError
             If there is no recipe of the name that is asked for.
         """
-        merged: dict[str, Any] = super().__getitem__(key)
-        name = merged.get("recipe") if key == "parameters" else None
+        if key == "parameters" and key not in self:
+            self[key] = self._read_parameters()
+        found: dict[str, Any] = super().__getitem__(key)
+        return copy.deepcopy(found)  # whoever changes it changes their own
+
+    def _read_parameters(self) -> dict[str, Any]:
+        merged: dict[str, Any] = super().__getitem__("parameters")
+        name = merged.get("recipe")
         if name is None:
             return merged
         own = self._without_base()

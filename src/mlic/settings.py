@@ -12,8 +12,7 @@ from mlic.recipes import RecipeConfigLoader
 # something else wants a core: let them sleep sooner. GNU OpenMP reads this when torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-# Namespaced entries hold dots; Kedro warns of every node that reads one from outside its namespace.
-warnings.filterwarnings("ignore", message="One or more dataset names contain")
+warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")  # Kedro-Viz's own affair
 
 # Kedro calls them last first: errors are plain before parameters are checked.
 HOOKS = (PipelineShape(), RunTracking(), ClosingTable(), PlainErrors())

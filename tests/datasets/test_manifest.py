@@ -109,6 +109,67 @@ class TestForms:
         assert raw.labels.ids.tolist() == ["5", "6", "7"] and raw.sources[2] == b""
 
 
+class TestByHand:
+    """A CSV file as people write one."""
+
+    GOOD = "path,labels\na.jpg,cat; ?dog\nb.jpg,dog\nc.jpg,\n"
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            lambda text: b"\xef\xbb\xbf" + text.encode(),
+            lambda text: text.replace("\n", "\r\n").encode(),
+            lambda text: text.replace("\n", "\r").encode(),
+            lambda text: text.replace("\n", "\n\n,,\n").encode(),
+            lambda text: text.replace(",", " , ").encode(),
+            lambda text: text.replace("\n", ",\n").encode(),
+            lambda text: text.replace("c.jpg,", "c.jpg").encode(),
+            lambda text: ("," + text.replace("\n", "\n7,").removesuffix("7,")).encode(),
+            lambda text: text.replace(",dog", ', "dog"').encode(),
+        ],
+        ids=["bom", "windows", "mac", "blank rows", "spaces", "empty", "short", "index", "quotes"],
+    )
+    def test_what_means_the_same_is_read_the_same(self, tmp_path, write):
+        wanted = ManifestDataset(csv_of(tmp_path, self.GOOD)).load()
+        (tmp_path / "other.csv").write_bytes(write(self.GOOD))
+        raw = ManifestDataset(str(tmp_path / "other.csv")).load()
+        assert raw.labels.fingerprint == wanted.labels.fingerprint
+        assert raw.sources == wanted.sources
+
+    @pytest.mark.parametrize(
+        ("old", "new", "words"),
+        [
+            ("path", "Path", ["rename 'Path' to 'path'"]),
+            ("path,labels", "file,tags", ["'file', 'tags'", "name the column of paths 'path'"]),
+            ("labels", "label", ["'label'", "name the column 'labels'"]),
+            ("labels\n", "labels,Split\n", ["'Split'", "rename it to 'split'"]),
+            ("labels\n", "labels,labels\n", ["two columns 'labels'"]),
+            (",", ";", ["separated by commas, not by ';'"]),
+            ("cat;", "cat,", ["line 2", "3 cells for 2 columns"]),
+            ("cat; ?dog", '"cat, ?dog"', ["no ';'", 'label_delimiter: ","']),
+            ("b.jpg,dog", "b.jpg,Dog", ["'Dog' and 'dog'", "'classes'"]),
+            ("?dog", "dog?", ["write ?dog"]),
+            ("?dog", "?", ["'a.jpg'", "?dog"]),
+            ("b.jpg,", 'b.jpg,"', ["line 4", "single quotation mark"]),
+            ("a.jpg", "sub\\a.jpg", ["write / between folders"]),
+            ("a.jpg", "b.jpg", ["'b.jpg' stands 2 times", "one row"]),
+            (".jpg", ".png", ["3 of 3", "the folder that they start at"]),
+            ("a.jpg", "/a.jpg", ["'/a.jpg' is absolute", "x.csv"]),
+            ("dog", "d\xf6g", ["UTF-8"]),
+        ],
+    )
+    def test_a_slip_of_the_pen_is_told_with_its_mend(self, tmp_path, old, new, words):
+        file = csv_of(tmp_path, self.GOOD, "x.csv")
+        Path(file).write_bytes(self.GOOD.replace(old, new).encode("latin-1"))
+        fails(ManifestDataset(file), file, *words)
+
+    def test_a_class_list_says_what_is_meant(self, tmp_path):
+        text = 'path,labels\na.jpg,Turkey\nb.jpg,who?\nc.jpg,"turkey, roast"\n'
+        names = ["Turkey", "turkey", "who?", "turkey, roast"]
+        raw = ManifestDataset(csv_of(tmp_path, text), classes=names).load()
+        assert raw.labels.states.tolist() == [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+
+
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(st.sampled_from([1, 0, -1]), min_size=3, max_size=3), min_size=1))
 def test_what_is_saved_is_read_back(tmp_path, states):
@@ -121,7 +182,7 @@ def test_what_is_saved_is_read_back(tmp_path, states):
     back = dataset.load()
     assert back.labels.fingerprint == labels.fingerprint
     assert back.sources == raw.sources and back.groups.tolist() == ids
-    assert dataset.count_pictures() == n
+    assert dataset.load_labels().fingerprint == labels.fingerprint
 
 
 def test_paths_are_saved_relative_to_the_folder(tmp_path):
@@ -246,11 +307,11 @@ class TestMistakes:
         fails(ManifestDataset(str(tmp_path / "x.parquet")), "x.parquet cannot be read")
 
 
-def test_preview_and_count_read_no_pictures(tmp_path):
+def test_preview_and_labels_read_no_pictures(tmp_path):
     file = csv_of(tmp_path, "path,labels,split\na.jpg,x;?y,val\ngone.jpg,y,\n")
     dataset = ManifestDataset(file)
     assert dataset.preview(1)["data"] == [["a.jpg", "validation", "x, ?y"]]
-    assert dataset.count_pictures() == 2
+    assert len(dataset.load_labels()) == 2
     assert dataset.exists()
     assert dataset.preview.__annotations__["return"] == "TablePreview"
 
@@ -269,7 +330,7 @@ class TestRealData:
         raw = dataset.load()
         assert (len(raw), len(raw.labels.space)) == (4500, 374)
         assert raw.labels.in_split("train").states.sum() / 4500 == pytest.approx(3.52, abs=0.01)
-        assert dataset.count_pictures() == 4500
+        assert dataset.load_labels().fingerprint == raw.labels.fingerprint
         assert dataset.preview(1)["data"][0][2] == "city, mountain, sky, sun"
 
     def test_ucm17_with_its_test_manifest(self):

@@ -42,6 +42,7 @@ def test_declared_lists_win(tmp_path):
     kit(tmp_path, train=["0"], val=["1"], trainval=["0", "1"], test=["2"])
     expected = {"0": "train", "1": "validation", "2": "test"}
     assert splits(tmp_path) == splits(tmp_path / "VOCdevkit") == expected
+    assert splits(tmp_path / "VOCdevkit" / "VOC2007") == expected
 
 
 def test_trainval_leaves_validation_to_be_split_off(tmp_path):
@@ -49,11 +50,17 @@ def test_trainval_leaves_validation_to_be_split_off(tmp_path):
     assert splits(tmp_path, "trainval") == {"0": "train", "1": "train", "2": "test"}
 
 
+def test_missing_test_lists_are_told(tmp_path, caplog):
+    kit(tmp_path, train=["0"], val=["1"])
+    assert splits(tmp_path) == {"0": "train", "1": "validation"}
+    assert "no lists of its test set" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (lambda root: (root / "JPEGImages/1.jpg").unlink(), ["1 of 3", "1.jpg"]),
-        (lambda root: (root / "ImageSets/Main/cat_test.txt").unlink(), ["cat_test.txt"]),
+        (lambda root: (root / "ImageSets/Main/cat_test.txt").unlink(), ["1 of 20", "cat_test.txt"]),
         (lambda root: (root / "ImageSets/Main/cat_val.txt").write_text("9 1\n"), ["cat_val.txt"]),
         (lambda root: (root / "ImageSets/Main/cat_val.txt").write_text("1 2\n"), ["'1 2'"]),
         (lambda root: (root / "ImageSets/Main/cat_val.txt").write_text("../1 1\n"), ["'../1 1'"]),
@@ -70,8 +77,10 @@ def test_a_year_that_is_not_there(tmp_path):
     kit(tmp_path, train=["0"])
     dataset = VocDataset(str(tmp_path), 2012)
     assert not dataset.exists() and VocDataset(str(tmp_path), "2007").exists()
-    with pytest.raises(DatasetDataError, match="correct 'folder', 'year'"):
+    with pytest.raises(DatasetDataError, match=r"no folder .*VOC2012: .*or correct 'year'"):
         dataset.load()
+    with pytest.raises(DatasetDataError, match=r"aeroplane_trainval\.txt"):
+        VocDataset(str(tmp_path), 2007, "trainval").load()
     with pytest.raises(DatasetDataError, match="read only"):
         dataset.save("anything")
 

@@ -3,7 +3,7 @@ import pytest
 
 from mlic.datasets import TensorsDataset
 from mlic.errors import DataError
-from mlic.explain import ClassMaps, choose_pictures
+from mlic.explain.class_maps import ClassMaps, choose_pictures
 from mlic.labels import LabelMatrix, LabelSpace
 
 
@@ -16,7 +16,9 @@ def class_maps():
 
 
 def test_a_file_keeps_pairs_maps_and_the_order_of_models(tmp_path):
-    dataset = TensorsDataset(str(tmp_path / "maps.safetensors"), holds="mlic.explain.ClassMaps")
+    dataset = TensorsDataset(
+        str(tmp_path / "maps.safetensors"), holds="mlic.explain.class_maps.ClassMaps"
+    )
     dataset.save(class_maps())
     again = dataset.load()
     assert list(again.maps) == list(class_maps().maps)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from mlic.explain import choose_pictures
 from mlic.explain.activation import class_activation
+from mlic.explain.class_maps import choose_pictures
 from mlic.explain.map_models import map_models
 from mlic.images.render import render_whole
 from mlic.labels import LabelSpace

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mlic.errors import DataError
-from mlic.explain import ClassMaps
+from mlic.explain.class_maps import ClassMaps
 from mlic.explain.options import ExplainOptions
 from mlic.explain.pointing import peaks, pointing_game
 

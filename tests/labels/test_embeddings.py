@@ -7,13 +7,9 @@ from pydantic import ValidationError
 from mlic.datasets import TensorsDataset
 from mlic.errors import DataError, LabelError, ParameterError
 from mlic.labels import LabelSpace
-from mlic.labels.embeddings import (
-    EmbeddingOptions,
-    LabelEmbeddings,
-    embed_labels,
-    spectral_vectors,
-)
+from mlic.labels.embeddings import LabelEmbeddings, embed_labels, spectral_vectors
 from mlic.labels.graph import affinity
+from mlic.labels.options import EmbeddingOptions
 from mlic.labels.statistics import count_labels
 
 

@@ -114,7 +114,9 @@ class TestRareLabels:
 
     def test_a_label_without_training_pictures_is_an_error_with_the_mend(self):
         raw = raw_of(split=self.DECLARED, states=self.states())
-        with pytest.raises(DataError, match=r"no training picture \(bee\).*drop_labels_below=1"):
+        with pytest.raises(
+            DataError, match=r"no training picture, 1 of 3: bee.*drop_labels_below=1"
+        ):
             split_pictures(raw, NOTHING, options(), 0)
 
     @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mlic.errors import DataError, LabelError
-from mlic.explain import ClassMaps
+from mlic.explain.class_maps import ClassMaps
 from mlic.explain.options import ExplainOptions
 from mlic.images.options import SceneOptions
 from mlic.images.raw import RawPictures
@@ -75,8 +75,8 @@ def test_masks_of_other_pictures_or_labels_are_refused(scenes):
 
 def test_the_game_is_played_where_masks_are():
     with_masks, without = create_pipeline(masks=True), create_pipeline()
-    assert {"scene_masks", "raw_pictures"} <= with_masks.inputs()
-    assert not {"scene_masks", "raw_pictures"} & without.inputs()
+    assert {"scene_masks", "scene_pictures"} <= with_masks.inputs()
+    assert not {"scene_masks", "scene_pictures"} & without.inputs()
     assert with_masks.all_outputs() - without.all_outputs() == {"pointing_game"}
 
 

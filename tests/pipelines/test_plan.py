@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kedro.config import OmegaConfigLoader
@@ -31,6 +32,7 @@ def parameters():
     raw["data"] |= {"image_size": 32, "validation_fraction": 0.1, "test_fraction": 0.2}
     raw["training"] |= {"epochs": 10, "augmentation": {"views": 3}, "overrides": {}, "threads": 1}
     raw["teachers"]["mode"] = "separate"
+    raw["partition"]["min_size"] = 1
     raw["training"] |= {"batch_size": 4, "teacher_epoch_factor": 1, "student_epoch_factor": 1}
     return check_parameters(raw)
 
@@ -70,27 +72,44 @@ def test_one_of_each_is_said_in_the_singular(parameters, labels):
 class Raw:
     """A data set of the catalog that has 50 pictures of 7 labels."""
 
+    def load(self, number=50):
+        labels = type("Labels", (), {"space": range(7), "__len__": lambda _: number})()
+        return SimpleNamespace(labels=labels)
+
+
+class Manifest(Raw):
+    """One of 200 pictures, whose labels can be had without them."""
+
+    def load_labels(self):
+        return super().load(200).labels
+
     def load(self):
-        labels = type("Labels", (), {"space": range(7)})
-        return type("Raw", (), {"labels": labels, "__len__": lambda _: 50})()
-
-
-class Countable(Raw):
-    def count_pictures(self):
-        return 200
-
-    def load(self):
-        raise AssertionError("a manifest is counted without being read")
+        raise AssertionError("pictures are read before the run")
 
 
 @pytest.mark.usefixtures("a_second_a_picture")
-@pytest.mark.parametrize(("raw", "minutes"), [(Raw(), 6), (Countable(), 23)])
+@pytest.mark.parametrize(("raw", "minutes"), [(Raw(), 6), (Manifest(), 23)])
 def test_labels_not_made_yet_are_counted_at_the_source(parameters, raw, minutes):
     data = parameters.data.model_copy(update={"source": "catalog"})
     catalog = {"raw_pictures": raw}  # all that is asked of a catalog is get
     baseline = baseline_training.create_pipeline()
     told = plan_run(baseline, parameters.model_copy(update={"data": data}), catalog)
     assert f"about {minutes} minutes" in told  # 10 epochs of 70 % at a second a picture
+
+
+def test_groups_that_the_labels_do_not_fill_are_told_before_a_step_is_timed(parameters):
+    raw = parameters.model_dump()
+    raw["data"]["source"], raw["partition"]["num_parts"] = "catalog", 8
+    with pytest.raises(ParameterError, match="do not fit 7 labels; ask for at most 7"):
+        plan_run(ALL, check_parameters(raw), {"raw_pictures": Raw()})
+
+
+def test_a_slow_step_is_timed_once(parameters, monkeypatch):
+    times = iter([0.0, 3.0])
+    clock = SimpleNamespace(perf_counter=lambda: next(times))
+    monkeypatch.setattr("mlic.training.probe.time", clock)
+    seconds, _ = measure_step(parameters.model, parameters.training, 32, 4)
+    assert seconds == 3.0 / parameters.training.batch_size
 
 
 @pytest.mark.usefixtures("a_second_a_picture")

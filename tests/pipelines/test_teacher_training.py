@@ -50,7 +50,7 @@ def test_nodes_live_in_their_namespaces():
     own = {"teachers.cgp_0.group", "pictures", "labels", "store", "params:seed"}
     assert own <= set(teacher.inputs)
     groups = ["teachers.cgp_0.group", "teachers.cgp_1.group"]
-    assert nodes["teachers.assign_groups_cgp"].outputs == groups
+    assert nodes["graph_partition.assign_groups_cgp"].outputs == groups
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_plain_teachers_differ_by_their_seed_alone(pictures, labels, settings, t
 
 def test_plain_teachers_are_wired_beside_the_groups():
     nodes = {node.name: node for node in create_pipeline(("cgp", "plain"), 3, num_plain=2).nodes}
-    assign = nodes["teachers.assign_all_labels"]
+    assign = nodes["graph_partition.assign_all_labels"]
     assert assign.inputs == ["labels", "params:partition"]
     assert assign.outputs == ["teachers.plain_0.group", "teachers.plain_1.group"]
     assert len([name for name in nodes if name.endswith(".train")]) == 5

@@ -13,6 +13,7 @@ import time
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlic.errors import TrainingError
 from mlic.pipelines.tracking import close_parent, open_parent, parent_run, tracked_training
 from mlic.pipelines.tracking_settings import TrackingSettings, read_settings
+from mlic.pipelines.tracking_store import open_experiment
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,26 @@ def test_a_new_experiment_links_to_its_views(client, parent):
     charts = [chart["metricKey"] for chart in states["mlic-curves"]["compareRunCharts"]]
     assert charts[0] == "validation_mAP_ema" and "loss" in charts
     assert "metrics.`gain.mAP`" in states["mlic-gains"]["selectedColumns"]
+
+
+def test_an_older_experiment_gets_what_it_lacks_once(client, settings):
+    older = client.create_experiment("older")
+    own = {"mlflow.note.content": "ours", "mlflow.sharedViewState.mlic-curves": "changed"}
+    for key, value in own.items():
+        client.set_experiment_tag(older, key, value)
+
+    def tags():
+        assert open_experiment(client, replace(settings, experiment="older")) == older
+        return client.get_experiment(older).tags
+
+    first = tags()
+    assert own.items() <= first.items()
+    assert "What each run gained" in first["mlflow.sharedViewState.mlic-gains"]
+    client.set_experiment_tag(older, "mlflow.sharedViewState.mlic-gains", "")
+    client.delete_experiment_tag(older, "mlflow.sharedViewState.mlic-curves")
+    last = tags()
+    assert last["mlflow.sharedViewState.mlic-gains"] == ""
+    assert "mlflow.sharedViewState.mlic-curves" not in last
 
 
 def test_artifacts_lie_beside_the_database(client, parent, settings):

@@ -9,8 +9,10 @@ from kedro.io import DataCatalog, MemoryDataset
 from mlic.datasets.groups import GroupsDataset
 from mlic.errors import CheckpointError, DataError, PartitionError
 from mlic.labels import LabelSpace
+from mlic.labels.options import PartitionOptions
 from mlic.labels.partition import user_partition
 from mlic.pipelines import distillation, graph_partition, teacher_training
+from mlic.pipelines.teacher_training.nodes import assign_groups
 from mlic.pipelines.wiring import refuse_other_partitions
 from mlic.training.joining import assemble_targets
 from mlic.training.targets import TeacherLogits
@@ -29,6 +31,24 @@ def test_a_partition_of_an_earlier_run(num_parts):
         return
     with pytest.raises(PartitionError, match="2 parts but 3 teachers"):
         refuse_other_partitions(pipeline, num_parts, catalog)
+
+
+def test_groups_that_teachers_were_given_before():
+    space = LabelSpace(tuple("abc"))
+    partition, catalog = user_partition(GROUPS, space), DataCatalog()
+    for part, group in enumerate(assign_groups(partition, PartitionOptions(num_parts=2))):
+        catalog[f"teachers.user_{part}.group"] = MemoryDataset(group)
+    whole = teacher_training.create_pipeline(("user",), 2)
+    alone = whole.only_nodes_with_namespaces(["teachers"])
+    refuse_other_partitions(alone, 2, catalog)
+    catalog["partition_user"] = MemoryDataset(partition)
+    refuse_other_partitions(alone, 2, catalog)
+    with pytest.raises(PartitionError, match="2 parts but 1 teachers"):
+        refuse_other_partitions(alone, 1, catalog)
+    catalog["partition_user"] = MemoryDataset(user_partition([["a"], ["b", "c"]], space))
+    with pytest.raises(CheckpointError, match=r"user_0\.group belongs to another partition_user"):
+        refuse_other_partitions(alone, 2, catalog)
+    refuse_other_partitions(whole, 2, catalog)
 
 
 def test_groups_by_hand(tmp_path):

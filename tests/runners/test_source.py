@@ -64,7 +64,7 @@ def package(tmp_path, monkeypatch):
     def version(changed=None):
         if changed:
             (tmp_path / changed).write_text("x = 1\n")
-        for cached in (source._version, source._files, source._below):
+        for cached in (source._version, source._files, source._below, source._holders):
             cached.cache_clear()
         source._neighbours.cache_clear()
         source._digest.cache_clear()

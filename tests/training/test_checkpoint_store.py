@@ -5,8 +5,10 @@ import os
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from mlic.errors import CheckpointError
 from mlic.training import store as module
 from mlic.training.store import CheckpointStore
 
@@ -81,6 +83,15 @@ def test_a_damaged_file_is_made_anew(store, caplog, how):
     assert "is damaged" in caplog.text and "made anew" in caplog.text
     store.save("checkpoint", MADE_FROM, TENSORS, {})
     assert store.load("checkpoint", MADE_FROM) is not None
+
+
+def test_a_full_disk_is_told_with_the_file(store, monkeypatch):
+    def full(*_, **__):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(module, "save_file", full)
+    with pytest.raises(CheckpointError, match=r"checkpoint.safetensors cannot be written .*No spa"):
+        store.save("checkpoint", MADE_FROM, TENSORS, {})
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_no_rest(store, monkeypatch):

@@ -1,5 +1,8 @@
 """Memory-mapped files: what the library reads, written whole or not at all."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -31,6 +34,24 @@ def test_the_library_reads_what_is_written_and_the_other_way(tmp_path):
     for name in ("ours", "theirs"):
         arrays, metadata = open_mapped(tmp_path / f"{name}.safetensors")
         assert same(arrays) and metadata == {"word": "ä"}
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="disk space cannot be reserved")
+def test_a_full_disk_is_told_before_anything_is_filled_in(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(CheckpointError, match=r"a.safetensors cannot be written .*No space left"):
+        write(tmp_path / "a.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_space_of_a_mapped_file_is_reserved(tmp_path):
+    """A sparse file would end the program by SIGBUS where the disk fills up."""
+    with create_mapped(tmp_path / "a.safetensors", {"x": np.empty(10**6, np.float32)}, {}):
+        (partial,) = tmp_path.iterdir()
+        assert partial.stat().st_blocks * 512 >= 4 * 10**6
 
 
 def test_arrays_are_mapped_and_read_only(tmp_path):

@@ -48,20 +48,23 @@ def spoken_once(place: object) -> Iterator[None]:
     """
     try:
         yield
-    except DatasetError:
-        raise
     except MlicError as error:
         text = str(error)
         raise DatasetDataError(text if str(place) in text else f"{place}: {text}") from error
+    except DatasetError:
+        raise
     except FileNotFoundError as error:
         missing = error.filename or place
         raise DatasetDataError(
-            f"{missing} does not exist: run the node that makes it, or correct the catalog"
+            f"{missing} does not exist: correct the path, or run the pipelines that make it "
+            "(kedro run makes everything)"
         ) from error
     except (OSError, ValueError, KeyError) as error:
+        system = isinstance(error, OSError) and error.errno is not None
+        mend = "make room on its disk, or give access to it"
         raise DatasetDataError(
             f"{place} cannot be read or written ({type(error).__name__}: {error}): "
-            "correct the file, or delete it and make it again"
+            f"{mend if system else 'correct the file, or delete it and make it again'}"
         ) from error
 
 
@@ -115,7 +118,7 @@ def resolve_inside(folder: Path, names: Sequence[str]) -> list[Path]:
     for name, path in zip(names, paths, strict=True):
         if os.path.isabs(name) or not path.startswith(inside):
             raise DatasetDataError(
-                f"the picture path '{name}' leaves the folder {folder}: "
+                f"the picture path '{name}' is absolute or leaves the folder {folder}: "
                 "give paths relative to that folder, to files inside it"
             )
     return [Path(path) for path in paths]
@@ -142,8 +145,16 @@ def require_files(paths: Sequence[Path], listed_in: object) -> None:
     if missing:
         raise DatasetDataError(
             f"{len(missing)} of {len(paths)} pictures listed in {listed_in} are missing, first "
-            f"{missing[0]}: restore the files or take their rows out"
+            f"{missing[0]}: {_mend_missing(missing, paths)}"
         )
+
+
+def _mend_missing(missing: Sequence[Path], listed: Sequence[Path]) -> str:
+    if "\\" in missing[0].name:
+        return "write / between folders, not \\"
+    if len(missing) == len(listed) > 1:
+        return "correct the paths, or the folder that they start at"
+    return "restore the files or take their rows out"
 
 
 def label_table(labels: LabelMatrix, **extra: Iterable[object] | None) -> pa.Table:

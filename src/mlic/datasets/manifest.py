@@ -17,13 +17,16 @@ from mlic.datasets.base import (
     spoken_once,
     write_whole,
 )
+from mlic.datasets.manifest_csv import read_csv
 from mlic.datasets.manifest_labels import Manifest
+from mlic.datasets.manifest_slips import free_space
 from mlic.images.raw import RawPictures
 from mlic.labels import LabelMatrix, LabelSpace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
     from kedro_datasets._typing import TablePreview
     from numpy.typing import NDArray
 
@@ -39,7 +42,9 @@ class ManifestDataset(AbstractDataset[RawPictures, RawPictures]):
     nothing (unknown). ``split`` (train, validation, test) and ``group`` are optional, and
     ``source``, ``width`` and ``height`` are not read.
 
-    Without a class list, free names are sorted to one, and columns keep the file's order.
+    Without a class list, free names are sorted to one, and columns keep the file's order. Beside a
+    column ``labels`` others are not read, and of a CSV file, those without a name and spaces round
+    a cell.
 
     Parameters
     ----------
@@ -113,13 +118,16 @@ class ManifestDataset(AbstractDataset[RawPictures, RawPictures]):
             sources = [source for each in manifests for source in self._sources(each)]
             return RawPictures(labels, sources, _join_groups(manifests))
 
-    def _read(self, path: Path, nrows: int | None = None) -> Manifest:
+    def _read(self, path: Path, nrows: int | None = None, images: bool = True) -> Manifest:
         with spoken_once(path):
-            readers = {".csv": _read_csv, ".parquet": _read_parquet}
-            if path.suffix.lower() not in readers:
+            metadata: dict[str, str] = {}
+            if path.suffix.lower() == ".csv":
+                frame = read_csv(path, nrows)
+            elif path.suffix.lower() == ".parquet":
+                frame, metadata = _read_parquet(path, nrows, images)
+            else:
                 raise DatasetDataError(f"{path} is neither .csv nor .parquet: convert it")
-            frame, metadata = readers[path.suffix.lower()](path, nrows)
-            if frame.empty:
+            if not len(frame):
                 raise DatasetDataError(f"{path} lists no picture: give one row for each picture")
             return Manifest(path, frame, metadata, self._label_delimiter)
 
@@ -144,7 +152,7 @@ class ManifestDataset(AbstractDataset[RawPictures, RawPictures]):
             if stated is not None and not (given is not None and manifest.names_labels):
                 spaces[str(manifest.file)] = stated
         if not spaces:
-            return LabelSpace(tuple(sorted(set().union(*(m.used_names() for m in manifests)))))
+            return free_space(manifests)
         first, space = next(iter(spaces.items()))
         for place, other in spaces.items():
             space.require_same(other, first, place)
@@ -161,8 +169,6 @@ class ManifestDataset(AbstractDataset[RawPictures, RawPictures]):
         frame = manifest.frame
         if "image" in frame:
             return [_encoded(image, manifest) for image in frame["image"]]
-        if "path" not in frame:
-            raise DatasetDataError(f"{manifest.file} has no column 'path' or 'image': add one")
         folder = self._folder.resolve()
         paths = resolve_inside(folder, [str(name) for name in frame["path"]])
         require_files(paths, manifest.file)
@@ -198,39 +204,44 @@ class ManifestDataset(AbstractDataset[RawPictures, RawPictures]):
             )
         return {"path": [path.relative_to(folder).as_posix() for path in paths]}
 
-    def count_pictures(self) -> int:
-        """Return the number of rows, without reading the pictures or labels."""
-        return sum(_count_rows(path) for path in self._files)
+    def load_labels(self) -> LabelMatrix:
+        """Read ids, labels and splits, and check them as `load` does; pictures are left alone.
+
+        Raises
+        ------
+        DatasetDataError
+            If the manifest contradicts itself, its class list or its test manifest.
+        """
+        manifests = [self._read(path, images=False) for path in self._files]
+        with spoken_once(self._filepath):
+            return self._labels(manifests)
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """Ids, splits and labels of the first rows, for Kedro-Viz."""
-        manifest = self._read(self._filepath, nrows)
+        manifest = self._read(self._filepath, nrows, images=False)
         with spoken_once(self._filepath):
             space = self._space([manifest])
             labels = LabelMatrix(space, manifest.ids, manifest.states(space), manifest.split)
         return preview_labels(labels)
 
 
-def _read_csv(path: Path, nrows: int | None) -> tuple[Any, dict[str, str]]:
-    """Every cell as the text it is: ids keep their zeros, nothing turns into NaN."""
-    import pandas as pd
-
-    if path.stat().st_size == 0:
-        raise DatasetDataError(f"{path} is empty: give a header and one row for each picture")
-    return pd.read_csv(path, dtype=str, keep_default_na=False, nrows=nrows), {}
-
-
-def _read_parquet(path: Path, nrows: int | None) -> tuple[Any, dict[str, str]]:
+def _read_parquet(
+    path: Path, nrows: int | None, images: bool
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Rows and metadata; without images, gaps stand in their place."""
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(path)
     metadata = {k.decode(): v.decode() for k, v in (file.schema_arrow.metadata or {}).items()}
+    names = file.schema_arrow.names
+    columns = names if images else [name for name in names if name != "image"]
     if nrows is None:
-        return file.read().to_pandas(ignore_metadata=True), metadata
-    columns = [name for name in file.schema_arrow.names if name != "image"]
-    batch = next(file.iter_batches(nrows, columns=columns), None)
-    table = file.schema_arrow.empty_table() if batch is None else batch
-    return table.to_pandas(ignore_metadata=True), metadata
+        table = file.read(columns)
+    else:
+        batch = next(file.iter_batches(nrows, columns=columns), None)
+        table = file.schema_arrow.empty_table().select(columns) if batch is None else batch
+    frame = table.to_pandas(ignore_metadata=True)
+    return frame if len(columns) == len(names) else frame.assign(image=None), metadata
 
 
 def _encoded(image: object, manifest: Manifest) -> bytes:
@@ -241,18 +252,6 @@ def _encoded(image: object, manifest: Manifest) -> bytes:
             "picture files: write the bytes, or use a column 'path'"
         )
     return image or b""
-
-
-def _count_rows(path: Path) -> int:
-    import csv
-
-    import pyarrow.parquet as pq
-
-    with spoken_once(path):
-        if path.suffix.lower() == ".parquet":
-            return int(pq.read_metadata(path).num_rows)
-        with path.open(newline="", encoding="utf-8") as file:
-            return max(0, sum(1 for row in csv.reader(file) if row) - 1)
 
 
 def _all_test(manifest: Manifest, test: Manifest) -> NDArray[np.str_]:

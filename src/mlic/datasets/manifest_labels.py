@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlic.datasets.base import DatasetDataError
+from mlic.datasets.manifest_slips import RESERVED, column_slip, mend_no_label
 from mlic.labels import ABSENT, PRESENT, UNKNOWN, LabelSpace
 
 if TYPE_CHECKING:
@@ -22,11 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["RESERVED", "Manifest"]
+__all__ = ["Manifest"]
 
-RESERVED = frozenset(
-    {"image_id", "path", "image", "labels", "split", "source", "group", "width", "height"}
-)
 STATES = {"1": PRESENT, "0": ABSENT, "-1": UNKNOWN, "": UNKNOWN}
 SPLITS = {"train": "train", "test": "test", "": ""} | dict.fromkeys(
     ("validation", "valid", "val"), "validation"
@@ -53,6 +51,10 @@ class Manifest:
     frame: pd.DataFrame
     metadata: dict[str, str]
     delimiter: str
+
+    def __post_init__(self) -> None:
+        if slip := column_slip([str(name) for name in self.frame.columns]):
+            raise DatasetDataError(f"{self.file} {slip}")
 
     @cached_property
     def ids(self) -> NDArray[np.str_]:
@@ -130,7 +132,7 @@ class Manifest:
                 f"{self.file} lists label states without a class list: name the classes in the "
                 "dataset's 'classes', or in the schema's metadata"
             )
-        return {name for row in self._labels for name, _ in self._named(row)}
+        return {name for row in range(len(self.frame)) for name, _ in self._named(row)}
 
     def states(self, space: LabelSpace) -> NDArray[np.int8]:
         """States of the labels of a class list; shape (n, len(space))."""
@@ -153,7 +155,7 @@ class Manifest:
         if text not in STATES:
             raise DatasetDataError(
                 f"{self.file}: label '{label}' of picture '{self.ids[row]}' is '{text}': "
-                "write 1 (present), 0 (absent), -1 or nothing (unknown)"
+                f"write 1 (present), 0 (absent), -1 or nothing (unknown); {mend_no_label(label)}"
             )
         return STATES[text]
 
@@ -175,8 +177,8 @@ class Manifest:
     def _name_states(self, space: LabelSpace) -> NDArray[np.int8]:
         columns = {name: i for i, name in enumerate(space.names)}
         states = np.zeros((len(self.frame), len(space)), dtype=np.int8)
-        for row, labels in enumerate(self._labels):
-            for name, state in self._named(labels):
+        for row in range(len(states)):
+            for name, state in self._named(row):
                 if name not in columns:
                     raise DatasetDataError(
                         f"{self.file}: label '{name}' of picture '{self.ids[row]}' is not in the "
@@ -190,14 +192,27 @@ class Manifest:
                 states[row, columns[name]] = state
         return states
 
-    def _named(self, labels: object) -> Iterator[tuple[str, int]]:
+    def _named(self, row: int) -> Iterator[tuple[str, int]]:
         """Names and states of one row; only in a delimited string does ``?`` mean unknown."""
+        labels = self._labels[row]
         if not isinstance(labels, str):
-            yield from ((str(name), PRESENT) for name in labels)  # type: ignore[attr-defined]
+            yield from ((str(name), PRESENT) for name in labels)
             return
         for word in filter(None, (word.strip() for word in labels.split(self.delimiter))):
             name = word.removeprefix("?").strip()
+            if not name:
+                raise DatasetDataError(
+                    f"{self.file}: picture '{self.ids[row]}' has a '?' without a label: write it "
+                    "before the label that nobody checked, as in ?dog"
+                )
             yield name, UNKNOWN if word.startswith("?") else PRESENT
+
+    def other_delimiter(self) -> str | None:
+        """What seems to stand between labels, where the delimiter stands nowhere at all."""
+        texts = [row for row in self._labels if isinstance(row, str)]
+        if any(self.delimiter in text for text in texts):
+            return None
+        return next((mark for mark in ";,|\t" if any(mark in text for text in texts)), None)
 
 
 def _text(value: object) -> str:

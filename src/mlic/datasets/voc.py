@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ from mlic.images.raw import RawPictures
 from mlic.labels import ABSENT, PRESENT, UNKNOWN, LabelMatrix, LabelSpace
 
 __all__ = ["VocDataset"]
+
+logger = logging.getLogger(__name__)
 
 CLASSES = (
     "aeroplane",
@@ -44,12 +47,12 @@ class VocDataset(AbstractDataset[None, RawPictures]):
     """One year of PASCAL VOC, read from ``ImageSets/Main/<class>_<set>.txt``.
 
     VOC's -1, 0 and 1 become absent, unknown (difficult) and present. ``test`` is read where the
-    classes are listed for it.
+    classes are listed for it, and missed aloud where they are not.
 
     Parameters
     ----------
     folder
-        ``VOCdevkit``, or the folder that holds it.
+        ``VOCdevkit``, the folder that holds it, or the year's own folder in it.
     year
         Such as 2007.
     training_set
@@ -88,8 +91,10 @@ class VocDataset(AbstractDataset[None, RawPictures]):
 
     @property
     def _root(self) -> Path:
-        nested = self._folder / "VOCdevkit"
-        return (nested if nested.is_dir() else self._folder) / f"VOC{self._year}"
+        nested, name = self._folder / "VOCdevkit", f"VOC{self._year}"
+        if self._folder.name == name and not nested.is_dir():
+            return self._folder
+        return (nested if nested.is_dir() else self._folder) / name
 
     def load(self) -> RawPictures:
         """Read ids, labels and splits; no picture is decoded.
@@ -128,12 +133,23 @@ class VocDataset(AbstractDataset[None, RawPictures]):
         names = {"train": self._training_set, "validation": "val", "test": "test"}
         if self._training_set == "trainval":
             del names["validation"]
+        if not self._root.is_dir():
+            raise DatasetDataError(
+                f"there is no folder {self._root}: give the one that holds it as 'folder' "
+                "(--params folder=…), or correct 'year'"
+            )
         splits = {split: self._read_set(name) for split, name in names.items()}
         if not splits["train"]:
             raise DatasetDataError(
                 f"{self._root}/ImageSets/Main has no lists such as "
-                f"{CLASSES[0]}_{self._training_set}.txt: unpack VOC's trainval archive there, or "
-                "correct 'folder', 'year' or 'training_set'"
+                f"{CLASSES[0]}_{self._training_set}.txt, from which labels are read: unpack VOC's "
+                "trainval archive there, or correct 'training_set'"
+            )
+        if not splits["test"]:
+            logger.warning(
+                "%s has no lists of its test set: test pictures are split off the training "
+                "pictures; unpack VOC's test archive over it, if the year has one",
+                self._root,
             )
         return {split: states or {} for split, states in splits.items()}
 
@@ -146,8 +162,8 @@ class VocDataset(AbstractDataset[None, RawPictures]):
             return None
         if missing:
             raise DatasetDataError(
-                f"{missing[0]} and {len(missing) - 1} more lists of '{name}' are missing: "
-                "unpack VOC's archive again"
+                f"{len(missing)} of {len(files)} lists of '{name}' are missing, first "
+                f"{missing[0]}: unpack VOC's archive again"
             )
         columns = [_read_list(file) for file in files]
         for file, column in zip(files, columns, strict=True):

@@ -8,43 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
-from mlic.checked import Checked
 from mlic.errors import DataError, LabelError, ParameterError
 from mlic.labels.space import LabelSpace
 from mlic.labels.word_vectors import read_glove
 
 if TYPE_CHECKING:
+    from mlic.labels.options import EmbeddingOptions
     from mlic.labels.statistics import LabelStatistics
 
-__all__ = ["EmbeddingOptions", "LabelEmbeddings", "embed_labels", "spectral_vectors"]
+__all__ = ["LabelEmbeddings", "embed_labels", "spectral_vectors"]
 
 _EXPONENT = 0.5  # of the co-occurrence graph, as for CGP
-
-
-class EmbeddingOptions(Checked):
-    """Where the vectors come from that stand for labels in a head."""
-
-    source: Literal["learned", "glove", "spectral"] = Field(
-        default="learned",
-        description="random and learnt by each model; or fixed: word vectors of a file, "
-        "eigenvectors of the co-occurrence graph",
-    )
-    file: str | None = Field(
-        default=None, description="of glove: text as GloVe has it, or .npz with names and vectors"
-    )
-    dimension: int = Field(default=300, ge=1, description="numbers a label")
-
-    @model_validator(mode="after")
-    def _file_of_glove(self) -> Self:
-        if (self.source == "glove") != (self.file is not None):
-            raise ValueError("source: glove and the path of its file go together")
-        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +38,7 @@ class LabelEmbeddings:
         A row a label; shape (C, d), float32. Of the source ``learned`` nothing is given and d
         is 0: every model draws and learns its own.
     source
-        As in `EmbeddingOptions`.
+        As in `mlic.labels.options.EmbeddingOptions`.
 
     Raises
     ------

@@ -68,8 +68,8 @@ class LabelMatrix:
         if len(unique) != len(self.ids):
             twice = unique[counts > 1]
             raise LabelError(
-                f"picture id '{twice[0]}' stands {counts.max()} times ({len(twice)} ids repeat): "
-                "give every picture its own id"
+                f"picture id '{twice[0]}' stands {counts[counts > 1][0]} times, the first of "
+                f"{len(twice)} that repeat: give every picture one row and an id of its own"
             )
         if self.states.size and not np.isin(self.states, (PRESENT, ABSENT, UNKNOWN)).all():
             raise LabelError("a label state is neither 1 (present), 0 (absent) nor −1 (unknown)")

@@ -1,14 +1,14 @@
-"""What a person may say about graphs and partitions."""
+"""What a person may say about graphs, partitions and label embeddings."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from mlic.checked import Checked
 
-__all__ = ["PLAIN", "GraphStrategy", "PartitionOptions", "Strategy"]
+__all__ = ["PLAIN", "EmbeddingOptions", "GraphStrategy", "PartitionOptions", "Strategy"]
 
 GraphStrategy = Literal["cgp", "dgp"]
 Strategy = Literal["cgp", "dgp", "random", "user", "plain"]
@@ -65,3 +65,39 @@ class PartitionOptions(Checked):
     def partitioned(self) -> tuple[Strategy, ...]:
         """The strategies that make a partition: all but ``plain``."""
         return tuple(strategy for strategy in self.strategies if strategy != PLAIN)
+
+    def too_many_parts(self, num_labels: int) -> str | None:
+        """Say that so many labels do not fill the groups; None where they do.
+
+        Examples
+        --------
+        >>> PartitionOptions(num_parts=4).too_many_parts(7)
+        'partition.num_parts: 4 groups of at least 2 do not fit 7 labels; ask for at most 3'
+        """
+        most = num_labels // self.min_size
+        if self.num_parts <= most or not set(self.partitioned) - {"user"}:
+            return None
+        return (
+            f"partition.num_parts: {self.num_parts} groups of at least {self.min_size} do "
+            f"not fit {num_labels} labels; ask for at most {most}"
+        )
+
+
+class EmbeddingOptions(Checked):
+    """Where the vectors come from that stand for labels in a head."""
+
+    source: Literal["learned", "glove", "spectral"] = Field(
+        default="learned",
+        description="random and learnt by each model; or fixed: word vectors of a file, "
+        "eigenvectors of the co-occurrence graph",
+    )
+    file: str | None = Field(
+        default=None, description="of glove: text as GloVe has it, or .npz with names and vectors"
+    )
+    dimension: int = Field(default=300, ge=1, description="numbers a label")
+
+    @model_validator(mode="after")
+    def _file_of_glove(self) -> Self:
+        if (self.source == "glove") != (self.file is not None):
+            raise ValueError("source: glove and the path of its file go together")
+        return self

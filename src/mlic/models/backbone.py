@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ def _build_timm(options: ModelOptions, load_weights: bool) -> Backbone:
     allow_torchvision_without_cuda()
     import timm
 
+    logging.getLogger("huggingface_hub").handlers.clear()  # it would say everything twice
     fetch = load_weights and options.weights == "pretrained"
     try:
         model = timm.create_model(

@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from mlic.checked import Checked
-from mlic.labels.embeddings import EmbeddingOptions
+from mlic.labels.options import EmbeddingOptions
 from mlic.plugins import refuse_unknown_plugin
 
 __all__ = ["HEADS", "BranchOptions", "BranchedModelOptions", "ModelOptions"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlic.errors import ParameterError
 from mlic.labels.options import PLAIN
 from mlic.pipelines.teacher_training.pipeline import teacher_names
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from mlic.training.options import TeacherOptions, TrainingOptions
 
 __all__ = ["count_trainings", "passes_of_psd", "plan_run"]
+
+logger = logging.getLogger(__name__)
 
 _SINGLE = ("baseline", "longer", "student")  # trainings of all labels, in the order they are told
 
@@ -40,9 +44,18 @@ def plan_run(pipeline: Pipeline, parameters: Parameters, catalog: CatalogProtoco
     """Say what will be trained, for about how long, and how much will be written.
 
     Minutes come from a few steps timed on this machine.
+
+    Raises
+    ------
+    DatasetDataError
+        If the data set contradicts itself: its labels are read before time is spent on it.
+    ParameterError
+        If the labels are too few for the groups, or a loss or the distiller refuses its options.
     """
     roles = _roles(pipeline)
     data = _measure_data(pipeline, parameters, catalog)
+    if mistake := parameters.partition.too_many_parts(data.labels):
+        raise ParameterError(mistake)
     seconds, weights, branch = _measure_step(parameters, data.labels)
     passes = sum(number * _passes(parameters, role, branch) for role, number in roles.items())
     minutes = passes * data.train * seconds / 60
@@ -72,6 +85,7 @@ def _measure_step(parameters: Parameters, num_labels: int) -> tuple[float, int, 
     OpenMP's workers belong to the thread that called them. Had the main thread done so, the
     processes that Kedro's ParallelRunner forks from it would wait for workers they do not have.
     """
+    logger.info("Timing a few training steps, to say how long it will take")
     from mlic.training.probe import check_objectives
 
     check_objectives(parameters.training, parameters.distillation)
@@ -169,11 +183,9 @@ def _measure_data(
 
 
 def _count_raw(dataset: Any) -> tuple[int, int]:
-    """Pictures and labels; a manifest's pictures are counted without reading them."""
-    if hasattr(dataset, "count_pictures"):
-        return dataset.count_pictures(), 100  # labels weigh little in the estimate
-    raw = dataset.load()
-    return len(raw), len(raw.labels.space)
+    """Pictures and labels; pictures that lie in the manifest itself are left alone."""
+    labels = dataset.load_labels() if hasattr(dataset, "load_labels") else dataset.load().labels
+    return len(labels), len(labels.space)
 
 
 def _bytes(parameters: Parameters, data: _Data, roles: Counter[str], weights: int) -> float:

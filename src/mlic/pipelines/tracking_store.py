@@ -21,6 +21,7 @@ __all__ = ["connect", "explain_refusal", "log_parameters", "open_experiment", "w
 
 logger = logging.getLogger(__name__)
 
+_HAS_VIEWS = "mlic.has_views"
 _LONGEST_VALUE = 500  # the oldest servers' limit, and more than anyone reads in a table
 _PARAMETERS_PER_CALL = 100  # MLflow's limit
 
@@ -40,7 +41,7 @@ def connect(uri: str) -> MlflowClient:
 
 
 def open_experiment(client: MlflowClient, settings: TrackingSettings) -> str:
-    """Id of the experiment, which is made, with views of its runs, if there is none.
+    """Id of the experiment, which is made if there is none, and is given views of its runs once.
 
     Raises
     ------
@@ -50,8 +51,7 @@ def open_experiment(client: MlflowClient, settings: TrackingSettings) -> str:
     experiment = client.get_experiment_by_name(settings.experiment)
     if experiment is None:
         made = str(client.create_experiment(settings.experiment, _artifact_location(settings)))
-        for key, value in experiment_tags(made).items():
-            client.set_experiment_tag(made, key, value)
+        _add_views(client, made, {})
         return made
     if experiment.lifecycle_stage == "deleted":
         raise TrainingError(
@@ -59,7 +59,18 @@ def open_experiment(client: MlflowClient, settings: TrackingSettings) -> str:
             f"run `mlflow experiments restore -x {experiment.experiment_id}` "
             "or name another in mlflow.yml"
         )
+    _add_views(client, str(experiment.experiment_id), experiment.tags)
     return str(experiment.experiment_id)
+
+
+def _add_views(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> None:
+    """Add what is absent, once: what a person wrote, changed or took away stays as it is."""
+    if _HAS_VIEWS in tags:
+        return
+    with warn_if_refused("the saved views"):
+        for key, value in {**experiment_tags(experiment_id), _HAS_VIEWS: "true"}.items():
+            if key not in tags:
+                client.set_experiment_tag(experiment_id, key, value)
 
 
 def _artifact_location(settings: TrackingSettings) -> str | None:

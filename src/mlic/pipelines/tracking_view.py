@@ -1,4 +1,4 @@
-"""What a new MLflow experiment shows by itself: two saved views, and a description that opens them.
+"""What an MLflow experiment shows by itself: two saved views, and a description that opens them.
 
 MLflow keeps saved views as tags of the experiment, in the form that its own menu *Views* writes
 (3.17). A version that reads another form leaves them out; nothing else depends on them.
@@ -28,7 +28,7 @@ _RUN = (
 
 
 def experiment_tags(experiment_id: str) -> dict[str, str]:
-    """Tags of a new experiment: its views, and links to them.
+    """Tags of an experiment: its views, and links to them.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ def refuse_other_partitions(
 
     Raises
     ------
-    PartitionError
+    PartitionError, CheckpointError
         Before anything runs.
     """
     for name in sorted(pipeline.inputs()):
@@ -29,6 +29,7 @@ def refuse_other_partitions(
             entry.load().require_parts(num_parts)
     if "user_groups" in pipeline.inputs() and (entry := catalog.get("user_groups")) is not None:
         _refuse_other_number(len(entry.load()), num_parts)
+    _refuse_stale_groups(pipeline, num_parts, catalog)
     refuse_stale_targets(pipeline, catalog)
 
 
@@ -59,6 +60,19 @@ def refuse_stale_targets(pipeline: Pipeline, catalog: CatalogProtocol[str, Any])
                 f"soft_targets were joined from another {teacher} than the one at hand: run "
                 "the distillation pipeline whole"
             )
+
+
+def _refuse_stale_groups(
+    pipeline: Pipeline, num_parts: int, catalog: CatalogProtocol[str, Any]
+) -> None:
+    """Refuse groups that were handed to teachers from another partition, or of another number."""
+    for name in sorted(name for name in pipeline.inputs() if name.endswith(".group")):
+        group = _at_hand(catalog, name) or {}
+        if "partition" in group:
+            _refuse_other_cut(name, {group["strategy"]: group["partition"]}, catalog)
+            partition = _at_hand(catalog, f"partition_{group['strategy']}")
+            if partition is not None:
+                partition.require_parts(num_parts)
 
 
 def _at_hand(catalog: CatalogProtocol[str, Any], name: str) -> Any:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from safetensors import SafetensorError
 
 from mlic.errors import CheckpointError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["create_mapped", "open_mapped", "place_file"]
+__all__ = ["create_mapped", "open_mapped", "place_file", "written_aloud"]
 
 _TYPES: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4")}
 _CODES = {dtype: code for code, dtype in _TYPES.items()}
@@ -49,6 +50,11 @@ def create_mapped(
     dict of ndarray
         Writable and memory-mapped, all zeros.
 
+    Raises
+    ------
+    CheckpointError
+        If the disk has no room for the file, or does not let it be written.
+
     Examples
     --------
     >>> import tempfile
@@ -69,9 +75,11 @@ def create_mapped(
     text += b" " * (-len(text) % 8)
     partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
+        with written_aloud(path), partial.open("wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
             file.truncate(8 + len(text) + end)
+            if hasattr(os, "posix_fallocate"):  # else a full disk ends the program with SIGBUS
+                os.posix_fallocate(file.fileno(), 0, 8 + len(text) + end)
         arrays = _map(partial, header, 8 + len(text), "r+")
         yield {**arrays}
         for mapped in arrays.values():
@@ -79,6 +87,24 @@ def create_mapped(
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_aloud(path: Path) -> Iterator[None]:
+    """Name the file that a full disk, or one that cannot be written to, was wanted for.
+
+    Raises
+    ------
+    CheckpointError
+        In place of the error of the system or of safetensors.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path} cannot be written ({error}): make room on its disk, or give write access to "
+            "it; the same command goes on from what is finished"
+        ) from error
 
 
 def open_mapped(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_objectives", "measure_step"]
 
+_PATIENCE = 2.0  # seconds; where a step is slow, its warm-up hardly counts, and waiting does
+
 
 def check_objectives(options: TrainingOptions, distillation: DistillationOptions) -> None:
     """Build the objective of every role, so that a wrong option is told before hours of training.
@@ -55,7 +57,8 @@ def measure_step(
     Returns
     -------
     seconds : float
-        Of one picture in training; the best of three passes after one to warm up.
+        Of one picture in training; the best of three passes after one to warm up, or of as many
+        as there is patience for.
     parameters : int
         Of the model.
     """
@@ -70,12 +73,12 @@ def measure_step(
         objective = Objective(options)
         pictures = torch.rand(options.batch_size, 3, image_size, image_size, device=fabric.device)
         states = torch.zeros(options.batch_size, num_labels * num_branches, device=fabric.device)
-        times = []
-        for _ in range(4):
+        times: list[float] = []
+        while len(times) < 4 and sum(times) < _PATIENCE:
             start = time.perf_counter()
             loss, _terms = objective(model(pictures), states)
             fabric.backward(loss)
             loss.item()  # waits for a GPU
             times.append(time.perf_counter() - start)
     parameters = sum(p.numel() for p in model.parameters())
-    return min(times[1:]) / options.batch_size, parameters
+    return min(times[1:] or times) / options.batch_size, parameters

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from mlic.training.mapped import create_mapped
+from mlic.training.mapped import create_mapped, written_aloud
 
 __all__ = ["CheckpointStore"]
 
@@ -100,7 +100,8 @@ class CheckpointStore:
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """Keep a result that outgrows the memory: arrays on disk, to be filled in the block.
 
-        The file is written whole or not at all; see `mlic.training.mapped.create_mapped`.
+        The file is written whole or not at all; see `mlic.training.mapped.create_mapped`, whose
+        errors are raised here too.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         extended = {**metadata, "components": json.dumps(_plain(components))}
@@ -114,7 +115,13 @@ class CheckpointStore:
         tensors: Mapping[str, NDArray[Any]],
         metadata: Mapping[str, str],
     ) -> Path:
-        """Keep a result; written whole or not at all. Returns its path."""
+        """Keep a result; written whole or not at all. Returns its path.
+
+        Raises
+        ------
+        CheckpointError
+            If the disk has no room for it, or does not let it be written.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.path(kind)
         partial = path.with_suffix(f".{os.getpid()}.partial")
@@ -122,8 +129,9 @@ class CheckpointStore:
         # The writer takes each buffer as it lies, so strided weights must be made whole first.
         whole = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
         try:
-            save_file(whole, partial, metadata=extended)
-            os.replace(partial, path)
+            with written_aloud(path):
+                save_file(whole, partial, metadata=extended)
+                os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
         return path

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mlic.images.options import DataOptions
-from mlic.images.store import PictureStore
-from mlic.labels import LabelMatrix
-from mlic.labels.embeddings import LabelEmbeddings
 from mlic.labels.options import PartitionOptions
 from mlic.models.options import ModelOptions
 from mlic.pipelines.training_run import train_or_reuse
 from mlic.seeds import derive_seed
-from mlic.training.checkpoint import Checkpoint
 from mlic.training.options import TeacherOptions, TrainingOptions
+
+if TYPE_CHECKING:
+    from mlic.images.store import PictureStore
+    from mlic.labels import LabelMatrix
+    from mlic.labels.embeddings import LabelEmbeddings
+    from mlic.training.checkpoint import Checkpoint
+else:  # Kedro reads the annotations as it starts, and needs only those of parameters
+    PictureStore = LabelMatrix = LabelEmbeddings = Checkpoint = Any
 
 __all__ = ["train_baseline", "train_longer"]
 

@@ -1,11 +1,11 @@
 """Wiring of the baseline, and of the one that is given the whole budget of self-distillation."""
 
 from collections.abc import Callable
+from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
 from mlic.pipelines.baseline_training.nodes import train_baseline, train_longer
-from mlic.training.checkpoint import Checkpoint
 
 __all__ = ["create_pipeline"]
 
@@ -30,7 +30,7 @@ def create_pipeline(longer: bool = False, embedded: bool = False) -> Pipeline:
     return pipeline
 
 
-def _box(train: Callable[..., Checkpoint], inputs: dict[str, str], namespace: str) -> Pipeline:
+def _box(train: Callable[..., Any], inputs: dict[str, str], namespace: str) -> Pipeline:
     parameters = {entry for entry in inputs.values() if entry.startswith("params:")}
     return Pipeline(
         [Node(train, inputs, "checkpoint", name="train", tags="training")],

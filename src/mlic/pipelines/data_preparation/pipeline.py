@@ -2,6 +2,8 @@
 
 raw_pictures ──► decode_pictures ──► pictures, quarantine
      └──────────────────────────────────┴──► split_pictures ──► labels
+
+The scenes are drawn to scene_pictures and take the place of raw_pictures.
 """
 
 from kedro.pipeline import Node, Pipeline
@@ -17,28 +19,30 @@ def create_pipeline(source: str = "scenes") -> Pipeline:
     Parameters
     ----------
     source
-        ``"scenes"``: ``raw_pictures`` is drawn by mlic; ``"catalog"``: it is a catalog entry.
+        ``"scenes"``: pictures drawn by mlic, kept as ``scene_pictures``; ``"catalog"``: the
+        entry ``raw_pictures``, which is only ever read, for it holds a person's own.
 
     Examples
     --------
     >>> sorted(create_pipeline("catalog").inputs())
     ['params:data', 'params:seed', 'pictures_folder', 'raw_pictures']
     """
+    raw = "scene_pictures" if source == "scenes" else "raw_pictures"
     draw = Node(
         draw_scenes,
         inputs=["params:scenes", "params:seed"],
-        outputs=["raw_pictures", "scene_masks"],
+        outputs=["scene_pictures", "scene_masks"],
         name="draw_scenes",
     )
     decode = Node(
         decode_pictures,
-        inputs=["raw_pictures", "params:data", "pictures_folder"],
+        inputs=[raw, "params:data", "pictures_folder"],
         outputs=["pictures", "quarantine"],
         name="decode_pictures",
     )
     split = Node(
         split_pictures,
-        inputs=["raw_pictures", "quarantine", "params:data", "params:seed"],
+        inputs=[raw, "quarantine", "params:data", "params:seed"],
         outputs="labels",
         name="split_pictures",
     )

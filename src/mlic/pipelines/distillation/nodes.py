@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mlic.images.options import DataOptions
-from mlic.images.store import PictureStore
-from mlic.labels import LabelMatrix
-from mlic.labels.embeddings import LabelEmbeddings
 from mlic.models.options import ModelOptions
 from mlic.pipelines.training_run import train_or_reuse
 from mlic.seeds import derive_seed
-from mlic.training.checkpoint import Checkpoint
 from mlic.training.options import DistillationOptions, TrainingOptions
-from mlic.training.targets import SoftTargets, TeacherLogits
+
+if TYPE_CHECKING:
+    from mlic.images.store import PictureStore
+    from mlic.labels import LabelMatrix
+    from mlic.labels.embeddings import LabelEmbeddings
+    from mlic.training.checkpoint import Checkpoint
+    from mlic.training.targets import SoftTargets, TeacherLogits
+else:  # Kedro reads the annotations as it starts, and needs only those of parameters
+    PictureStore = LabelMatrix = LabelEmbeddings = Any
+    Checkpoint = SoftTargets = TeacherLogits = Any
 
 __all__ = ["join_logits", "train_student"]
 

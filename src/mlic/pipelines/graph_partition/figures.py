@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition import Partition
 from mlic.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -13,9 +12,10 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure
 
+    from mlic.labels.partition import Partition
     from mlic.labels.statistics import LabelStatistics
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    Graph = DataFrame = Figure = LabelStatistics = Any
+    Graph = DataFrame = Figure = Partition = LabelStatistics = Any
 
 __all__ = ["draw_partitions", "draw_survey", "suggest_parts", "survey_groups"]
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition import Partition
 from mlic.seeds import derive_seed
 
 if TYPE_CHECKING:
     from networkx import Graph
 
+    from mlic.labels.partition import Partition
     from mlic.labels.statistics import LabelStatistics
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    Graph = LabelStatistics = Any
+    Graph = Partition = LabelStatistics = Any
 
 __all__ = [
     "build_cooccurrence_graph",

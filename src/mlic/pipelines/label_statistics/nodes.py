@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlic.labels import LabelMatrix
-from mlic.labels.embeddings import LabelEmbeddings
 from mlic.models.options import ModelOptions
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from mlic.labels import LabelMatrix
+    from mlic.labels.embeddings import LabelEmbeddings
     from mlic.labels.statistics import LabelStatistics
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    DataFrame = LabelStatistics = Any
+    DataFrame = LabelMatrix = LabelEmbeddings = LabelStatistics = Any
 
 __all__ = ["count_training_labels", "embed_training_labels", "tabulate_labels"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from mlic.explain import choose_pictures
+from mlic.explain.class_maps import choose_pictures
 from mlic.labels import PRESENT, UNKNOWN
 
 if TYPE_CHECKING:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mlic.explain import ClassMaps, choose_pictures
 from mlic.explain.options import ExplainOptions
-from mlic.images.raw import RawPictures
-from mlic.images.store import PictureStore
-from mlic.labels import LabelMatrix
-from mlic.training.checkpoint import Checkpoint
 from mlic.training.options import TrainingOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mlic.explain.class_maps import ClassMaps
+    from mlic.images.raw import RawPictures
+    from mlic.images.store import PictureStore
+    from mlic.labels import LabelMatrix
+    from mlic.training.checkpoint import Checkpoint
+
+    Masks = dict[str, NDArray[np.uint8]]
+else:  # Kedro reads the annotations as it starts, and needs only those of parameters
+    ClassMaps = RawPictures = PictureStore = LabelMatrix = Checkpoint = Masks = Any
 
 __all__ = ["draw_class_maps", "map_classes", "play_pointing_game"]
 
@@ -32,7 +38,9 @@ def map_classes(
     DataError
         If a test picture is not in the store, or maps at hand are of other pairs.
     """
+    from mlic.explain.class_maps import choose_pictures
     from mlic.explain.map_models import map_models
+    from mlic.training.checkpoint import Checkpoint
 
     chosen = choose_pictures(labels.in_split("test"), explain.pictures)
     shared = (pictures, chosen, training, explain.min_cells)
@@ -45,8 +53,8 @@ def map_classes(
 
 def play_pointing_game(
     class_maps: ClassMaps,
-    raw_pictures: RawPictures,
-    scene_masks: dict[str, NDArray[np.uint8]],
+    scene_pictures: RawPictures,
+    scene_masks: Masks,
     explain: ExplainOptions,
 ) -> dict[str, Any]:
     """How often each model's map points at the thing, in percent.
@@ -56,10 +64,12 @@ def play_pointing_game(
     DataError, LabelError
         If maps and masks are of different pictures or labels.
     """
+    import numpy as np
+
     from mlic.errors import DataError
     from mlic.explain.pointing import pointing_game
 
-    places = {name: row for row, name in enumerate(raw_pictures.labels.ids.tolist())}
+    places = {name: row for row, name in enumerate(scene_pictures.labels.ids.tolist())}
     masks = scene_masks["masks"]
     if len(masks) != len(places) or not places.keys() >= set(class_maps.ids.tolist()):
         raise DataError(
@@ -67,7 +77,7 @@ def play_pointing_game(
             "and reporting pipelines again"
         )
     rows = [places[name] for name in class_maps.ids.tolist()]
-    columns = np.asarray(raw_pictures.labels.space.indices(class_maps.labels), dtype=np.intp)
+    columns = np.asarray(scene_pictures.labels.space.indices(class_maps.labels), dtype=np.intp)
     shown = masks[rows] == columns[:, None, None] + 1
     return pointing_game(class_maps, shown, explain.tolerance_pixels(masks.shape[-1]))
 

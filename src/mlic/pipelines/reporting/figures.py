@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlic.labels import LabelMatrix
-from mlic.labels.partition import Partition
-
 if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure
 
+    from mlic.labels import LabelMatrix
+    from mlic.labels.partition import Partition
     from mlic.labels.statistics import LabelStatistics
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    DataFrame = Figure = LabelStatistics = Any
+    DataFrame = Figure = LabelMatrix = Partition = LabelStatistics = Any
 
 __all__ = [
     "draw_average_precision",

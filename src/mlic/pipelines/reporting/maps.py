@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mlic.explain import ClassMaps
+    from mlic.explain.class_maps import ClassMaps
 
 __all__ = ["overlay", "render_maps"]
 

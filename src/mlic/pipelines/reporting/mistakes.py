@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mlic.images.store import PictureStore
-from mlic.labels import LabelMatrix
-from mlic.training.predictions import Predictions
-
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from mlic.images.store import PictureStore
+    from mlic.labels import LabelMatrix
+    from mlic.training.predictions import Predictions
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    DataFrame = Any
+    DataFrame = PictureStore = LabelMatrix = Predictions = Any
 
 __all__ = ["find_label_issues", "show_pictures", "tabulate_pair_errors"]
 
@@ -23,6 +21,7 @@ MOST_ISSUES = 1000
 
 def tabulate_pair_errors(predictions: Predictions, labels: LabelMatrix) -> DataFrame:
     """Pairs of labels that baseline or student claim together wrongly, or confuse; worst first."""
+    import numpy as np
     import pandas as pd
 
     from mlic.explain.pair_errors import claim_as_many, pair_errors
@@ -51,6 +50,7 @@ def find_label_issues(
 
 def _issues_of_split(labels: LabelMatrix, split: str, predictions: Predictions) -> DataFrame:
     """A table of its own thresholds: those of pictures that were learned from are others."""
+    import numpy as np
     import pandas as pd
     from scipy.special import expit
 

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mlic.errors import CheckpointError
-from mlic.images.store import PictureStore
-from mlic.labels import LabelMatrix, LabelSpace
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition import Partition
 from mlic.parameters import EvaluationOptions
-from mlic.training.checkpoint import Checkpoint
 from mlic.training.options import TeacherOptions, TrainingOptions
-from mlic.training.predictions import Predictions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
     from pandas import DataFrame
+
+    from mlic.images.store import PictureStore
+    from mlic.labels import LabelMatrix
+    from mlic.labels.partition import Partition
+    from mlic.training.checkpoint import Checkpoint
+    from mlic.training.predictions import Predictions
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    DataFrame = Any
+    DataFrame = PictureStore = LabelMatrix = Partition = Checkpoint = Predictions = Any
 
 __all__ = [
     "describe_trainings",
@@ -57,6 +57,8 @@ def predict_learning_splits(
     pictures: PictureStore, labels: LabelMatrix, training: TrainingOptions, student: Checkpoint
 ) -> Predictions:
     """Let the student look at the training and validation pictures, to see if labels are right."""
+    import numpy as np
+
     learning = labels.take(np.flatnonzero(np.isin(labels.split, ("train", "validation"))))
     return _predict(learning, pictures, training, [student])
 
@@ -67,6 +69,7 @@ def _predict(
     training: TrainingOptions,
     models: Sequence[Checkpoint | Predictions],
 ) -> Predictions:
+    from mlic.training.checkpoint import Checkpoint
     from mlic.training.predictions import Predictions
 
     logits: dict[str, NDArray[np.float32]] = {}
@@ -183,6 +186,7 @@ def write_report(
     """
     from pydantic_core import to_jsonable_python
 
+    from mlic.labels import LabelSpace
     from mlic.pipelines.reporting.report import Findings, render_report
 
     counted, judged = (LabelSpace(tuple(t["label"])) for t in (label_counts, average_precision))

@@ -143,7 +143,7 @@ def _draw(partitions: Sequence[str]) -> list[Node]:
 def _look(masks: bool) -> list[Node]:
     """Class maps as pictures, and the game where there are masks."""
     drawn = ["class_maps", "pictures", "params:explain"]
-    played = ["class_maps", "raw_pictures", "scene_masks", "params:explain"]
+    played = ["class_maps", "scene_pictures", "scene_masks", "params:explain"]
     return [
         _node(draw_class_maps, drawn, "class_map_examples"),
         *([_node(play_pointing_game, played, "pointing_game")] if masks else []),

@@ -7,25 +7,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlic.images.options import DataOptions
-from mlic.images.store import PictureStore
-from mlic.labels import LabelMatrix
-from mlic.labels.embeddings import LabelEmbeddings
 from mlic.labels.options import PLAIN, PartitionOptions
-from mlic.labels.partition import Partition
 from mlic.models.options import BranchedModelOptions, ModelOptions
 from mlic.pipelines.training_run import train_or_reuse, train_or_reuse_all
 from mlic.seeds import derive_seed
-from mlic.training.checkpoint import Checkpoint
 from mlic.training.options import TeacherOptions, TrainingOptions
-from mlic.training.targets import TeacherLogits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mlic.images.store import PictureStore
+    from mlic.labels import LabelMatrix
+    from mlic.labels.embeddings import LabelEmbeddings
+    from mlic.labels.partition import Partition
+    from mlic.training.checkpoint import Checkpoint
     from mlic.training.job import TrainingJob
     from mlic.training.store import CheckpointStore
+    from mlic.training.targets import TeacherLogits
 
     Taught = tuple[list[Checkpoint], list[TeacherLogits]]
+else:  # Kedro reads the annotations as it starts, and needs only those of parameters
+    PictureStore = LabelMatrix = LabelEmbeddings = Any
+    Partition = Checkpoint = TeacherLogits = Any
 
 __all__ = ["assign_all_labels", "assign_groups", "train_teacher", "train_teachers"]
 

@@ -7,7 +7,8 @@
            labels ──► teachers.plain_0.group ──► teachers.plain_0 ──► teachers.plain_0.logits
 
 Trained in one pass, the same entries come from one node; for branches on the baseline's frozen
-layers it reads ``baseline.checkpoint`` too.
+layers it reads ``baseline.checkpoint`` too. Groups are handed out in the box of the partitions:
+with all boxes closed, Kedro-Viz shows one for each teacher between them.
 """
 
 from collections.abc import Sequence
@@ -23,11 +24,11 @@ from mlic.pipelines.teacher_training.nodes import (
     train_teachers,
 )
 
-__all__ = ["create_pipeline", "teacher_names"]
+__all__ = ["create_pipeline", "hand_out_groups", "teacher_names"]
 
 Mode = Literal["separate", "joint", "frozen"]
 
-BOX, BASELINE = "teachers", "baseline.checkpoint"
+BOX, GROUPS, BASELINE = "teachers", "graph_partition", "baseline.checkpoint"
 PARAMETERS = {
     f"params:{name}" for name in ("data", "model", "training", "teachers", "seed")
 }  # the same for all
@@ -68,11 +69,24 @@ def create_pipeline(
         Whether each is a training of its own, or all are trained in one pass: as branches of one
         network (``joint``), or on the baseline's layers (``frozen``).
     """
-    assign = [_assign(name, teacher_names([name], num_parts, num_plain)) for name in strategies]
+    assign = hand_out_groups(strategies, num_parts, num_plain)
     names = teacher_names(strategies, num_parts, num_plain)
     if mode != "separate":
-        return Pipeline([*assign, _all_teachers(names, embedded, mode)])
-    return Pipeline(assign) + sum((_teacher(name, embedded) for name in names), Pipeline([]))
+        return assign + Pipeline([_all_teachers(names, embedded, mode)])
+    return assign + sum((_teacher(name, embedded) for name in names), Pipeline([]))
+
+
+def hand_out_groups(
+    strategies: Sequence[str] = ("cgp", "dgp"), num_parts: int = 3, num_plain: int = 1
+) -> Pipeline:
+    """partition_<strategy>, or the labels for plain teachers → teachers.<strategy>_<part>.group.
+
+    Part of the pipeline graph_partition too: with its groups handed out, a teacher can be trained
+    by its namespace alone.
+    """
+    return Pipeline(
+        [_assign(name, teacher_names([name], num_parts, num_plain)) for name in strategies]
+    )
 
 
 def _assign(strategy: str, teachers: Sequence[str]) -> Node:
@@ -82,7 +96,7 @@ def _assign(strategy: str, teachers: Sequence[str]) -> Node:
         inputs=["labels" if plain else f"partition_{strategy}", "params:partition"],
         outputs=[f"{BOX}.{teacher}.group" for teacher in teachers],
         name="assign_all_labels" if plain else f"assign_groups_{strategy}",
-        namespace=BOX,
+        namespace=GROUPS,
     )
 
 

@@ -1,6 +1,6 @@
-"""README's table of what PSD costs and of what is fast, from the committed results.
+"""README's tables of what PSD costs, of what is fast, and of what is gained on real pictures.
 
-    python benchmarks/speed_table.py
+    python benchmarks/readme_tables.py
 
 It measures nothing: run the other scripts with --write first. `tests/benchmarks` holds README
 against it.
@@ -14,7 +14,15 @@ from typing import Any
 
 from common import ROOT
 
-README, BEGIN, END = ROOT / "README.md", "<!-- speed: made by script -->", "<!-- end of speed -->"
+README = ROOT / "README.md"
+STUDIES = {  # of psd_gain.py, and the pictures of each
+    "narrow": "Corel5k, MobileNetV2-0.35 fine-tuned at 96 px",
+    "wide": "Corel5k, one hidden layer on frozen features",
+    "ucmerced_5": "UC Merced, 5 pictures a class, fine-tuned",
+    "ucmerced_10": "UC Merced, 10 pictures a class, fine-tuned",
+    "ucmerced_20": "UC Merced, 20 pictures a class, fine-tuned",
+    "shift": "drawn scenes whose company is broken in the test pictures",
+}
 SCRIPTS = (
     "cached_targets",
     "joint_teachers",
@@ -29,14 +37,38 @@ SCRIPTS = (
 
 def main() -> None:
     text = README.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    README.write_text(f"{before}{BEGIN}\n{render()}\n{END}{after}", encoding="utf-8")
+    for block in blocks():
+        begin, *_, end = block.splitlines()
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = f"{before}{block}{after}"
+    README.write_text(text, encoding="utf-8")
 
 
-def render() -> str:
-    """Both tables, Markdown."""
-    return f"{render_costs(read('whole_cost')['rows'])}\n\n{render_claims()}"
+def blocks() -> list[str]:
+    """What stands in README between two marks, marks included."""
+    costs = render_costs(read("whole_cost")["rows"])
+    tables = {"gain": render_gains(), "speed": f"{costs}\n\n{render_claims()}"}
+    return [
+        f"<!-- {name}: made by script -->\n{table}\n<!-- end of {name} -->"
+        for name, table in tables.items()
+    ]
+
+
+def render_gains() -> str:
+    """What was asked of every study that has been run, and what came out."""
+    lines = ["| pictures | points, paired 95 % interval | seeds | holds |", "|---|---|---|---|"]
+    for study, pictures in STUDIES.items():
+        file = ROOT / "benchmarks" / "results" / "psd_gain" / f"{study}.json"
+        if not file.is_file():
+            continue
+        for claim in read(f"psd_gain/{study}")["claims"]:
+            compared, _, column = claim["unit"].rpartition(": points of ")
+            column, _, half = column.partition(" ± ")
+            found = f"{compared}: {claim['value']:+.2f} ± {half} {column}"
+            holds = "yes" if claim["holds"] else "no"
+            lines.append(f"| {pictures} | {found} | {len(claim['seeds'])} | {holds} |")
+    return "\n".join(lines)
 
 
 def read(script: str) -> dict[str, Any]:

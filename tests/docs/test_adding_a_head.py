@@ -1,0 +1,56 @@
+"""The head of docs/adding_a_head.md is found by its name, trains, and passes its own test."""
+
+import doctest
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlic.images.options import DataOptions
+from mlic.models import heads
+from mlic.models.options import ModelOptions
+from mlic.pipelines.baseline_training.nodes import train_baseline
+from mlic.training.options import TrainingOptions
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/adding_a_head.md"
+MODULE = "mlic.models.heads.soft_places"
+
+
+@pytest.fixture
+def own_test(tmp_path, monkeypatch):
+    """The page's test, its head lying where mlic looks for heads."""
+    head, test = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "soft_places.py").write_text(head)
+    monkeypatch.setattr(heads, "__path__", [*heads.__path__, str(tmp_path)])
+    importlib.invalidate_caches()
+    yield test
+    sys.modules.pop(MODULE, None)
+
+
+def test_the_pages_own_test_passes(own_test):
+    names = {}
+    exec(own_test, names)
+    tests = [test for name, test in names.items() if name.startswith("test_")]
+    assert len(tests) == 4
+    for test in tests:
+        test()
+    outcome = doctest.testmod(sys.modules[MODULE])
+    assert outcome.attempted and not outcome.failed
+
+
+@pytest.mark.usefixtures("own_test")
+def test_it_trains(pictures, labels, tmp_path):
+    model = ModelOptions(
+        backbone="resnet10t",
+        backbone_options={"channels": [8, 8, 16, 16], "stem_width": 8},
+        head="soft_places",
+        head_options={"sharpness": 8},
+    )
+    training = TrainingOptions(epochs=1, batch_size=8, learning_rate=0.01, threads=1)
+    checkpoint = train_baseline(
+        pictures, labels, DataOptions(image_size=32), model, training, 0, tmp_path
+    )
+    assert "head.linear.weight" in checkpoint.weights
+    assert checkpoint.build().head.sharpness == 8

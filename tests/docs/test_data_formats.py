@@ -1,0 +1,92 @@
+"""The examples of docs/data_formats.md are read as it says, and the mistakes told as it says."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from kedro.io import AbstractDataset, DatasetError
+
+from mlic.datasets import CocoDataset, ManifestDataset, NusWideDataset, VocDataset
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs/data_formats.md").read_text(encoding="utf-8")
+PICTURES = ("kitchen/001.jpg", "kitchen/002.jpg", "street/017.jpg")
+STATES = [[1, 1, 0], [-1, 0, 1], [0, 0, 0]]
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    """A manifest beside the pictures of the page, which are not decoded here."""
+    for name in PICTURES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+
+    def write(text):
+        (tmp_path / "manifest.csv").write_text(text)
+        return ManifestDataset(str(tmp_path / "manifest.csv"))
+
+    return write
+
+
+def test_every_form_of_the_table_says_the_same(manifest, tmp_path, monkeypatch):
+    tables = [manifest(text).load().labels for text in blocks("csv")]
+    for name in PICTURES:
+        (tmp_path / Path(name).name).write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    exec(blocks("python")[0], {})
+    tables.append(ManifestDataset("manifest.parquet").load().labels)
+    assert len(tables) == 3
+    for labels in tables:
+        assert labels.space.names == ("fork", "knife", "plate")
+        np.testing.assert_array_equal(labels.states, STATES)
+        assert labels.split.tolist() == ["train", "train", "test"]
+
+
+def test_folders_become_a_table(tmp_path, monkeypatch):
+    for name in ("cat/1.jpg", "dog/1.jpg", "dog/2.jpg"):
+        path = tmp_path / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    exec(blocks("python")[1], {})
+    raw = ManifestDataset("manifest.csv").load()
+    assert raw.labels.space.names == ("cat", "dog")
+    assert raw.labels.states.tolist() == [[1, 1], [0, 1]]
+
+
+def test_every_entry_is_one_that_kedro_makes():
+    entries = [yaml.safe_load(text)["raw_pictures"] for text in blocks("yaml")]
+    for entry in entries:
+        AbstractDataset.from_config("raw_pictures", entry)
+    kinds = (ManifestDataset, VocDataset, CocoDataset, NusWideDataset)
+    assert [entry["type"] for entry in entries] == [f"mlic.datasets.{k.__name__}" for k in kinds]
+
+
+def test_mistakes_are_told_as_the_page_has_it(manifest, tmp_path):
+    names, columns = blocks("csv")
+    torn = tmp_path / PICTURES[1]
+    told = []
+
+    def make(dataset):
+        with pytest.raises(DatasetError) as mistake:
+            dataset.load()
+        told.append(str(mistake.value).replace(str(tmp_path), "<data>"))
+
+    make(manifest(names.replace("path,", "Path,")))
+    torn.unlink()
+    (tmp_path / PICTURES[2]).unlink()
+    make(manifest(names))
+    for name in PICTURES:
+        (tmp_path / name).write_bytes(b"x")
+    make(manifest(names.replace("?fork", "Fork")))
+    make(manifest(columns.replace("train,,0", "train,yes,0")))
+    (tmp_path / "VOC2007").mkdir()
+    make(VocDataset(str(tmp_path), 2007, "trainval"))
+    make(CocoDataset(str(tmp_path)))
+    make(NusWideDataset(str(tmp_path)))
+    assert told == blocks("text")[-1].splitlines()
