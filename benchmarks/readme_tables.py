@@ -57,7 +57,8 @@ def blocks() -> list[str]:
 
 def render_gains() -> str:
     """What was asked of every study that has been run, and what came out."""
-    lines = ["| pictures | points, paired 95 % interval | seeds | holds |", "|---|---|---|---|"]
+    head = ["| pictures | points, paired 95 % interval | seeds | holds |", "|---|---|---|---|"]
+    lines = []
     for study, pictures in STUDIES.items():
         file = ROOT / "benchmarks" / "results" / "psd_gain" / f"{study}.json"
         if not file.is_file():
@@ -68,7 +69,7 @@ def render_gains() -> str:
             found = f"{compared}: {claim['value']:+.2f} ± {half} {column}"
             holds = "yes" if claim["holds"] else "no"
             lines.append(f"| {pictures} | {found} | {len(claim['seeds'])} | {holds} |")
-    return "\n".join(lines)
+    return "\n".join([*head, *lines]) if lines else "No study has all its seeds yet."
 
 
 def read(script: str) -> dict[str, Any]:

@@ -76,12 +76,14 @@ class Study:
         """Make the rows that are not there yet, the claims' first."""
         self._keep(BASELINE, self.models.plain(0), 1.0)
         for name in committees:
-            self._committee(name, (COMMITTEES | SLOW)[name])
+            self._committee(name, ["binary_kl"])
         self._longer()
+        for name in PUBLISHED:
+            self._committee(name, [d for d in self.config.students if d != "binary_kl"])
 
-    def _committee(self, name: str, teams: Sequence[str]) -> None:
+    def _committee(self, name: str, distillers: Sequence[str]) -> None:
+        teams = (COMMITTEES | SLOW)[name]
         parts = 0 if all(team.startswith("plain") for team in teams) else self.config.parts
-        distillers = [d for d in self.config.students if d == "binary_kl" or name in PUBLISHED]
         together: Setting = (f"together: {name}", parts, "")
         students: list[Setting] = [(f"student: {name}", parts, d) for d in distillers]
         missing = [one for one in [together, *students] if self._lacks(one)]
