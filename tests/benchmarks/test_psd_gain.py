@@ -260,7 +260,14 @@ def ground(gain, monkeypatch, tmp_path):
     )
 
 
-@pytest.mark.parametrize("mode", ["joint", "separate", "frozen@0"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "joint",
+        pytest.param("separate", marks=pytest.mark.slow),
+        pytest.param("frozen@0", marks=pytest.mark.slow),
+    ],
+)
 def test_every_mode_says_something_of_every_word_and_is_kept(gain, ground, mode, monkeypatch):
     models = gain("finetuned").Models(ground, seed=0)
     said = models.groups(mode, ["cgp", "dgp"])
