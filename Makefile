@@ -8,7 +8,7 @@ run: .venv/run.stamp
 	$(BIN)/kedro run
 
 test: .venv/test.stamp lint
-	$(BIN)/pytest -n auto --cov --cov-report=term-missing:skip-covered
+	$(BIN)/pytest -n auto
 
 test-all: .venv/test.stamp lint
 	$(BIN)/pytest -n auto -m "" --cov --cov-report=term-missing:skip-covered

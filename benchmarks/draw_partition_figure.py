@@ -4,7 +4,7 @@
 
 It needs COCO's label matrix, `data/labels/coco2014_train.npz` in the folder given (arrays `labels`,
 pictures × 80, and `classes`), which is not part of this project, and Chrome or Chromium, which
-turns plotly's page into a picture.
+turns plotly's page into a picture. It prints how much company either partition holds.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from PIL import Image
 from mlic.figures import draw_partitions
 from mlic.labels.options import PartitionOptions
 from mlic.labels.partitioning import partition_labels
+from mlic.labels.quality import partition_quality
 from mlic.labels.space import LabelSpace
 from mlic.labels.statistics import count_labels
 
@@ -58,6 +59,10 @@ def main() -> None:
         Image.open(shot).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(
             PICTURE, optimize=True
         )
+    for strategy, partition in partitions.items():
+        quality = partition_quality(partition, statistics)
+        ours, random = (quality[f"mass_graph{kind}"] for kind in ("", "_random"))
+        print(f"{strategy}: {ours:.0%} of all company inside, {random:.0%} in random groups")
     print(f"{PICTURE.relative_to(ROOT)}: {PICTURE.stat().st_size / 1000:.0f} kB")
 
 

@@ -216,7 +216,7 @@ def test_user_partition_of_another_size_is_refused():
 
 
 SAMPLES = [  # of VOC there are two training pictures, of which validation takes one
-    ("ucmerced", "ucm17", {}, 2),
+    pytest.param("ucmerced", "ucm17", {}, 2, marks=pytest.mark.slow),  # 2,100 pictures to decode
     pytest.param("corel5k", "corel5k", {}, 2, marks=pytest.mark.slow),  # 260 labels to survey
     ("voc2007", "voc/VOCdevkit", {"validation_fraction": 0.5, "drop_labels_below": 1}, 1),
     ("coco2014", "coco128", {"validation_fraction": 0.3, "drop_labels_below": 2}, 2),

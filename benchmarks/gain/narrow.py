@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from math import ceil
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from gain.features import mobilenet
 from gain.figures import draw_gain_by_cost
 from gain.finetuned import Ground, Models
 from gain.merced import few_of_each, load_merced
+from gain.pool import spread
 from gain.report import BASELINE, best, cost_of, gain_claim, settings
 from gain.rows import RowStore, config_hash
 from gain.scoring import judge
@@ -41,7 +41,7 @@ __all__ = ["claims", "figures", "run"]
 
 SEEDS, SLOW_SEEDS = 6, 3
 IMAGE_SIZE, STORE_SIZE = 96, 112
-THINNED = 10  # to be quick, one picture in so many
+THINNED = 20  # to be quick, one picture in so many
 # Teams of every committee: a plain model by its number, or how groups are trained and which.
 COMMITTEES: dict[str, tuple[str, ...]] = {
     "plain × 1": ("plain_0",),
@@ -53,14 +53,18 @@ COMMITTEES: dict[str, tuple[str, ...]] = {
     "CGP": ("joint cgp",),
     "DGP": ("joint dgp",),
 }
-SLOW = {
-    "slow CGP + DGP": ("separate cgp dgp",),
-    "slow random + random": ("separate random random_2",),
-}
-QUICK = ("plain × 1", "random + random", "CGP + DGP")  # what the claims need
-PUBLISHED = ("CGP + DGP", "plain × 1")  # committees that the published distiller learns from, too
+SLOW = {"slow CGP + DGP": ("separate cgp dgp",)}
 LONGER = "baseline with PSD's budget"
+LONGER_STUDENT = "student: plain × 1, for PSD's budget"
+PUBLISHED = "published distiller"  # of CGP + DGP, and of a plain model
+STAGES = (  # what is made first of all seeds, next, and so on
+    ("plain × 1", "random + random", "CGP + DGP", LONGER),
+    (LONGER_STUDENT, "plain × 2", PUBLISHED),
+    ("grown CGP + DGP", "plain + CGP + DGP"),
+    ("CGP", "DGP"),
+)
 HELD = ("validation", "test")
+OURS = ("student: CGP + DGP", 0, "binary_kl")  # with the study's K
 CONTEXT = "out_of_context_mAP"
 GOAL, DEAREST = 2.0, 2.5  # points above the baseline, at so many times its cost
 
@@ -72,14 +76,16 @@ class Study:
         self.store, self.config, self.models = store, config, models
         self.unit = float(models.plain(0)["seconds"][0])
 
-    def make(self, committees: Sequence[str]) -> None:
-        """Make the rows that are not there yet, the claims' first."""
+    def make(self, names: Sequence[str]) -> None:
+        """Make the rows of committees and of longer trainings that are not there yet."""
         self._keep(BASELINE, self.models.plain(0), 1.0)
-        for name in committees:
-            self._committee(name, ["binary_kl"])
-        self._longer()
-        for name in PUBLISHED:
-            self._committee(name, [d for d in self.config.students if d != "binary_kl"])
+        others = {
+            LONGER: self._longer,
+            LONGER_STUDENT: self._longer_student,
+            PUBLISHED: self._published,
+        }
+        for name in names:
+            others.get(name, partial(self._committee, name, [OURS[2]]))()
 
     def _committee(self, name: str, distillers: Sequence[str]) -> None:
         teams = (COMMITTEES | SLOW)[name]
@@ -104,10 +110,36 @@ class Study:
         """A plain model for all the time that CGP + DGP and their student take."""
         setting: Setting = (LONGER, self.config.parts, "")
         if self._lacks(setting):
-            ours = ("student: CGP + DGP", self.config.parts, "binary_kl")
-            cost = next(row["cost"] for row in self._own_rows() if _setting(row) == ours)
-            said = self.models.longer(ceil(cost * self.models.ground.options.epochs))
+            budget = self._spent(self._ours)
+            said = self.models.longer(ceil(budget * self.models.ground.options.epochs))
             self._keep(setting, said, self._trained(said))
+
+    def _longer_student(self) -> None:
+        """A student of one plain model that is trained for the rest of the same time."""
+        setting: Setting = (LONGER_STUDENT, 0, OURS[2])
+        if self._lacks(setting):
+            heard = self._hear(COMMITTEES["plain × 1"])
+            taught = self._cost(["plain_0"], heard, telling=True)
+            usual = self._spent(("student: plain × 1", 0, OURS[2])) - taught
+            longer = (self._spent(self._ours) - taught) / usual
+            epochs = max(1, round(longer * self.models.ground.options.epochs))
+            options = DistillationOptions.model_validate(self.config.students[OURS[2]])
+            said = self.models.student(heard, options, epochs=epochs)
+            self._keep(setting, said, taught + self._trained(said))
+
+    def _published(self) -> None:
+        others = [distiller for distiller in self.config.students if distiller != OURS[2]]
+        for name in ("CGP + DGP", "plain × 1"):
+            self._committee(name, others)
+
+    @property
+    def _ours(self) -> Setting:
+        return OURS[0], self.config.parts, OURS[2]
+
+    def _spent(self, setting: Setting) -> float:
+        """The cost of a row of this seed."""
+        own = [row for row in self.store.rows() if row["seed"] == self.models.seed]
+        return next(float(row["cost"]) for row in own if _setting(row) == setting)
 
     def _hear(self, teams: Sequence[str]) -> dict[str, Said]:
         heard: dict[str, Said] = {}
@@ -129,9 +161,6 @@ class Study:
 
     def _trained(self, said: Said) -> float:
         return float(said["seconds"][0]) / self.unit
-
-    def _own_rows(self) -> list[Row]:
-        return [row for row in self.store.rows() if row["seed"] == self.models.seed]
 
     def _lacks(self, setting: Setting) -> bool:
         return self.store.lacks(*setting, [self.models.seed])
@@ -174,14 +203,19 @@ def run(options: argparse.Namespace, path: Path) -> RowStore:
     """Make all rows that are not there yet."""
     config = settings_of(options)
     store = RowStore(path, config_hash(config, IMAGE_SIZE, options.study, options.quick))
-    tasks = [(options, store, seed) for seed in range(options.seeds or SEEDS)]
-    if options.workers == 1:
-        for task in tasks:
-            _run_seed(task)
-    else:
-        with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-            list(pool.map(_run_seed, tasks))
+    seeds = range(options.seeds or (2 if options.quick else SEEDS))
+    work = {
+        seed: [(options, store, seed, names) for names in _stages(options, seed)] for seed in seeds
+    }
+    spread(work, _run_stage, options.workers)
     return store
+
+
+def _stages(options: argparse.Namespace, seed: int) -> list[tuple[str, ...]]:
+    """Names of what is made of a seed, as far as the claims need it or all."""
+    if options.quick or options.study in MERCED:
+        return [(*STAGES[0], LONGER_STUDENT)]
+    return [*STAGES, *([tuple(SLOW)] if seed < SLOW_SEEDS else [])]
 
 
 def settings_of(options: argparse.Namespace) -> Narrow:
@@ -192,19 +226,17 @@ def settings_of(options: argparse.Namespace) -> Narrow:
     return replace(config, options={**config.options, "epochs": 1, "augmentation": {"views": 1}})
 
 
-def _run_seed(task: tuple[argparse.Namespace, RowStore, int]) -> None:
-    options, store, seed = task
+def _run_stage(task: tuple[argparse.Namespace, RowStore, int, tuple[str, ...]]) -> None:
+    options, store, seed, names = task
     torch.set_num_threads(1)
     config = settings_of(options)
-    study = Study(store, config, Models(load_ground(options, config, seed), seed))
-    committees = list(COMMITTEES) + list(SLOW) * (seed < SLOW_SEEDS)
-    study.make(QUICK if options.quick or options.study in MERCED else committees)
+    Study(store, config, Models(load_ground(options, config, seed), seed)).make(names)
 
 
 def claims(rows: Sequence[Row]) -> list[Claim]:
     """What the rows say, settings chosen on validation, figures taken on test pictures."""
-    ours = best(rows, lambda one: one[0] == "student: CGP + DGP")
-    random, plain = ("student: random + random", *ours[1:]), ("student: plain × 1", 0, ours[2])
+    ours = best(rows, lambda one: one[0] == OURS[0])
+    random, plain = ("student: random + random", *ours[1:]), (LONGER_STUDENT, 0, OURS[2])
     alone = ("together: CGP + DGP", ours[1], ""), ("together: random + random", ours[1], "")
     cheap = best(rows, lambda one: _student(one) and cost_of(rows, one) <= DEAREST)
     slow = ("student: slow CGP + DGP", *ours[1:])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from common import ROOT, Claim
 from kedro.config import OmegaConfigLoader
 
 from gain.figures import draw_gain_by_column
+from gain.pool import spread
 from gain.report import BASELINE, gain_claim
 from gain.rows import RowStore, config_hash
 from gain.scenes import PARTS, SHIFTS, World, column_of
@@ -128,13 +127,8 @@ def run(options: argparse.Namespace, path: Path) -> RowStore:
     decisive = parameters.model_dump(mode="json"), SHIFTS, pictures
     store = RowStore(path, config_hash(*decisive))
     seeds = range(options.seeds or (2 if options.quick else SEEDS))
-    tasks = [(store, parameters.model_dump_json(), seed, pictures) for seed in seeds]
-    if options.workers == 1:
-        for task in tasks:
-            _run_seed(task)
-    else:
-        with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-            list(pool.map(_run_seed, tasks))
+    dumped = parameters.model_dump_json()
+    spread({s: [(store, dumped, s, pictures)] for s in seeds}, _run_seed, options.workers)
     return store
 
 

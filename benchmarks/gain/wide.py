@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +14,7 @@ from gain.corel import Words, decode, load_corel
 from gain.features import STORE_SIZE, VIEWS, frozen_features
 from gain.figures import draw_gain_by_cost
 from gain.hidden import Distillation, Recipe, predict, stack_columns, train
+from gain.pool import spread
 from gain.report import BASELINE, best, cost_of, gain_claim, plain_of_equal_cost
 from gain.rows import RowStore, config_hash
 from gain.scoring import judge
@@ -203,13 +202,8 @@ def run(options: argparse.Namespace, path: Path) -> RowStore:
     field = load_field(options)
     config = quick(CONFIG) if options.quick else CONFIG
     store = RowStore(path, config_hash(config, VIEWS, field.words.labels.fingerprint))
-    tasks = list(_tasks(options, store))
-    if options.workers == 1:
-        for task in tasks:
-            _run_task(task)
-    else:
-        with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-            list(pool.map(_run_task, tasks))
+    tasks = enumerate(_tasks(options, store))
+    spread({place: [task] for place, task in tasks}, _run_task, options.workers)
     return store
 
 
