@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ROOT", "Claim", "emit", "table"]
+__all__ = ["ROOT", "Claim", "emit", "header", "table"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,11 +46,11 @@ def emit(script: str, rows: list[dict[str, Any]], claims: list[Claim], write: bo
     listed = [asdict(claim) for claim in claims]
     print(table(rows))
     if write:
-        header, stem = _header(), ROOT / "benchmarks" / "results" / Path(script).stem
-        lines = [f"# {Path(script).stem}", "", *(f"- {k}: {v}" for k, v in header.items()), ""]
+        about, stem = header(), ROOT / "benchmarks" / "results" / Path(script).stem
+        lines = [f"# {Path(script).stem}", "", *(f"- {k}: {v}" for k, v in about.items()), ""]
         text = "\n".join([*lines, table(rows), "", "## Claims", "", table(listed), ""])
         stem.with_suffix(".md").write_text(text, encoding="utf-8")
-        document = {"header": header, "claims": listed, "rows": rows}
+        document = {"header": about, "claims": listed, "rows": rows}
         stem.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
     print(json.dumps(listed))
 
@@ -74,7 +74,8 @@ def _text(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def _header() -> dict[str, str]:
+def header() -> dict[str, str]:
+    """Command, machine and commit of a measurement."""
     script = Path(sys.argv[0]).resolve()
     shown = script.relative_to(ROOT) if script.is_relative_to(ROOT) else script.name
     return {

@@ -19,11 +19,9 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-from common import ROOT, table
+from common import ROOT, header, table
 from gain.figures import save_picture
 from gain.report import RESULTS, summary, write_report
-
-from mlic.provenance import git_commit
 
 FEW = ("ucmerced_5", "ucmerced_10", "ucmerced_20")  # pictures a class
 STUDIES = ("wide", "narrow", "shift", *FEW)
@@ -46,8 +44,8 @@ def main() -> None:
     print(table(summary(rows)))
     if options.write:
         seeds = len({row["seed"] for row in rows})
-        about = {"configuration": store.config, "rows": len(rows), "seeds": seeds}
-        write_report(options.study, about | {"commit": git_commit()}, rows, claims)
+        about = header() | {"configuration": store.config, "rows": len(rows), "seeds": seeds}
+        write_report(options.study, about, rows, claims, study.ingredients(rows))
         for name, figure in study.figures(rows).items():
             save_picture(figure, RESULTS / f"{options.study}_{name}.png", options.browser)
     print(json.dumps([asdict(claim) for claim in claims]))

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
     from gain.config import Narrow
     from gain.finetuned import Said
-    from gain.report import Setting
+    from gain.report import Ingredients, Setting
     from gain.rows import Row
     from mlic.images.raw import RawPictures
 
-__all__ = ["claims", "figures", "run"]
+__all__ = ["claims", "figures", "ingredients", "run"]
 
 SEEDS, SLOW_SEEDS = 6, 3
 IMAGE_SIZE, STORE_SIZE = 96, 112
@@ -252,6 +252,33 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
     if slow in settings(rows):
         found.append(gain_claim("slow_above_fast_groups", rows, slow, ours))
     return found
+
+
+def ingredients(rows: Sequence[Row]) -> Ingredients:
+    """One step after the other from the baseline to the student of label groups."""
+    ours = best(rows, lambda one: one == (OURS[0], one[1], OURS[2]))
+    parts = ours[1]
+
+    def student(name: str, distiller: str = OURS[2]) -> Setting:
+        return f"student: {name}", 0 if name.startswith("plain ×") else parts, distiller
+
+    plain, longer = student("plain × 1"), (LONGER_STUDENT, 0, OURS[2])
+    together = ("together: CGP + DGP", parts, "")
+    return {
+        "a longer training": ((LONGER, parts, ""), BASELINE),
+        "to learn from a plain model": (plain, BASELINE),
+        "a longer student": (longer, plain),
+        "a second plain model": (student("plain × 2"), plain),
+        "groups, of random labels, at equal cost": (student("random + random"), longer),
+        "groups by company": (ours, student("random + random")),
+        "DGP beside CGP": (ours, student("CGP")),
+        "CGP beside DGP": (ours, student("DGP")),
+        "a plain model beside the groups": (student("plain + CGP + DGP"), ours),
+        "groups grown from two baselines": (student("grown CGP + DGP"), ours),
+        "each teacher a training of its own": (student("slow CGP + DGP"), ours),
+        "our distiller, not the published one": (ours, student("CGP + DGP", "logit_mse")),
+        "the student in its teachers' stead": (ours, together),
+    }
 
 
 def figures(rows: Sequence[Row]) -> dict[str, go.Figure]:

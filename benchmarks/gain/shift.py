@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
+    from gain.report import Ingredients
     from gain.rows import Row
     from mlic.training.checkpoint import Checkpoint
 
-__all__ = ["claims", "figures", "run"]
+__all__ = ["claims", "figures", "ingredients", "run"]
 
 SEEDS = 8
 TEST_PICTURES = 1000
@@ -183,6 +184,21 @@ def _keep(
     row: Row = {"row": name, "parts": parts, "distiller": distiller, "seed": world.seed}
     row |= {"cost": round(cost, 2), "validation": {"mAP": figures.pop("validation")}}
     store.add([row | {"test": figures}])
+
+
+def ingredients(rows: Sequence[Row]) -> Ingredients:
+    """One step after the other from the baseline to the student of label groups."""
+    distiller = next(row["distiller"] for row in rows if row["distiller"])
+    student = {name: (f"student: {name}", _parts(own), distiller) for name, own in ROWS.items()}
+    return {
+        "to learn from a plain model": (student["plain × 1"], BASELINE),
+        "as many plain models as the groups cost": (student["plain × 6"], student["plain × 1"]),
+        "groups, of random labels, at equal cost": (
+            student["random + random"],
+            student["plain × 6"],
+        ),
+        "groups by company": (student["CGP + DGP"], student["random + random"]),
+    }
 
 
 def figures(rows: Sequence[Row]) -> dict[str, go.Figure]:

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
-    from gain.report import Setting
+    from gain.report import Ingredients, Setting
     from gain.rows import Row
 
-__all__ = ["Study", "claims", "figures", "load_field", "run"]
+__all__ = ["Study", "claims", "figures", "ingredients", "load_field", "run"]
 
 PARTS = (2, 3, 5, 8)
 SEEDS = 20
@@ -256,6 +256,33 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
         gain_claim("teachers_of_groups_above_random", rows, *alone),
         gain_claim("groups_above_plain_out_of_context", rows, ours, plain, column=CONTEXT),
     ]
+
+
+def ingredients(rows: Sequence[Row]) -> Ingredients:
+    """One step after the other from the baseline to the student of label groups."""
+    ours = best(rows, lambda one: one[0] == OURS)
+
+    def student(name: str) -> Setting:
+        return f"student: {name}", 0 if name.startswith("plain ×") else ours[1], ours[2]
+
+    plain = student("plain × 1")
+    equal = plain_of_equal_cost(rows, ours)
+    assert equal is not None
+    found = {
+        "a longer training": ((LONGER, ours[1], ""), BASELINE),
+        "to learn from a plain model": (plain, BASELINE),
+        "as many plain models as the groups cost": (equal, plain),
+        "groups, of random labels, at equal cost": (student("random + random"), equal),
+        "groups by company": (student("CGP + DGP"), student("random + random")),
+        "a second committee of random groups": (student("random + random"), student("random")),
+        "DGP beside CGP": (ours, student("CGP")),
+        "CGP beside DGP": (ours, student("DGP")),
+        "a plain model beside the groups": (student("plain + CGP + DGP"), ours),
+        "groups grown from two baselines": (student("grown CGP + DGP"), ours),
+        "the student in its teachers' stead": (ours, ("together: CGP + DGP", ours[1], "")),
+    }
+    other = next(name for name in CONFIG.students if name != ours[2])
+    return found | {f"{ours[2]}, not {other}": (ours, (*ours[:2], other))}
 
 
 def figures(rows: Sequence[Row]) -> dict[str, go.Figure]:

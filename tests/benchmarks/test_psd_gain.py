@@ -250,6 +250,22 @@ def test_narrow_claims_compare_at_equal_cost_and_modes(gain):
     assert found["student_above_baseline"].value == pytest.approx(2.4, abs=0.3)
 
 
+def test_ingredients_are_added_one_by_one(gain):
+    effects = EFFECTS | {("student: plain × 1", 0, "binary_kl"): (2, 2, 2)}
+    rows = make_rows(effects)
+    lines = gain("report").contributions(rows, gain("wide").ingredients(rows))
+    found = {line["ingredient"]: line for line in lines}
+    assert "DGP beside CGP" not in found  # no rows of CGP alone
+    assert float(found["to learn from a plain model"]["mAP"].split()[0]) == pytest.approx(
+        2, abs=0.3
+    )
+    company = found["groups by company"]
+    assert float(company["mAP"].split()[0]) == pytest.approx(0.5, abs=0.3)
+    assert company["seeds"] == "6" and company["cost"] == "+0.0"
+    narrow = gain("report").contributions(rows, gain("narrow").ingredients(rows))
+    assert {"groups by company", "a longer training"} < {line["ingredient"] for line in narrow}
+
+
 def test_few_pictures_of_every_class_leave_the_test_split_alone(gain):
     ids = [f"{name}{i:02}" for name in ("airplane", "beach") for i in range(12)]
     split = ["test" if i % 6 == 0 else "train" for i in range(24)]
@@ -340,5 +356,7 @@ def test_committed_claims_follow_from_committed_rows(gain, study):
     kept = json.loads(file.read_text())
     store = gain("rows").RowStore(RESULTS / f"{study}.jsonl", kept["header"]["configuration"])
     assert len(store.rows()) == kept["header"]["rows"]
-    found = gain("narrow" if study in FEW else study).claims(store.rows())
-    assert [asdict(claim) for claim in found] == kept["claims"]
+    module = gain("narrow" if study in FEW else study)
+    assert [asdict(claim) for claim in module.claims(store.rows())] == kept["claims"]
+    added = gain("report").contributions(store.rows(), module.ingredients(store.rows()))
+    assert added == kept["ingredients"]
