@@ -18,8 +18,7 @@ from mlic.datasets.base import (
     write_whole,
 )
 from mlic.datasets.manifest_csv import read_csv
-from mlic.datasets.manifest_labels import Manifest
-from mlic.datasets.manifest_slips import free_space
+from mlic.datasets.manifest_labels import Manifest, free_space
 from mlic.images.raw import RawPictures
 from mlic.labels import LabelMatrix, LabelSpace
 

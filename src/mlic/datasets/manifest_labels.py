@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlic.datasets.base import DatasetDataError
-from mlic.datasets.manifest_slips import RESERVED, column_slip, mend_no_label
+from mlic.datasets.manifest_slips import RESERVED, column_slip, label_slip, mend_no_label
 from mlic.labels import ABSENT, PRESENT, UNKNOWN, LabelSpace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["Manifest"]
+__all__ = ["Manifest", "free_space"]
 
 STATES = {"1": PRESENT, "0": ABSENT, "-1": UNKNOWN, "": UNKNOWN}
 SPLITS = {"train": "train", "test": "test", "": ""} | dict.fromkeys(
@@ -207,12 +207,33 @@ class Manifest:
                 )
             yield name, UNKNOWN if word.startswith("?") else PRESENT
 
-    def other_delimiter(self) -> str | None:
-        """What seems to stand between labels, where the delimiter stands nowhere at all."""
+    def delimiter_slip(self) -> str | None:
+        """Say if another mark stands between labels, as the delimiter stands nowhere at all."""
         texts = [row for row in self._labels if isinstance(row, str)]
         if any(self.delimiter in text for text in texts):
             return None
-        return next((mark for mark in ";,|\t" if any(mark in text for text in texts)), None)
+        mark = next((mark for mark in ";,|\t" if any(mark in text for text in texts)), None)
+        return mark and (
+            f"no '{self.delimiter}' stands between labels, but {mark!r} does: set "
+            f"label_delimiter: {json.dumps(mark)}"
+        )
+
+
+def free_space(manifests: Sequence[Manifest]) -> LabelSpace:
+    """All names of labels that occur in manifests, sorted.
+
+    Raises
+    ------
+    DatasetDataError
+        If names look like slips of the pen; whoever means them gives a class list.
+    """
+    names = sorted(set().union(*(manifest.used_names() for manifest in manifests)))
+    slips = [(manifest.file, manifest.delimiter_slip()) for manifest in manifests]
+    for file, slip in [*slips, (manifests[0].file, label_slip(names))]:
+        if slip:
+            way_out = "or list all names under 'classes' in the catalog's entry"
+            raise DatasetDataError(f"{file}: {slip}, {way_out}")
+    return LabelSpace(tuple(names))
 
 
 def _text(value: object) -> str:

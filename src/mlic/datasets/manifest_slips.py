@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from mlic.datasets.base import DatasetDataError
-from mlic.labels import LabelSpace
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from mlic.datasets.manifest_labels import Manifest
-
-__all__ = ["RESERVED", "column_slip", "free_space", "mend_no_label"]
+__all__ = ["RESERVED", "column_slip", "label_slip", "mend_no_label"]
 
 RESERVED = frozenset(
     {"image_id", "path", "image", "labels", "split", "source", "group", "width", "height"}
@@ -66,35 +60,23 @@ def mend_no_label(column: str) -> str:
     return "or take the column out, if it is no label"
 
 
-def free_space(manifests: Sequence[Manifest]) -> LabelSpace:
-    """All names of labels that occur in manifests, sorted.
+def label_slip(names: Sequence[str]) -> str | None:
+    """Say which labels' names look like slips of the pen, and the mend.
 
-    Raises
-    ------
-    DatasetDataError
-        If names look like slips of the pen; whoever means them gives a class list.
+    Examples
+    --------
+    >>> label_slip(["cat", "lamp?"])
+    "the label 'lamp?' has its '?' behind it: write ?lamp"
     """
-    names = sorted(set().union(*(manifest.used_names() for manifest in manifests)))
-    if slip := next(_slips(manifests, names), None):
-        raise DatasetDataError(f"{slip}, or list all names under 'classes' in the catalog's entry")
-    return LabelSpace(tuple(names))
-
-
-def _slips(manifests: Sequence[Manifest], names: Sequence[str]) -> Iterator[str]:
-    for manifest in manifests:
-        if mark := manifest.other_delimiter():
-            yield (
-                f"{manifest.file}: no '{manifest.delimiter}' stands between labels, but {mark!r} "
-                f"does: set label_delimiter: {json.dumps(mark)}"
-            )
-    file, alike = manifests[0].file, dict[str, str]()
+    alike = dict[str, str]()
     for name in names:
         if name.endswith("?"):
             bare = name.rstrip("? ")
-            yield f"{file}: the label '{name}' has its '?' behind it: write ?{bare}"
+            return f"the label '{name}' has its '?' behind it: write ?{bare}"
         twin = alike.setdefault(" ".join(name.casefold().split()), name)
         if twin != name:
-            yield (
-                f"{file}: the labels '{twin}' and '{name}' differ in capitals or spaces only: "
+            return (
+                f"the labels '{twin}' and '{name}' differ in capitals or spaces only: "
                 "write them alike"
             )
+    return None
