@@ -1,7 +1,7 @@
 """What the person gains by PSD, and how much of it is label groups.
 
     python benchmarks/psd_gain.py --study NAME [--seeds N] [--workers N] [--quick] [--write]
-    python benchmarks/psd_gain.py --study wide --tune
+    python benchmarks/psd_gain.py --study NAME --tune
 
 Raw rows, one a setting and seed, are appended to ``benchmarks/results/psd_gain/<study>.jsonl`` as
 they finish, and a script that was stopped goes on where it was. Settings are chosen by validation
@@ -34,8 +34,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = Path(tempfile.mkdtemp()) if options.quick else RESULTS
     if options.tune:
-        tuning = import_module("gain.tuning")
-        tuning.tune(options, folder / f"{options.study}_tuning.jsonl")
+        kind = "tuning" if options.study == "wide" else "finetuned_tuning"
+        import_module(f"gain.{kind}").tune(options, folder / f"{options.study}_tuning.jsonl")
         return
     study = import_module("gain.narrow" if options.study in FEW else f"gain.{options.study}")
     store = study.run(options, folder / f"{options.study}.jsonl")
@@ -63,7 +63,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few seeds, rows and epochs")
     parser.add_argument("--write", action="store_true", help="keep table, figures and claims")
     parser.add_argument("--browser", default="chromium", help="draws the figures")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.tune and options.study == "shift":
+        parser.error("the study 'shift' takes the demo's parameters: there is nothing to tune")
+    return options
 
 
 if __name__ == "__main__":

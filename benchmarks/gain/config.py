@@ -52,7 +52,7 @@ class Narrow:
 
 
 # Chosen on validation pictures by seeds 100 to 102; every try stands in
-# results/psd_gain/narrow_tuning.jsonl. Tries of the baseline: rates of 5e-4 to 4e-3, 10 to 24
+# results/psd_gain/narrow_tries.jsonl. Tries of the baseline: rates of 5e-4 to 4e-3, 10 to 24
 # epochs, batches of 32 and 64, 4 and 8 views, closer crops, weight decay to 0.05, dropout,
 # binary cross-entropy; none is clearly better. A student lives on the truth: the mean KL of a cell
 # is 3 to 10 times the asymmetric loss of it, so that equal weights leave it 1 to 3 points lower.

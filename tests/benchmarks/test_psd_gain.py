@@ -280,6 +280,28 @@ def test_few_pictures_of_every_class_leave_the_test_split_alone(gain):
     assert one.in_split("train").ids.tolist() != other.in_split("train").ids.tolist()
 
 
+def test_of_each_option_the_best_on_validation_is_kept(gain, tmp_path, monkeypatch, caplog):
+    module = gain("finetuned_tuning")
+
+    def score(task):
+        _, store, one, seed = task
+        training, student = one
+        value = -1e3 * abs(training["learning_rate"] - 1e-3) - abs(training["epochs"] - 80)
+        row = {"row": module._name(one), "parts": 0, "distiller": "", "seed": seed}
+        soft = student.get("soft_weight", 0)
+        store.add([row | {"validation": {"mAP": value + soft + seed}}])
+
+    monkeypatch.setattr(module, "_run_try", score)
+    with caplog.at_level("INFO"):
+        options = Namespace(study="ucmerced_10", quick=False, workers=1)
+        module.tune(options, tmp_path / "tries.jsonl")
+    training, student = json.loads(caplog.messages[-1].removeprefix("chosen: "))
+    assert training["learning_rate"] == 1e-3 and training["epochs"] == 80
+    assert student["soft_weight"] == 1.0
+    seeds = {json.loads(line)["seed"] for line in (tmp_path / "tries.jsonl").open()}
+    assert min(seeds) >= 100
+
+
 @pytest.fixture
 def ground(gain, monkeypatch, tmp_path):
     """Thirty tiny pictures of six words, two groups, a backbone of a few thousand weights."""
