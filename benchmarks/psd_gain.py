@@ -2,11 +2,13 @@
 
     python benchmarks/psd_gain.py --study NAME [--seeds N] [--workers N] [--quick] [--write]
     python benchmarks/psd_gain.py --study NAME --tune
+    python benchmarks/psd_gain.py --tries
 
 Raw rows, one a setting and seed, are appended to ``benchmarks/results/psd_gain/<study>.jsonl`` as
 they finish, and a script that was stopped goes on where it was. Settings are chosen by validation
 figures, claims are made of test figures; intervals are paired over seeds, 95 %, from Student's t
-distribution. ``--tune`` looks at validation pictures only.
+distribution. ``--tune`` and ``--tries`` look at
+validation pictures only.
 """
 
 from __future__ import annotations
@@ -37,6 +39,9 @@ def main() -> None:
         kind = "tuning" if options.study == "wide" else "finetuned_tuning"
         import_module(f"gain.{kind}").tune(options, folder / f"{options.study}_tuning.jsonl")
         return
+    if options.tries:
+        import_module("gain.tries").try_ways(options, folder / "wide_tries.jsonl")
+        return
     study = import_module("gain.narrow" if options.study in FEW else f"gain.{options.study}")
     store = study.run(options, folder / f"{options.study}.jsonl")
     rows = store.rows()
@@ -60,6 +65,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, help="number of seeds")
     parser.add_argument("--workers", type=int, default=1, help="processes, one thread each")
     parser.add_argument("--tune", action="store_true", help="choose hyper-parameters")
+    parser.add_argument("--tries", action="store_true", help="other ways with frozen features")
     parser.add_argument("--quick", action="store_true", help="few seeds, rows and epochs")
     parser.add_argument("--write", action="store_true", help="keep table, figures and claims")
     parser.add_argument("--browser", default="chromium", help="draws the figures")

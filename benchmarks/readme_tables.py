@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import json
 import statistics
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 README = ROOT / "README.md"
 STUDIES = {  # of psd_gain.py, and the pictures of each
@@ -22,6 +25,13 @@ STUDIES = {  # of psd_gain.py, and the pictures of each
     "ucmerced_10": "UC Merced, 10 pictures a class, fine-tuned",
     "ucmerced_20": "UC Merced, 20 pictures a class, fine-tuned",
     "shift": "drawn scenes whose company is broken in the test pictures",
+}
+COLUMNS = {  # of a study's figures that README shows, and their names there
+    "mAP": "mAP",
+    "mAP_all": "mAP, all words",
+    "out_of_context_mAP": "out of context",
+    "mAP at shift 1": "company broken",
+    "cost": "cost, in baselines",
 }
 SCRIPTS = (
     "cached_targets",
@@ -56,20 +66,39 @@ def blocks() -> list[str]:
 
 
 def render_gains() -> str:
-    """What was asked of every study that has been run, and what came out."""
+    """What was asked of every study that has been run, what came out, and what earned it."""
+    found = {study: read(f"psd_gain/{study}") for study in STUDIES if result_of(study).is_file()}
+    if not found:
+        return "No study has been run to its end yet."
     head = ["| pictures | points, paired 95 % interval | seeds | holds |", "|---|---|---|---|"]
-    lines = []
-    for study, pictures in STUDIES.items():
-        file = ROOT / "benchmarks" / "results" / "psd_gain" / f"{study}.json"
-        if not file.is_file():
-            continue
-        for claim in read(f"psd_gain/{study}")["claims"]:
+    for study, kept in found.items():
+        for claim in kept["claims"]:
             compared, _, column = claim["unit"].rpartition(": points of ")
             column, _, half = column.partition(" ± ")
-            found = f"{compared}: {claim['value']:+.2f} ± {half} {column}"
+            told = f"{compared}: {claim['value']:+.2f} ± {half} {column}"
             holds = "yes" if claim["holds"] else "no"
-            lines.append(f"| {pictures} | {found} | {len(claim['seeds'])} | {holds} |")
-    return "\n".join([*head, *lines]) if lines else "No study has all its seeds yet."
+            head.append(f"| {STUDIES[study]} | {told} | {len(claim['seeds'])} | {holds} |")
+    ladders = [render_ladder(study, kept["ingredients"]) for study, kept in found.items()]
+    return "\n\n".join(["\n".join(head), *ladders])
+
+
+def render_ladder(study: str, ingredients: list[dict[str, str]]) -> str:
+    """What each ingredient adds to the mAP of a study, of all words, and out of context."""
+    columns = [name for name in ingredients[0] if name in COLUMNS]
+    lines = [
+        f"What each ingredient adds, {STUDIES[study]}:\n",
+        f"| ingredient | {' | '.join(map(COLUMNS.__getitem__, columns))} | seeds |",
+        "|---" * (len(columns) + 2) + "|",
+    ]
+    for line in ingredients:
+        cells = [line["ingredient"], *(line[name] for name in columns), line["seeds"]]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def result_of(study: str) -> Path:
+    """Where the claims of a study lie, once they have been written."""
+    return ROOT / "benchmarks" / "results" / "psd_gain" / f"{study}.json"
 
 
 def read(script: str) -> dict[str, Any]:

@@ -266,6 +266,27 @@ def test_ingredients_are_added_one_by_one(gain):
     assert {"groups by company", "a longer training"} < {line["ingredient"] for line in narrow}
 
 
+def test_a_part_is_widened_by_those_that_keep_it_company(gain):
+    ways = gain("tries").Ways(gain("committees").Field({}, words(gain)), [0])
+    company = np.array([[0, 5, 1, 2], [5, 0, 1, 2], [1, 1, 0, 9], [2, 2, 9, 0]])
+    assert ways._widened([0, 1], company) == [0, 1, 3]
+
+
+def test_the_committee_that_ranks_a_label_better_weighs_more(gain):
+    committees = gain("committees")
+    truth = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], dtype=np.int8)
+    labels = LabelMatrix(LabelSpace(("a", "b")), list("1234"), truth, ["validation"] * 4)
+    ways = gain("tries").Ways(committees.Field({}, gain("corel").Words(labels)), [0])
+    right = torch.tensor(2.0 * truth - 1)[None]
+    mixed = [
+        torch.stack([right[..., 0], -right[..., 1]], -1),
+        torch.stack([-right[..., 0], right[..., 1]], -1),
+    ]
+    ways.usual = [committees.Opinion(x[:, None].half(), x, x) for x in mixed]
+    weighed = ways._weighed().validation
+    assert (weighed * right > 0.5).all()  # each label by the committee that is right of it
+
+
 def test_few_pictures_of_every_class_leave_the_test_split_alone(gain):
     ids = [f"{name}{i:02}" for name in ("airplane", "beach") for i in range(12)]
     split = ["test" if i % 6 == 0 else "train" for i in range(24)]

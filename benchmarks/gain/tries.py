@@ -1,0 +1,236 @@
+"""Other ways with the committees of CGP + DGP, tried on frozen features and validation pictures."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from common import table
+
+from gain.committees import Opinion, cut, speak
+from gain.config import CONFIG
+from gain.features import VIEWS
+from gain.hidden import predict, stack_columns, train
+from gain.report import difference, settings
+from gain.rows import RowStore, config_hash
+from gain.scoring import judge
+from gain.wide import Study, load_field
+from mlic.labels.graph import label_affinity
+from mlic.labels.options import EXPONENTS
+from mlic.labels.partitioning import partition_labels
+from mlic.metrics import average_precision
+from mlic.seeds import derive_seed
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from gain.committees import Field
+    from gain.report import Setting
+    from gain.rows import Row
+
+__all__ = ["try_ways"]
+
+log = logging.getLogger(__name__)
+
+SEEDS = tuple(range(1000, 1004))  # none of the study's
+PARTS = 3
+STRATEGIES = ("cgp", "dgp")
+OVERLAP = 0.5  # labels a part learns besides its own, for each of its own
+KEPT = 0.25  # of the pictures that show none of a part's labels
+SHARPNESS = 4  # power of a committee's average precision that is its weight
+COMPONENTS = 64  # of a hidden layer that a student is to tell, too
+AS_IT_IS = "as it is"
+
+
+class Ways:
+    """Committees made in other ways, and students of them; each name is a row."""
+
+    def __init__(self, field: Field, seeds: Sequence[int]) -> None:
+        self.field, self.seeds = field, seeds
+        self.study = Study(field, CONFIG, seeds, PARTS)
+        self.ways: dict[str, Callable[[], list[Opinion]]] = {
+            AS_IT_IS: lambda: self.usual,
+            "mean of both committees' logits": lambda: [Opinion.mean(self.usual)],
+            "committees weighed per label by validation AP": lambda: [self._weighed()],
+            "CGP of equal sizes": lambda: [self._made(self._equal_cgp), self.usual[1]],
+            "parts that overlap": self._overlapping,
+            "a quarter of the pictures without any of a part's labels": self._sampled,
+            "teachers of half the width": lambda: self._of_width(0.5),
+            "teachers of twice the width": lambda: self._of_width(2),
+        }
+
+    @cached_property
+    def usual(self) -> list[Opinion]:
+        """CGP and DGP as the study makes them."""
+        return [self.study.teachers.opinion(strategy) for strategy in STRATEGIES]
+
+    def _made(self, parts_of: Callable[[int], Sequence[Sequence[int]]]) -> Opinion:
+        """Train a committee of every seed's parts the usual way."""
+        parts = [parts_of(seed) for seed in self.seeds]
+        return self._trained(parts, [[list(part) for part in own] for own in parts])
+
+    def _trained(
+        self,
+        parts: Sequence[Sequence[Sequence[int]]],
+        learnt: Sequence[Sequence[Sequence[int]]],
+        states: Callable[[Sequence[int], int], torch.Tensor] | None = None,
+        width: float = 1,
+    ) -> Opinion:
+        """Train a teacher a part on what it is to learn, its own labels first."""
+        recipe = replace(CONFIG.teacher, width=round(CONFIG.teacher.width * width))
+        features, truth = self.field.features["train"], self.field.states
+        columns = [own for group in learnt for own in group]
+        seeds = [derive_seed(s, f"try_{part}") for s in self.seeds for part in range(PARTS)]
+        if states is None:
+            weights = train(features, truth, stack_columns(columns), seeds, recipe)
+        else:
+            widest = stack_columns(columns)
+            single = [
+                train(features, states(own, seed), widest[i : i + 1], [seed], recipe)
+                for i, (own, seed) in enumerate(zip(columns, seeds, strict=True))
+            ]
+            weights = [torch.cat(tensors) for tensors in zip(*single, strict=True)]
+        return speak(self.field, weights, parts)
+
+    def _parts(self, strategy: str) -> list[tuple[tuple[int, ...], ...]]:
+        return [cut(self.field.words, strategy, PARTS, seed).parts for seed in self.seeds]
+
+    def _equal_cgp(self, seed: int) -> Sequence[Sequence[int]]:
+        words, own = self.field.words, derive_seed(seed, "partition_cgp")
+        least = len(words.labels.space) // PARTS
+        exponent: float = EXPONENTS["cgp"]
+        return partition_labels(words.statistics, "cgp", PARTS, exponent, own, min_size=least).parts
+
+    def _overlapping(self) -> list[Opinion]:
+        """Each part learns the outsiders that keep most company with it, too."""
+        company = label_affinity(self.field.words.statistics, EXPONENTS["cgp"]).toarray()
+        found = []
+        for strategy in STRATEGIES:
+            parts = self._parts(strategy)
+            learnt = [[self._widened(part, company) for part in own] for own in parts]
+            found.append(self._trained(parts, learnt))
+        return found
+
+    def _widened(self, part: Sequence[int], company: np.ndarray) -> list[int]:
+        strength = company[list(part)].sum(axis=0)
+        strength[list(part)] = -1
+        outsiders = np.argsort(-strength, kind="stable")[: round(OVERLAP * len(part))]
+        return [*part, *outsiders.tolist()]
+
+    def _sampled(self) -> list[Opinion]:
+        def thinned(part: Sequence[int], seed: int) -> torch.Tensor:
+            states = self.field.states.clone()
+            without = (states[:, list(part)] == 1).sum(1) == 0
+            chance = torch.rand(len(states), generator=torch.Generator().manual_seed(seed))
+            states[without & (chance >= KEPT)] = -1
+            return states
+
+        parts = [self._parts(strategy) for strategy in STRATEGIES]
+        return [self._trained(own, [list(map(list, p)) for p in own], thinned) for own in parts]
+
+    def _of_width(self, factor: float) -> list[Opinion]:
+        parts = [self._parts(strategy) for strategy in STRATEGIES]
+        return [
+            self._trained(own, [list(map(list, p)) for p in own], width=factor) for own in parts
+        ]
+
+    def _weighed(self) -> Opinion:
+        """Committees by a power of each label's AP on validation pictures; unjudged ones evenly."""
+        states = self.field.words.labels.in_split("validation").states
+        shares = [
+            [average_precision(logits.numpy(), states) for logits in one.validation]
+            for one in self.usual
+        ]
+        powers = torch.nan_to_num(torch.tensor(np.array(shares)), nan=1.0) ** SHARPNESS
+        weights = (powers / powers.sum(0)).float()  # strategies, seeds, labels
+
+        def joined(split: str) -> torch.Tensor:
+            said = [getattr(one, split).float() for one in self.usual]
+            shape = (len(self.seeds), *[1] * (said[0].ndim - 2), -1)
+            pairs = zip(said, weights, strict=True)
+            return torch.stack([own * weight.view(shape) for own, weight in pairs]).sum(0)
+
+        return Opinion(joined("train").half(), joined("validation"), joined("test"))
+
+    def student(self, opinions: Sequence[Opinion]) -> torch.Tensor:
+        """Logits of every seed's student for the validation pictures."""
+        recipe, distillation = CONFIG.students["binary_kl"]
+        return self.study.student(opinions, recipe, distillation, "student")["validation"]
+
+    def student_of_features(self) -> torch.Tensor:
+        """The same of a student that is to tell the plain model's hidden layer, too.
+
+        An output more for each of its main components, which count as logits of teachers and have
+        no truth.
+        """
+        recipe, distillation = CONFIG.students["binary_kl"]
+        field, number = self.field, len(self.field.all_words)
+        weights = self.study.teachers.plain(0)
+        told = torch.stack([_components(weights, i, field) for i in range(len(self.seeds))])
+        targets = [torch.cat([one.train, told.half()], dim=-1) for one in self.usual]
+        columns = stack_columns([[*field.all_words, *[-1] * COMPONENTS]] * len(self.seeds))
+        seeds = [derive_seed(seed, "student") for seed in self.seeds]
+        made = train(
+            field.features["train"], field.states, columns, seeds, recipe, targets, distillation
+        )
+        held = field.features["validation"]
+        return torch.stack([predict(made, i, held)[..., :number] for i in range(len(seeds))])
+
+
+def _components(weights: Sequence[torch.Tensor], model: int, field: Field) -> torch.Tensor:
+    """Main components of a hidden layer, standardised; shape (V, n, COMPONENTS)."""
+    hidden, bias = weights[0][model], weights[1][model]
+    seen = torch.relu(field.features["train"].flatten(0, 1) @ hidden + bias)
+    seen = seen - seen.mean(0)
+    _, axes = torch.linalg.eigh(seen.T @ seen)
+    told = seen @ axes[:, -COMPONENTS:]
+    return (told / told.std(0)).unflatten(0, field.features["train"].shape[:2])
+
+
+def try_ways(options: argparse.Namespace, path: Path) -> None:
+    """Make the rows of all ways that are not there yet and print what each adds."""
+    torch.set_num_threads(1)
+    field = load_field(options)
+    decisive = CONFIG, VIEWS, field.words.labels.fingerprint
+    store = RowStore(path, config_hash(*decisive, OVERLAP, KEPT, SHARPNESS, COMPONENTS))
+    ways = Ways(field, SEEDS)
+
+    def keep(name: str, logits: torch.Tensor) -> None:
+        rows: list[Row] = []
+        for seed, own in zip(SEEDS, logits, strict=True):
+            figures = judge(own.numpy(), field.words, "validation")
+            row: Row = {"row": name, "parts": PARTS, "distiller": "", "seed": seed}
+            rows.append(row | {"validation": figures})
+        store.add(rows)
+        log.info("%s: %.2f", name, np.mean([row["validation"]["mAP"] for row in rows]))
+
+    for name, make in ways.ways.items():
+        if store.lacks(f"student: {name}", PARTS, "", SEEDS):
+            opinions = make()
+            keep(f"together: {name}", Opinion.mean(opinions).validation)
+            keep(f"student: {name}", ways.student(opinions))
+    if store.lacks("student: told the plain model's hidden layer", PARTS, "", SEEDS):
+        keep("student: told the plain model's hidden layer", ways.student_of_features())
+    print(table(_compared(store.rows())))
+
+
+def _compared(rows: list[Row]) -> list[dict[str, str]]:
+    """One line a row: validation figures, and the difference to the usual way."""
+    lines = []
+    for setting in settings(rows):
+        kind, _, _ = setting[0].partition(": ")
+        usual: Setting = (f"{kind}: {AS_IT_IS}", *setting[1:])
+        own = [row["validation"] for row in rows if row["row"] == setting[0]]
+        line = {"row": setting[0], "seeds": str(len(own))}
+        for column in ("mAP", "mAP_all"):
+            gain, half = difference(rows, setting, usual, column, "validation")
+            line[column] = f"{np.mean([figures[column] for figures in own]):.2f}"
+            line[f"{column}, gain"] = f"{gain:+.2f} ± {half:.2f}"
+        lines.append(line)
+    return lines
