@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from common import table
+from common import header, table
 
 from gain.committees import Opinion, cut, speak
 from gain.config import CONFIG
@@ -217,7 +217,14 @@ def try_ways(options: argparse.Namespace, path: Path) -> None:
             keep(f"student: {name}", ways.student(opinions))
     if store.lacks("student: told the plain model's hidden layer", PARTS, "", SEEDS):
         keep("student: told the plain model's hidden layer", ways.student_of_features())
-    print(table(_compared(store.rows())))
+    text = table(_compared(store.rows()))
+    print(text)
+    if options.write:
+        about = [f"- {name}: {value}" for name, value in header().items()]
+        title = "# psd_gain, other ways with CGP + DGP, K = 3, on frozen features"
+        note = "Validation pictures alone; gains over the usual way, paired 95 % intervals."
+        parts = [title, "\n".join(about), note, text]
+        path.with_suffix(".md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def _compared(rows: list[Row]) -> list[dict[str, str]]:
