@@ -43,7 +43,9 @@ def main() -> None:
         import_module("gain.tries").try_ways(options, folder / "wide_tries.jsonl")
         return
     study = import_module("gain.narrow" if options.study in FEW else f"gain.{options.study}")
-    store = study.run(options, folder / f"{options.study}.jsonl")
+    store = study.open_store(options, folder / f"{options.study}.jsonl")
+    if options.workers:
+        study.make_rows(options, store)
     rows = store.rows()
     claims = study.claims(rows)
     print(table(summary(rows)))
@@ -63,7 +65,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--merced", type=Path, default=DATA / "ucm17", help="of UC Merced")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="of the backbone")
     parser.add_argument("--seeds", type=int, help="number of seeds")
-    parser.add_argument("--workers", type=int, default=1, help="processes, one thread each")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes, one thread each; 0: tell what there is"
+    )
     parser.add_argument("--tune", action="store_true", help="choose hyper-parameters")
     parser.add_argument("--tries", action="store_true", help="other ways with frozen features")
     parser.add_argument("--quick", action="store_true", help="few seeds, rows and epochs")

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from gain.rows import Row
     from mlic.images.raw import RawPictures
 
-__all__ = ["claims", "figures", "ingredients", "run"]
+__all__ = ["claims", "figures", "ingredients", "make_rows", "open_store"]
 
 SEEDS, SLOW_SEEDS = 6, 3
 IMAGE_SIZE, STORE_SIZE = 96, 112
@@ -199,16 +199,19 @@ def load_words(options: argparse.Namespace, seed: int) -> tuple[Words, RawPictur
     return Words(labels), raw
 
 
-def run(options: argparse.Namespace, path: Path) -> RowStore:
-    """Make all rows that are not there yet."""
+def open_store(options: argparse.Namespace, path: Path) -> RowStore:
+    """The rows of this configuration."""
     config = settings_of(options)
-    store = RowStore(path, config_hash(config, IMAGE_SIZE, options.study, options.quick))
+    return RowStore(path, config_hash(config, IMAGE_SIZE, options.study, options.quick))
+
+
+def make_rows(options: argparse.Namespace, store: RowStore) -> None:
+    """Make all rows that are not there yet."""
     seeds = range(options.seeds or (2 if options.quick else SEEDS))
     work = {
         seed: [(options, store, seed, names) for names in _stages(options, seed)] for seed in seeds
     }
     spread(work, _run_stage, options.workers)
-    return store
 
 
 def _stages(options: argparse.Namespace, seed: int) -> list[tuple[str, ...]]:

@@ -85,7 +85,10 @@ def difference(
 
 def best(rows: Sequence[Row], fits: Callable[[Setting], bool]) -> Setting:
     """The setting with the highest mAP on validation among those that fit."""
-    return max(filter(fits, settings(rows)), key=lambda one: mean(rows, one, "validation"))
+    fitting = list(filter(fits, settings(rows)))
+    if not fitting:
+        raise SystemExit("there are no rows yet that claims could be made of: run the study first")
+    return max(fitting, key=lambda one: mean(rows, one, "validation"))
 
 
 def plain_of_equal_cost(rows: Sequence[Row], setting: Setting) -> Setting | None:

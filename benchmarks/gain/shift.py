@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gain.rows import Row
     from mlic.training.checkpoint import Checkpoint
 
-__all__ = ["claims", "figures", "ingredients", "run"]
+__all__ = ["claims", "figures", "ingredients", "make_rows", "open_store"]
 
 SEEDS = 8
 TEST_PICTURES = 1000
@@ -121,16 +121,22 @@ class Models:
         return found
 
 
-def run(options: argparse.Namespace, path: Path) -> RowStore:
-    """Make all rows that are not there yet."""
+def open_store(options: argparse.Namespace, path: Path) -> RowStore:
+    """The rows of this configuration."""
     parameters = load_parameters(options.quick)
-    pictures = 100 if options.quick else TEST_PICTURES
-    decisive = parameters.model_dump(mode="json"), SHIFTS, pictures
-    store = RowStore(path, config_hash(*decisive))
+    decisive = parameters.model_dump(mode="json"), SHIFTS, _pictures(options)
+    return RowStore(path, config_hash(*decisive))
+
+
+def make_rows(options: argparse.Namespace, store: RowStore) -> None:
+    """Make all rows that are not there yet."""
     seeds = range(options.seeds or (2 if options.quick else SEEDS))
-    dumped = parameters.model_dump_json()
+    dumped, pictures = load_parameters(options.quick).model_dump_json(), _pictures(options)
     spread({s: [(store, dumped, s, pictures)] for s in seeds}, _run_seed, options.workers)
-    return store
+
+
+def _pictures(options: argparse.Namespace) -> int:
+    return 100 if options.quick else TEST_PICTURES
 
 
 def load_parameters(quick: bool) -> Parameters:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gain.report import Ingredients, Setting
     from gain.rows import Row
 
-__all__ = ["Study", "claims", "figures", "ingredients", "load_field", "run"]
+__all__ = ["Study", "claims", "figures", "ingredients", "load_field", "make_rows", "open_store"]
 
 PARTS = (2, 3, 5, 8)
 SEEDS = 20
@@ -197,14 +197,18 @@ def load_field(options: argparse.Namespace) -> Field:
     return Field(features, Words(raw.labels))
 
 
-def run(options: argparse.Namespace, path: Path) -> RowStore:
-    """Make all rows that are not there yet."""
-    field = load_field(options)
+def open_store(options: argparse.Namespace, path: Path) -> RowStore:
+    """The rows of this configuration."""
+    labels = load_corel(options.folder).labels
     config = quick(CONFIG) if options.quick else CONFIG
-    store = RowStore(path, config_hash(config, VIEWS, field.words.labels.fingerprint))
+    return RowStore(path, config_hash(config, VIEWS, labels.fingerprint))
+
+
+def make_rows(options: argparse.Namespace, store: RowStore) -> None:
+    """Make all rows that are not there yet."""
+    load_field(options)  # writes the features, before several processes read them
     tasks = enumerate(_tasks(options, store))
     spread({place: [task] for place, task in tasks}, _run_task, options.workers)
-    return store
 
 
 def quick(config: Config) -> Config:
