@@ -70,14 +70,16 @@ def render_gains() -> str:
     found = {study: read(f"psd_gain/{study}") for study in STUDIES if result_of(study).is_file()}
     if not found:
         return "No study has been run to its end yet."
-    head = ["| pictures | points, paired 95 % interval | seeds | holds |", "|---|---|---|---|"]
+    titles = ("pictures", "points, paired 95 % interval", "goal", "seeds", "holds")
+    head = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for study, kept in found.items():
         for claim in kept["claims"]:
             compared, _, column = claim["unit"].rpartition(": points of ")
             column, _, half = column.partition(" ± ")
             told = f"{compared}: {claim['value']:+.2f} ± {half} {column}"
             holds = "yes" if claim["holds"] else "no"
-            head.append(f"| {STUDIES[study]} | {told} | {len(claim['seeds'])} | {holds} |")
+            cells = [STUDIES[study], told, claim["goal"], str(len(claim["seeds"])), holds]
+            head.append(f"| {' | '.join(cells)} |")
     ladders = [render_ladder(study, kept["ingredients"]) for study, kept in found.items()]
     return "\n\n".join(["\n".join(head), *ladders])
 

@@ -26,7 +26,7 @@ from mlic.training.options import DistillationOptions, TrainingOptions
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import plotly.graph_objects as go
@@ -286,11 +286,16 @@ def ingredients(rows: Sequence[Row]) -> Ingredients:
 
 def figures(rows: Sequence[Row]) -> dict[str, go.Figure]:
     """Gain against cost of all students, and of longer training."""
+
+    def ours(start: str, kind: str) -> Callable[[Setting], bool]:
+        return lambda one: one[0].startswith(start) and kind in one[0] and one[2] == OURS[2]
+
     series = {
         "longer baseline": lambda one: one[0] in (LONGER, BASELINE[0]),
-        "students of plain models": lambda one: one[0].startswith("student: plain ×"),
-        "students of random groups": lambda one: _student(one) and "random" in one[0],
-        "students of label groups": lambda one: _student(one) and "GP" in one[0],
+        "students of plain models": ours("student: plain ×", ""),
+        "students of random groups": ours("student", "random"),
+        "students of label groups": ours("student", "GP"),
+        "published distiller": lambda one: one[2] not in ("", OURS[2]),
     }
     return {"gain_by_cost": draw_gain_by_cost(rows, series)}
 
