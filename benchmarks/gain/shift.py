@@ -196,6 +196,7 @@ def ingredients(rows: Sequence[Row]) -> Ingredients:
     """One step after the other from the baseline to the student of label groups."""
     distiller = next(row["distiller"] for row in rows if row["distiller"])
     student = {name: (f"student: {name}", _parts(own), distiller) for name, own in ROWS.items()}
+    teachers = {name: (f"together: {name}", _parts(own), "") for name, own in ROWS.items()}
     return {
         "to learn from a plain model": (student["plain × 1"], BASELINE),
         "as many plain models as the groups cost": (student["plain × 6"], student["plain × 1"]),
@@ -204,6 +205,14 @@ def ingredients(rows: Sequence[Row]) -> Ingredients:
             student["plain × 6"],
         ),
         "groups by company": (student["CGP + DGP"], student["random + random"]),
+        "teachers themselves: of groups, not plain ones": (
+            teachers["random + random"],
+            teachers["plain × 6"],
+        ),
+        "teachers themselves: groups by company": (
+            teachers["CGP + DGP"],
+            teachers["random + random"],
+        ),
     }
 
 
@@ -214,6 +223,8 @@ def figures(rows: Sequence[Row]) -> dict[str, go.Figure]:
         f"student of {name}": (f"student: {name}", _parts(own), distiller)
         for name, own in ROWS.items()
     }
+    for name in ("plain × 6", "CGP + DGP"):
+        series[f"{name}, the teachers together"] = f"together: {name}", _parts(ROWS[name]), ""
     columns = {column_of(shift): shift for shift in SHIFTS}
     title = "shift of the test scenes' co-occurrence (1: communities broken)"
     return {"gain_by_shift": draw_gain_by_column(rows, series, columns, title)}
