@@ -166,6 +166,7 @@ def test_trainings_side_by_side_in_processes_give_the_same(project, first_run):
     assert tracked(project, known) == [(before + 7,)]
 
 
+@pytest.mark.slow
 def test_another_k_in_the_same_process_changes_the_teachers(project, first_run):
     shape = {"num_parts": 3, "strategies": "cgp"}
     run(project, pipelines=["graph_partition", "teacher_training"], **{**TINY, "partition": shape})

@@ -18,6 +18,7 @@ def test_nothing_is_declared_beside_a_matching_torch():
     assert torchvision.ops.nms(boxes, torch.tensor([1.0, 2.0]), 0.5).tolist() == [1]
 
 
+@pytest.mark.slow  # imports torch in a process of its own
 def test_a_library_that_does_not_load_is_made_up_for(tmp_path):
     program = (
         "import sys, torch\n"

@@ -8,6 +8,8 @@ import pytest
 from mlic.images.options import SceneOptions
 from mlic.images.scenes import draw_scenes
 
+pytestmark = pytest.mark.slow  # a whole run
+
 PARAMETERS = {
     "scenes": {"num_pictures": 160, "size": 32},
     "data": {"image_size": 32, "validation_fraction": 0.2, "test_fraction": 0.3},

@@ -12,6 +12,8 @@ from mlic.datasets import TensorsDataset
 from mlic.labels.embeddings import spectral_vectors
 from mlic.parameters import check_parameters
 
+pytestmark = pytest.mark.slow  # a whole run
+
 CONF = Path(__file__).resolve().parents[2] / "conf"
 DIMENSION = 5
 EMBEDDED = "label_embeddings"
