@@ -61,6 +61,8 @@ class Ways:
             "CGP of equal sizes": lambda: [self._made(self._equal_cgp), self.usual[1]],
             "parts that overlap": self._overlapping,
             "a quarter of the pictures without any of a part's labels": self._sampled,
+            "logits of a picture's views averaged": lambda: self._over_views(1.0),
+            "half of each logit its picture's average": lambda: self._over_views(0.5),
             "teachers of half the width": lambda: self._of_width(0.5),
             "teachers of twice the width": lambda: self._of_width(2),
         }
@@ -133,6 +135,14 @@ class Ways:
 
         parts = [self._parts(strategy) for strategy in STRATEGIES]
         return [self._trained(own, [list(map(list, p)) for p in own], thinned) for own in parts]
+
+    def _over_views(self, share: float) -> list[Opinion]:
+        """Mix the logits of each view with the mean over all views of its picture."""
+
+        def mixed(own: torch.Tensor) -> torch.Tensor:
+            return torch.lerp(own.float(), own.float().mean(1, keepdim=True), share).half()
+
+        return [replace(one, train=mixed(one.train)) for one in self.usual]
 
     def _of_width(self, factor: float) -> list[Opinion]:
         parts = [self._parts(strategy) for strategy in STRATEGIES]

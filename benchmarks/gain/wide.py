@@ -223,10 +223,10 @@ def quick(config: Config) -> Config:
 def _tasks(
     options: argparse.Namespace, store: RowStore
 ) -> Iterator[tuple[argparse.Namespace, RowStore, list[int], int]]:
-    """Plain teachers (K = 0) and every K, a few seeds each."""
+    """Every K, the longest task first, and plain teachers (K = 0); a few seeds each."""
     seeds = list(range(options.seeds or (2 if options.quick else SEEDS)))
     for start in range(0, len(seeds), TOGETHER):
-        for parts in (0, 3) if options.quick else (0, *PARTS):
+        for parts in (3, 0) if options.quick else (*sorted(PARTS, reverse=True), 0):
             yield options, store, seeds[start : start + TOGETHER], parts
 
 
