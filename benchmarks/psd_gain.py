@@ -2,7 +2,7 @@
 
     python benchmarks/psd_gain.py --study NAME [--seeds N] [--workers N] [--quick] [--write]
     python benchmarks/psd_gain.py --study NAME --tune
-    python benchmarks/psd_gain.py --tries
+    python benchmarks/psd_gain.py --study wide|narrow --tries [--write]
 
 Raw rows, one a setting and seed, are appended to ``benchmarks/results/psd_gain/<study>.jsonl`` as
 they finish, and a script that was stopped goes on where it was. Settings are chosen by validation
@@ -26,6 +26,7 @@ from gain.figures import save_picture
 from gain.report import RESULTS, summary, write_report
 
 FEW = ("ucmerced_5", "ucmerced_10", "ucmerced_20")  # pictures a class
+TRIES = "wide_tries.jsonl", "narrow_tries.jsonl"
 STUDIES = ("wide", "narrow", "shift", *FEW)
 DATA = ROOT.parent / "shared" / "data"
 WEIGHTS = DATA / "weights" / "mobilenetv2_035.keras_in1k.safetensors"
@@ -40,7 +41,10 @@ def main() -> None:
         import_module(f"gain.{kind}").tune(options, folder / f"{options.study}_tuning.jsonl")
         return
     if options.tries:
-        import_module("gain.tries").try_ways(options, folder / "wide_tries.jsonl")
+        if options.study == "narrow":
+            import_module("gain.narrow_tries").tell_tries(RESULTS / TRIES[1], options.write)
+        else:
+            import_module("gain.tries").try_ways(options, folder / TRIES[0])
         return
     study = import_module("gain.narrow" if options.study in FEW else f"gain.{options.study}")
     store = study.open_store(options, folder / f"{options.study}.jsonl")
@@ -69,11 +73,13 @@ def parse() -> argparse.Namespace:
         "--workers", type=int, default=1, help="processes, one thread each; 0: tell what there is"
     )
     parser.add_argument("--tune", action="store_true", help="choose hyper-parameters")
-    parser.add_argument("--tries", action="store_true", help="other ways with frozen features")
+    parser.add_argument("--tries", action="store_true", help="other ways that were tried")
     parser.add_argument("--quick", action="store_true", help="few seeds, rows and epochs")
     parser.add_argument("--write", action="store_true", help="keep table, figures and claims")
     parser.add_argument("--browser", default="chromium", help="draws the figures")
     options = parser.parse_args()
+    if options.tries and options.study not in ("wide", "narrow"):
+        parser.error(f"no other ways were tried in the study {options.study!r}")
     if options.tune and options.study == "shift":
         parser.error("the study 'shift' takes the demo's parameters: there is nothing to tune")
     return options

@@ -287,6 +287,16 @@ def test_the_committee_that_ranks_a_label_better_weighs_more(gain):
     assert (weighed * right > 0.5).all()  # each label by the committee that is right of it
 
 
+def test_logits_move_towards_the_average_over_a_pictures_views(gain):
+    committees = gain("committees")
+    ways = gain("tries").Ways(committees.Field({}, words(gain)), [0])
+    logits = torch.tensor([[1.0, 5.0], [3.0, -5.0]])[None, :, :, None]  # 2 views, 2 pictures
+    ways.usual = [committees.Opinion(logits.half(), logits, logits)]
+    ((half,), (whole,)) = (ways._over_views(share) for share in (0.5, 1.0))
+    assert half.train[0, ..., 0].tolist() == [[1.5, 2.5], [2.5, -2.5]]
+    assert whole.train[0, ..., 0].tolist() == [[2, 0], [2, 0]]
+
+
 def test_few_pictures_of_every_class_leave_the_test_split_alone(gain):
     ids = [f"{name}{i:02}" for name in ("airplane", "beach") for i in range(12)]
     split = ["test" if i % 6 == 0 else "train" for i in range(24)]
