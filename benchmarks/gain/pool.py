@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from heapq import heapify, heappop, heappush
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def spread(work: Mapping[int, Sequence[Task]], do: Callable[[Task], None], worke
             _go_on(ready, work, place, seed)
         return
     running: dict[Future[None], tuple[int, int]] = {}
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
         while ready or running:
             while ready and len(running) < workers:
                 place, seed = heappop(ready)
@@ -51,3 +53,15 @@ def _go_on(
 ) -> None:
     if place + 1 < len(work[seed]):
         heappush(ready, (place + 1, seed))
+
+
+def _end_with_parent() -> None:
+    """Let a process end when that of the study is killed, in the midst of its task."""
+
+    def wait_for_parent() -> None:
+        parent = parent_process()
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait_for_parent, daemon=True).start()

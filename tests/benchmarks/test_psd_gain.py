@@ -2,7 +2,10 @@
 
 import importlib
 import json
+import os
+import subprocess
 import sys
+import time
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -160,7 +163,7 @@ def leave(task):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_first_tasks_of_all_seeds_come_first(gain, tmp_path, workers, monkeypatch):
     pool = gain("pool")
-    monkeypatch.setattr(pool, "ProcessPoolExecutor", lambda n, mp_context: ThreadPoolExecutor(n))
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", lambda n, *_: ThreadPoolExecutor(n))
     file = tmp_path / "done"
     work = {seed: [(file, seed, place) for place in range(2 + seed)] for seed in range(3)}
     pool.spread(work, leave, workers)
@@ -168,6 +171,45 @@ def test_first_tasks_of_all_seeds_come_first(gain, tmp_path, workers, monkeypatc
     assert sorted(done) == ["00", "01", "10", "11", "12", "20", "21", "22", "23"]
     if workers == 1:
         assert [entry[1] for entry in done] == list("000111223")
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="needs /proc to see processes")
+def test_a_study_that_is_killed_leaves_no_process_behind(tmp_path):
+    script = f"""
+import os, time
+from pathlib import Path
+from gain.pool import spread
+
+def linger(task):
+    Path(r"{tmp_path}", "pid").write_text(str(os.getpid()))
+    time.sleep(60)
+
+if __name__ == "__main__":
+    spread({{0: [0]}}, linger, 2)
+"""
+    (tmp_path / "study.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS)}
+    study = subprocess.Popen([sys.executable, tmp_path / "study.py"], env=environment)
+    told = tmp_path / "pid"
+    _wait_until(lambda: told.is_file() and told.read_text())
+    study.kill()
+    study.wait()
+    _wait_until(lambda: not _runs(int(told.read_text())))
+
+
+def _runs(process):
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def _wait_until(happens, seconds=20):
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def make_rows(effects, seeds=6):
