@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from common import header, table
 
-from gain.committees import Opinion, cut, speak
+from gain.committees import Opinion, Teachers, cut, speak
 from gain.config import CONFIG
 from gain.features import VIEWS
 from gain.hidden import predict, stack_columns, train
@@ -44,6 +44,7 @@ STRATEGIES = ("cgp", "dgp")
 OVERLAP = 0.5  # labels a part learns besides its own, for each of its own
 KEPT = 0.25  # of the pictures that show none of a part's labels
 SHARPNESS = 4  # power of a committee's average precision that is its weight
+LONGER = 3  # times the usual epochs
 COMPONENTS = 64  # of a hidden layer that a student is to tell, too
 AS_IT_IS = "as it is"
 
@@ -65,12 +66,28 @@ class Ways:
             "half of each logit its picture's average": lambda: self._over_views(0.5),
             "teachers of half the width": lambda: self._of_width(0.5),
             "teachers of twice the width": lambda: self._of_width(2),
+            "teachers trained three times as long": lambda: self.longer_teachers,
         }
 
     @cached_property
     def usual(self) -> list[Opinion]:
         """CGP and DGP as the study makes them."""
         return [self.study.teachers.opinion(strategy) for strategy in STRATEGIES]
+
+    @cached_property
+    def longer_teachers(self) -> list[Opinion]:
+        """The same of teachers that are trained longer."""
+        teachers = self._longer(PARTS)
+        return [teachers.opinion(strategy) for strategy in STRATEGIES]
+
+    @cached_property
+    def longer_plain(self) -> list[Opinion]:
+        """A plain model that is trained as long."""
+        return [self._longer(1).opinion("plain_0")]
+
+    def _longer(self, parts: int) -> Teachers:
+        recipe = replace(CONFIG.teacher, epochs=LONGER * CONFIG.teacher.epochs)
+        return Teachers(self.field, self.seeds, parts, recipe, CONFIG.grown)
 
     def _made(self, parts_of: Callable[[int], Sequence[Sequence[int]]]) -> Opinion:
         """Train a committee of every seed's parts the usual way."""
@@ -168,10 +185,16 @@ class Ways:
 
         return Opinion(joined("train").half(), joined("validation"), joined("test"))
 
-    def student(self, opinions: Sequence[Opinion]) -> torch.Tensor:
+    def student(self, opinions: Sequence[Opinion], longer: int = 1) -> torch.Tensor:
         """Logits of every seed's student for the validation pictures."""
         recipe, distillation = CONFIG.students["binary_kl"]
+        recipe = replace(recipe, epochs=longer * recipe.epochs)
         return self.study.student(opinions, recipe, distillation, "student")["validation"]
+
+    def plain(self, epochs: int) -> torch.Tensor:
+        """The same of a model that learns from the truth alone."""
+        recipe = replace(CONFIG.teacher, epochs=epochs)
+        return self.study.all_words(recipe, "plain_0")["validation"]
 
     def student_of_features(self) -> torch.Tensor:
         """The same of a student that is to tell the plain model's hidden layer, too.
@@ -225,8 +248,27 @@ def try_ways(options: argparse.Namespace, path: Path) -> None:
             opinions = make()
             keep(f"together: {name}", Opinion.mean(opinions).validation)
             keep(f"student: {name}", ways.student(opinions))
-    if store.lacks("student: told the plain model's hidden layer", PARTS, "", SEEDS):
-        keep("student: told the plain model's hidden layer", ways.student_of_features())
+    usual = CONFIG.teacher.epochs
+    others: dict[str, Callable[[], torch.Tensor]] = {
+        "student: told the plain model's hidden layer": ways.student_of_features,
+        "student: trained three times as long": lambda: ways.student(ways.usual, LONGER),
+        "student: of one plain model, itself three times as long": lambda: ways.student(
+            [ways.study.teachers.opinion("plain_0")], LONGER
+        ),
+        "student: teachers and itself trained three times as long": lambda: ways.student(
+            ways.longer_teachers, LONGER
+        ),
+        "student: of one plain model three times as long": lambda: ways.student(ways.longer_plain),
+        "student: of one plain model, both three times as long": lambda: ways.student(
+            ways.longer_plain, LONGER
+        ),
+        f"baseline: {AS_IT_IS}": lambda: ways.plain(usual),
+        "baseline: three times as long": lambda: ways.plain(LONGER * usual),
+        "baseline: nine times as long": lambda: ways.plain(LONGER**2 * usual),
+    }
+    for name, logits in others.items():
+        if store.lacks(name, PARTS, "", SEEDS):
+            keep(name, logits())
     text = table(_compared(store.rows()))
     print(text)
     if options.write:

@@ -248,7 +248,7 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
     plain = plain_of_equal_cost(rows, ours)
     longer = (LONGER, ours[1], "")
     assert plain is not None
-    alone = ("together: CGP + DGP", ours[1], ""), ("together: random + random", ours[1], "")
+    teachers, *others = _committees(rows)
     cheap = best(rows, lambda one: _student(one) and cost_of(rows, one, "cost_shared") <= DEAREST)
     return [
         gain_claim("student_above_baseline", rows, cheap, BASELINE, GOAL),
@@ -257,9 +257,21 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
         gain_claim("groups_above_longer_baseline", rows, ours, longer),
         gain_claim("groups_above_plain_of_equal_cost", rows, ours, plain),
         gain_claim("groups_above_random_groups", rows, ours, random),
-        gain_claim("teachers_of_groups_above_random", rows, *alone),
         gain_claim("groups_above_plain_out_of_context", rows, ours, plain, column=CONTEXT),
+        *(
+            gain_claim(f"teachers_of_groups_above_{name}", rows, teachers, other)
+            for name, other in zip(("plain", "random"), others, strict=True)
+        ),
+        gain_claim("teachers_above_plain_out_of_context", rows, teachers, others[0], 0, CONTEXT),
     ]
+
+
+def _committees(rows: Sequence[Row]) -> tuple[Setting, Setting, Setting]:
+    """Of label groups, K by validation; of plain models and of random groups at equal cost."""
+    ours = best(rows, lambda one: one[0] == "together: CGP + DGP")
+    parts = ours[1]
+    plain: Setting = f"together: plain × {2 * parts}", 0, ""
+    return ours, plain, ("together: random + random", parts, "")
 
 
 def ingredients(rows: Sequence[Row]) -> Ingredients:
@@ -284,6 +296,11 @@ def ingredients(rows: Sequence[Row]) -> Ingredients:
         "a plain model beside the groups": (student("plain + CGP + DGP"), ours),
         "groups grown from two baselines": (student("grown CGP + DGP"), ours),
         "the student in its teachers' stead": (ours, ("together: CGP + DGP", ours[1], "")),
+    }
+    teachers, plain_teachers, random_teachers = _committees(rows)
+    found |= {
+        "teachers themselves: of groups, not plain ones": (random_teachers, plain_teachers),
+        "teachers themselves: groups by company": (teachers, random_teachers),
     }
     other = next(name for name in CONFIG.students if name != ours[2])
     return found | {f"{ours[2]}, not {other}": (ours, (*ours[:2], other))}
