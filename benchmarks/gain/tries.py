@@ -50,7 +50,7 @@ AS_IT_IS = "as it is"
 
 
 class Ways:
-    """Committees made in other ways, and students of them; each name is a row."""
+    """Committees made in other ways and students of them, and single models; each name is a row."""
 
     def __init__(self, field: Field, seeds: Sequence[int]) -> None:
         self.field, self.seeds = field, seeds
@@ -67,6 +67,27 @@ class Ways:
             "teachers of half the width": lambda: self._of_width(0.5),
             "teachers of twice the width": lambda: self._of_width(2),
             "teachers trained three times as long": lambda: self.longer_teachers,
+        }
+
+        plain = self.study.teachers.opinion
+        self.models: dict[str, Callable[[], torch.Tensor]] = {
+            "student: told the plain model's hidden layer": self.student_of_features,
+            "student: trained three times as long": lambda: self.student(self.usual, LONGER),
+            "student: teachers and itself trained three times as long": lambda: self.student(
+                self.longer_teachers, LONGER
+            ),
+            "student: of one plain model, itself three times as long": lambda: self.student(
+                [plain("plain_0")], LONGER
+            ),
+            "student: of one plain model three times as long": lambda: self.student(
+                self.longer_plain
+            ),
+            "student: of one plain model, both three times as long": lambda: self.student(
+                self.longer_plain, LONGER
+            ),
+            f"baseline: {AS_IT_IS}": lambda: self.plain(1),
+            "baseline: three times as long": lambda: self.plain(LONGER),
+            "baseline: nine times as long": lambda: self.plain(LONGER**2),
         }
 
     @cached_property
@@ -191,9 +212,9 @@ class Ways:
         recipe = replace(recipe, epochs=longer * recipe.epochs)
         return self.study.student(opinions, recipe, distillation, "student")["validation"]
 
-    def plain(self, epochs: int) -> torch.Tensor:
+    def plain(self, longer: int) -> torch.Tensor:
         """The same of a model that learns from the truth alone."""
-        recipe = replace(CONFIG.teacher, epochs=epochs)
+        recipe = replace(CONFIG.teacher, epochs=longer * CONFIG.teacher.epochs)
         return self.study.all_words(recipe, "plain_0")["validation"]
 
     def student_of_features(self) -> torch.Tensor:
@@ -227,11 +248,24 @@ def _components(weights: Sequence[torch.Tensor], model: int, field: Field) -> to
 
 
 def try_ways(options: argparse.Namespace, path: Path) -> None:
-    """Make the rows of all ways that are not there yet and print what each adds."""
-    torch.set_num_threads(1)
+    """Make the rows of all ways that are not there yet and tell what each adds."""
     field = load_field(options)
     decisive = CONFIG, VIEWS, field.words.labels.fingerprint
     store = RowStore(path, config_hash(*decisive, OVERLAP, KEPT, SHARPNESS, COMPONENTS))
+    if options.workers:
+        _make_rows(field, store)
+    text = table(_compared(store.rows()))
+    print(text)
+    if options.write:
+        about = [f"- {name}: {value}" for name, value in header().items()]
+        title = "# psd_gain, other ways with CGP + DGP, K = 3, on frozen features"
+        note = "Validation pictures alone; gains over the usual way, paired 95 % intervals."
+        parts = [title, "\n".join(about), note, text]
+        path.with_suffix(".md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _make_rows(field: Field, store: RowStore) -> None:
+    torch.set_num_threads(1)
     ways = Ways(field, SEEDS)
 
     def keep(name: str, logits: torch.Tensor) -> None:
@@ -248,35 +282,9 @@ def try_ways(options: argparse.Namespace, path: Path) -> None:
             opinions = make()
             keep(f"together: {name}", Opinion.mean(opinions).validation)
             keep(f"student: {name}", ways.student(opinions))
-    usual = CONFIG.teacher.epochs
-    others: dict[str, Callable[[], torch.Tensor]] = {
-        "student: told the plain model's hidden layer": ways.student_of_features,
-        "student: trained three times as long": lambda: ways.student(ways.usual, LONGER),
-        "student: of one plain model, itself three times as long": lambda: ways.student(
-            [ways.study.teachers.opinion("plain_0")], LONGER
-        ),
-        "student: teachers and itself trained three times as long": lambda: ways.student(
-            ways.longer_teachers, LONGER
-        ),
-        "student: of one plain model three times as long": lambda: ways.student(ways.longer_plain),
-        "student: of one plain model, both three times as long": lambda: ways.student(
-            ways.longer_plain, LONGER
-        ),
-        f"baseline: {AS_IT_IS}": lambda: ways.plain(usual),
-        "baseline: three times as long": lambda: ways.plain(LONGER * usual),
-        "baseline: nine times as long": lambda: ways.plain(LONGER**2 * usual),
-    }
-    for name, logits in others.items():
+    for name, logits in ways.models.items():
         if store.lacks(name, PARTS, "", SEEDS):
             keep(name, logits())
-    text = table(_compared(store.rows()))
-    print(text)
-    if options.write:
-        about = [f"- {name}: {value}" for name, value in header().items()]
-        title = "# psd_gain, other ways with CGP + DGP, K = 3, on frozen features"
-        note = "Validation pictures alone; gains over the usual way, paired 95 % intervals."
-        parts = [title, "\n".join(about), note, text]
-        path.with_suffix(".md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def _compared(rows: list[Row]) -> list[dict[str, str]]:
