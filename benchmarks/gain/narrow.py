@@ -279,6 +279,10 @@ def ingredients(rows: Sequence[Row]) -> Ingredients:
         "a plain model beside the groups": (student("plain + CGP + DGP"), ours),
         "groups grown from two baselines": (student("grown CGP + DGP"), ours),
         "each teacher a training of its own": (student("slow CGP + DGP"), ours),
+        "six teachers of groups, not two plain ones": (
+            ("together: slow CGP + DGP", parts, ""),
+            ("together: plain × 2", 0, ""),
+        ),
         "our distiller, not the published one": (ours, student("CGP + DGP", "logit_mse")),
         "the student in its teachers' stead": (ours, together),
     }

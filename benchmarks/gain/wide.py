@@ -248,7 +248,7 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
     plain = plain_of_equal_cost(rows, ours)
     longer = (LONGER, ours[1], "")
     assert plain is not None
-    teachers, *others = _committees(rows)
+    teachers, *others = _committees(ours[1])
     cheap = best(rows, lambda one: _student(one) and cost_of(rows, one, "cost_shared") <= DEAREST)
     return [
         gain_claim("student_above_baseline", rows, cheap, BASELINE, GOAL),
@@ -266,12 +266,14 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
     ]
 
 
-def _committees(rows: Sequence[Row]) -> tuple[Setting, Setting, Setting]:
-    """Of label groups, K by validation; of plain models and of random groups at equal cost."""
-    ours = best(rows, lambda one: one[0] == "together: CGP + DGP")
-    parts = ours[1]
+def _committees(parts: int) -> tuple[Setting, Setting, Setting]:
+    """Of label groups, and at equal cost of plain models and of random groups."""
     plain: Setting = f"together: plain × {2 * parts}", 0, ""
-    return ours, plain, ("together: random + random", parts, "")
+    return (
+        ("together: CGP + DGP", parts, ""),
+        plain,
+        ("together: random + random", parts, ""),
+    )
 
 
 def ingredients(rows: Sequence[Row]) -> Ingredients:
@@ -297,7 +299,7 @@ def ingredients(rows: Sequence[Row]) -> Ingredients:
         "groups grown from two baselines": (student("grown CGP + DGP"), ours),
         "the student in its teachers' stead": (ours, ("together: CGP + DGP", ours[1], "")),
     }
-    teachers, plain_teachers, random_teachers = _committees(rows)
+    teachers, plain_teachers, random_teachers = _committees(ours[1])
     found |= {
         "teachers themselves: of groups, not plain ones": (random_teachers, plain_teachers),
         "teachers themselves: groups by company": (teachers, random_teachers),
