@@ -165,14 +165,21 @@ def _own_states(states: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
 def _batches(
     chances: Sequence[torch.Generator], recipe: Recipe, shape: torch.Size
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Pictures and their views, shape (N, B) each; every picture once an epoch."""
+    """Pictures and their views, shape (N, B) each; an epoch leaves out fewer than its batches."""
     views, number = shape
+    batches = _batches_of(number, recipe)
+    size = number // batches
     for _ in range(recipe.epochs):
         order = torch.stack([torch.randperm(number, generator=c) for c in chances])
         seen = torch.stack([torch.randint(views, (number,), generator=c) for c in chances])
-        for start in range(0, number - recipe.batch_size + 1, recipe.batch_size):
-            part = slice(start, start + recipe.batch_size)
+        for start in range(0, batches * size, size):
+            part = slice(start, start + size)
             yield order[:, part], seen[:, part]
+
+
+def _batches_of(number: int, recipe: Recipe) -> int:
+    """Batches an epoch, equal ones of about the size asked for."""
+    return max(1, round(number / recipe.batch_size))
 
 
 def _forward(
@@ -195,7 +202,7 @@ def _objective(recipe: Recipe, distillation: Distillation | None) -> Any:
     loss = build_plugin(LOSSES, recipe.loss, recipe.loss_options)
 
     def hard(logits: torch.Tensor, states: torch.Tensor, heard: list[torch.Tensor]) -> torch.Tensor:
-        total: torch.Tensor = loss(logits, states).sum() / recipe.batch_size
+        total: torch.Tensor = loss(logits, states).sum() / logits.shape[1]
         return total
 
     if distillation is None:
@@ -205,7 +212,7 @@ def _objective(recipe: Recipe, distillation: Distillation | None) -> Any:
     def both(logits: torch.Tensor, states: torch.Tensor, heard: list[torch.Tensor]) -> torch.Tensor:
         soft = sum(distil(logits, teacher).sum() for teacher in heard) / len(heard)
         return distillation.hard * hard(logits, states, heard) + (
-            (1 - distillation.hard) * soft / recipe.batch_size
+            (1 - distillation.hard) * soft / logits.shape[1]
         )
 
     return both
@@ -218,7 +225,7 @@ def _optimiser(weights: Weights, recipe: Recipe, pictures: int) -> Any:
         {"params": biases, "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-    steps = recipe.epochs * (pictures // recipe.batch_size)
+    steps = recipe.epochs * _batches_of(pictures, recipe)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=steps, pct_start=WARMUP, cycle_momentum=False
     )

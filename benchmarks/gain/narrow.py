@@ -18,7 +18,7 @@ from gain.figures import draw_gain_by_cost
 from gain.finetuned import Ground, Models
 from gain.merced import few_of_each, load_merced
 from gain.pool import spread
-from gain.report import BASELINE, best, cost_of, gain_claim, settings
+from gain.report import BASELINE, best, cost_of, gain_claim, settings, unbeaten_claim
 from gain.rows import RowStore, config_hash
 from gain.scoring import judge
 from mlic.seeds import derive_seed
@@ -245,12 +245,14 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
     slow = ("student: slow CGP + DGP", *ours[1:])
     found = [
         gain_claim("student_above_baseline", rows, cheap, BASELINE, GOAL),
+        gain_claim("any_student_above_baseline", rows, best(rows, _student), BASELINE, GOAL),
         gain_claim("groups_above_baseline", rows, ours, BASELINE, GOAL),
         gain_claim("groups_above_longer_baseline", rows, ours, (LONGER, ours[1], "")),
         gain_claim("groups_above_plain_of_equal_cost", rows, ours, plain),
         gain_claim("groups_above_random_groups", rows, ours, random),
         gain_claim("teachers_of_groups_above_random", rows, *alone),
         gain_claim("groups_above_plain_out_of_context", rows, ours, plain, column=CONTEXT),
+        unbeaten_claim("default_committee_unbeaten_at_its_cost", rows, ours, plain),
     ]
     if slow in settings(rows):
         found.append(gain_claim("slow_above_fast_groups", rows, slow, ours))

@@ -27,6 +27,7 @@ __all__ = [
     "plain_of_equal_cost",
     "settings",
     "summary",
+    "unbeaten_claim",
     "write_report",
 ]
 
@@ -166,6 +167,21 @@ def gain_claim(
     told = f"{_told(ours)} − {_told(other)}: points of {column} ± {half:.2f}"
     seeds = sorted(by_seed(rows, ours).keys() & by_seed(rows, other).keys())
     return Claim(name, round(value, 3), told, goal, bool(value - half > 0 <= value - least), seeds)
+
+
+def unbeaten_claim(name: str, rows: Sequence[Row], ours: Setting, *equal: Setting) -> Claim:
+    """No student that costs no more, or equally by design, is clearly better on validation."""
+    budget = max(cost_of(rows, one) for one in (ours, *equal)) * (1 + NEAR)
+
+    def rivals(one: Setting) -> bool:
+        return one[0].startswith("student") and one != ours and cost_of(rows, one) <= budget
+
+    other = best(rows, rivals)
+    value, half = difference(rows, ours, other, split="validation")
+    told = f"{_told(ours)} − {_told(other)}: points of validation mAP ± {half:.2f}"
+    seeds = sorted(by_seed(rows, ours).keys() & by_seed(rows, other).keys())
+    goal = "interval not below 0"
+    return Claim(name, round(value, 3), told, goal, bool(value + half >= 0), seeds)
 
 
 def _told(setting: Setting) -> str:

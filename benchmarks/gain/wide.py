@@ -15,7 +15,7 @@ from gain.features import STORE_SIZE, VIEWS, frozen_features
 from gain.figures import draw_gain_by_cost
 from gain.hidden import Distillation, Recipe, predict, stack_columns, train
 from gain.pool import spread
-from gain.report import BASELINE, best, cost_of, gain_claim, plain_of_equal_cost
+from gain.report import BASELINE, best, cost_of, gain_claim, plain_of_equal_cost, unbeaten_claim
 from gain.rows import RowStore, config_hash
 from gain.scoring import judge
 from mlic.seeds import derive_seed
@@ -147,7 +147,7 @@ class Study:
         if store.lacks(LONGER, self.parts, "", self.seeds):
             student = self.config.students["binary_kl"][0]
             epochs = round(self._passes(strategies, targets=True) + student.epochs)
-            logits = self.all_words(replace(self.config.teacher, epochs=epochs), "plain_0")
+            logits = self.all_words(replace(self.config.longer, epochs=epochs), "plain_0")
             self._keep(store, LONGER, "", logits, epochs)
 
     def _passes(self, teachers: Sequence[str], targets: bool) -> float:
@@ -217,7 +217,8 @@ def quick(config: Config) -> Config:
         name: (replace(recipe, epochs=2), own) for name, (recipe, own) in config.students.items()
     }
     grown = replace(config.grown, epochs=1)
-    return Config(replace(config.teacher, epochs=2), grown, students)
+    teacher, longer = (replace(one, epochs=2) for one in (config.teacher, config.longer))
+    return Config(teacher, longer, grown, students)
 
 
 def _tasks(
@@ -263,6 +264,7 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
             for name, other in zip(("plain", "random"), others, strict=True)
         ),
         gain_claim("teachers_above_plain_out_of_context", rows, teachers, others[0], 0, CONTEXT),
+        unbeaten_claim("default_committee_unbeaten_at_its_cost", rows, ours),
     ]
 
 
@@ -288,6 +290,7 @@ def ingredients(rows: Sequence[Row]) -> Ingredients:
     assert equal is not None
     found = {
         "a longer training": ((LONGER, ours[1], ""), BASELINE),
+        "a second baseline beside it": (("together: plain × 2", 0, ""), BASELINE),
         "to learn from a plain model": (plain, BASELINE),
         "as many plain models as the groups cost": (equal, plain),
         "groups, of random labels, at equal cost": (student("random + random"), equal),

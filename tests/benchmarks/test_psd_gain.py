@@ -8,7 +8,7 @@ import sys
 import time
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -373,6 +373,18 @@ def test_of_each_option_the_best_on_validation_is_kept(gain, tmp_path, monkeypat
     assert student["soft_weight"] == 1.0
     seeds = {json.loads(line)["seed"] for line in (tmp_path / "tries.jsonl").open()}
     assert min(seeds) >= 100
+
+
+@pytest.mark.parametrize(
+    ("scores", "epochs"), [((41.0, 41.2, 41.25), 40), ((41.0, 41.4, 41.5), 80), ((41, 40, 42), 120)]
+)
+def test_more_epochs_are_taken_only_if_they_are_worth_it(gain, monkeypatch, scores, epochs):
+    tuning, config = gain("tuning"), gain("config")
+    told = dict(zip((40, 80, 120), scores, strict=True))
+    search = tuning._Search(None, config.CONFIG, None)
+    monkeypatch.setattr(search, "_score", lambda stage, one: told[one[0].epochs])
+    tries = [(replace(config.START, epochs=own), None) for own in told]
+    assert search._choose("teacher", tries)[0].epochs == epochs
 
 
 @pytest.fixture
