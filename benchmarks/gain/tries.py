@@ -254,6 +254,8 @@ def try_ways(options: argparse.Namespace, path: Path) -> None:
     store = RowStore(path, config_hash(*decisive, OVERLAP, KEPT, SHARPNESS, COMPONENTS))
     if options.workers:
         _make_rows(field, store)
+    if not store.rows():
+        raise SystemExit("no try was made with these settings: give --workers 1 to make them")
     text = table(_compared(store.rows()))
     print(text)
     if options.write:
