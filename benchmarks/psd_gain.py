@@ -3,12 +3,13 @@
     python benchmarks/psd_gain.py --study NAME [--seeds N] [--workers N] [--quick] [--write]
     python benchmarks/psd_gain.py --study NAME --tune
     python benchmarks/psd_gain.py --study wide|narrow --tries [--write]
+    python benchmarks/psd_gain.py --study narrow --costs [--write]
 
 Raw rows, one a setting and seed, are appended to ``benchmarks/results/psd_gain/<study>.jsonl`` as
 they finish, and a script that was stopped goes on where it was. Settings are chosen by validation
 figures, claims are made of test figures; intervals are paired over seeds, 95 %, from Student's t
-distribution. ``--tune`` and ``--tries`` look at
-validation pictures only.
+distribution. ``--tune`` and ``--tries`` look at validation pictures only; ``--costs`` times all
+kinds of training side by side, which wants an idle machine.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ def main() -> None:
         else:
             import_module("gain.tries").try_ways(options, folder / TRIES[0])
         return
+    if options.costs:
+        import_module("gain.narrow_costs").measure_costs(options, folder / "narrow_costs.json")
+        return
     study = import_module("gain.narrow" if options.study in FEW else f"gain.{options.study}")
     store = study.open_store(options, folder / f"{options.study}.jsonl")
     if options.workers:
@@ -74,6 +78,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--tune", action="store_true", help="choose hyper-parameters")
     parser.add_argument("--tries", action="store_true", help="other ways that were tried")
+    parser.add_argument("--costs", action="store_true", help="what each row of narrow costs")
     parser.add_argument("--quick", action="store_true", help="few seeds, rows and epochs")
     parser.add_argument("--write", action="store_true", help="keep table, figures and claims")
     parser.add_argument("--browser", default="chromium", help="draws the figures")
@@ -82,6 +87,8 @@ def parse() -> argparse.Namespace:
         parser.error(f"no other ways were tried in the study {options.study!r}")
     if options.tune and options.study == "shift":
         parser.error("the study 'shift' takes the demo's parameters: there is nothing to tune")
+    if options.costs and options.study != "narrow":
+        parser.error("costs are measured in the study 'narrow': say --study narrow")
     return options
 
 

@@ -77,10 +77,10 @@ class Ground:
 
 
 class Models:
-    """All that one seed trains, each once."""
+    """All that one seed trains, each once; what was said is kept in a folder."""
 
-    def __init__(self, ground: Ground, seed: int) -> None:
-        self.ground, self.seed = ground, seed
+    def __init__(self, ground: Ground, seed: int, folder: Path = CACHE / "finetuned") -> None:
+        self.ground, self.seed, self.folder = ground, seed, folder
         self.labels = ground.words.labels
 
     def plain(self, number: int) -> Said:
@@ -255,9 +255,8 @@ class Models:
 
     def _file(self, name: str) -> Path:
         decisive = json.dumps([self.ground.decisive, self.seed, name], sort_keys=True)
-        folder = CACHE / "finetuned"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{hashlib.sha256(decisive.encode()).hexdigest()[:24]}.safetensors"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder / f"{hashlib.sha256(decisive.encode()).hexdigest()[:24]}.safetensors"
 
 
 def _join(told: Sequence[np.ndarray], columns: Sequence[Sequence[int]]) -> np.ndarray:

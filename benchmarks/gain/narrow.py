@@ -42,7 +42,8 @@ __all__ = ["claims", "figures", "ingredients", "make_rows", "open_store"]
 SEEDS, SLOW_SEEDS = 6, 3
 IMAGE_SIZE, STORE_SIZE = 96, 112
 THINNED = 20  # to be quick, one picture in so many
-# Teams of every committee: a plain model by its number, or how groups are trained and which.
+# Teams of every committee: a plain model by its number, or how groups are trained and which; of
+# "short" ones, teachers are trained for half the epochs.
 COMMITTEES: dict[str, tuple[str, ...]] = {
     "plain × 1": ("plain_0",),
     "CGP + DGP": ("joint cgp dgp",),
@@ -52,16 +53,21 @@ COMMITTEES: dict[str, tuple[str, ...]] = {
     "plain + CGP + DGP": ("plain_0", "joint cgp dgp"),
     "CGP": ("joint cgp",),
     "DGP": ("joint dgp",),
+    "short plain + CGP + DGP": ("short plain_0", "short joint cgp dgp"),
+    "short plain × 2": ("short plain_0", "short plain_1"),
 }
+SHORT = 1 / 2
 SLOW = {"slow CGP + DGP": ("separate cgp dgp",)}
 LONGER = "baseline with PSD's budget"
 LONGER_STUDENT = "student: plain × 1, for PSD's budget"
+SHORT_PLAIN = "student: short plain × 2"
 PUBLISHED = "published distiller"  # of CGP + DGP, and of a plain model
 STAGES = (  # what is made first of all seeds, next, and so on
     ("plain × 1", "random + random", "CGP + DGP", LONGER),
     (LONGER_STUDENT, "plain × 2", PUBLISHED),
     ("grown CGP + DGP", "plain + CGP + DGP"),
     ("CGP", "DGP"),
+    ("short plain + CGP + DGP", "short plain × 2"),
 )
 HELD = ("validation", "test")
 OURS = ("student: CGP + DGP", 0, "binary_kl")  # with the study's K
@@ -74,6 +80,9 @@ class Study:
 
     def __init__(self, store: RowStore, config: Narrow, models: Models) -> None:
         self.store, self.config, self.models = store, config, models
+        ground, epochs = models.ground, round(SHORT * models.ground.options.epochs)
+        options = ground.options.model_copy(update={"epochs": epochs})
+        self.short = Models(replace(ground, options=options), models.seed)
         self.unit = float(models.plain(0)["seconds"][0])
 
     def make(self, names: Sequence[str]) -> None:
@@ -89,7 +98,7 @@ class Study:
 
     def _committee(self, name: str, distillers: Sequence[str]) -> None:
         teams = (COMMITTEES | SLOW)[name]
-        parts = 0 if all(team.startswith("plain") for team in teams) else self.config.parts
+        parts = 0 if all("plain" in team for team in teams) else self.config.parts
         together: Setting = (f"together: {name}", parts, "")
         students: list[Setting] = [(f"student: {name}", parts, d) for d in distillers]
         missing = [one for one in [together, *students] if self._lacks(one)]
@@ -144,11 +153,13 @@ class Study:
     def _hear(self, teams: Sequence[str]) -> dict[str, Said]:
         heard: dict[str, Said] = {}
         for team in teams:
-            mode, *strategies = team.split()
+            name = team.removeprefix("short ")
+            models = self.models if name == team else self.short
+            mode, *strategies = name.split()
             if strategies:
-                heard |= self.models.groups(mode, strategies)
+                heard |= models.groups(mode, strategies)
             else:
-                heard[team] = self.models.plain(int(team.removeprefix("plain_")))
+                heard[name] = models.plain(int(name.removeprefix("plain_")))
         return heard
 
     def _cost(self, teams: Sequence[str], heard: dict[str, Said], telling: bool = False) -> float:
@@ -252,11 +263,23 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
         gain_claim("groups_above_random_groups", rows, ours, random),
         gain_claim("teachers_of_groups_above_random", rows, *alone),
         gain_claim("groups_above_plain_out_of_context", rows, ours, plain, column=CONTEXT),
+        *_mixed_claims(rows, ours),
         unbeaten_claim("default_committee_unbeaten_at_its_cost", rows, ours, plain),
     ]
     if slow in settings(rows):
         found.append(gain_claim("slow_above_fast_groups", rows, slow, ours))
     return found
+
+
+def _mixed_claims(rows: Sequence[Row], ours: Setting) -> list[Claim]:
+    """Teachers of half the epochs, where there are rows of them: a plain one beside groups."""
+    mixed = ("student: short plain + CGP + DGP", *ours[1:])
+    if mixed not in settings(rows):
+        return []
+    return [
+        gain_claim("short_mixed_above_baseline", rows, mixed, BASELINE, GOAL),
+        gain_claim("short_mixed_above_two_plain", rows, mixed, (SHORT_PLAIN, 0, ours[2])),
+    ]
 
 
 def ingredients(rows: Sequence[Row]) -> Ingredients:
@@ -265,7 +288,7 @@ def ingredients(rows: Sequence[Row]) -> Ingredients:
     parts = ours[1]
 
     def student(name: str, distiller: str = OURS[2]) -> Setting:
-        return f"student: {name}", 0 if name.startswith("plain ×") else parts, distiller
+        return f"student: {name}", 0 if "plain ×" in name else parts, distiller
 
     plain, longer = student("plain × 1"), (LONGER_STUDENT, 0, OURS[2])
     together = ("together: CGP + DGP", parts, "")
@@ -279,6 +302,10 @@ def ingredients(rows: Sequence[Row]) -> Ingredients:
         "DGP beside CGP": (ours, student("CGP")),
         "CGP beside DGP": (ours, student("DGP")),
         "a plain model beside the groups": (student("plain + CGP + DGP"), ours),
+        "groups, not a second plain model, beside a plain one": (
+            student("short plain + CGP + DGP"),
+            (SHORT_PLAIN, 0, OURS[2]),
+        ),
         "groups grown from two baselines": (student("grown CGP + DGP"), ours),
         "each teacher a training of its own": (student("slow CGP + DGP"), ours),
         "six teachers of groups, not two plain ones": (

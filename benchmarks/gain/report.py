@@ -98,7 +98,7 @@ def plain_of_equal_cost(rows: Sequence[Row], setting: Setting) -> Setting | None
     bought = [
         one
         for one in settings(rows)
-        if one[0].startswith("student: plain ×")
+        if one[0].startswith(("student: plain ×", "student: short plain ×"))
         and one[2] == setting[2]
         and cost_of(rows, one) <= budget
     ]

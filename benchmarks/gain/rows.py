@@ -1,4 +1,8 @@
-"""Raw rows of a study: one JSON line each, kept as it is made."""
+"""Raw rows of a study: one JSON line each, kept as it is made.
+
+Costs that were measured for themselves, in ``<study>_costs.json`` beside the rows, take the place
+of the seconds that busy processes took.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +47,15 @@ class RowStore:
             return []
         lines = self.path.read_text(encoding="utf-8").splitlines()
         rows = [row for row in map(json.loads, lines) if row["config"] == self.config]
+        costs = self._costs()
+        for row in rows:
+            if row["row"] in costs:
+                row["cost"] = costs[row["row"]]
         return sorted(rows, key=lambda row: row["seed"])
+
+    def _costs(self) -> dict[str, float]:
+        path = self.path.with_name(f"{self.path.stem}_costs.json")
+        return json.loads(path.read_text(encoding="utf-8"))["costs"] if path.is_file() else {}
 
     def lacks(self, name: str, parts: int, distiller: str, seeds: Sequence[int]) -> bool:
         """Whether a row is missing for one of the seeds."""
