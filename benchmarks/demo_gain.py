@@ -30,8 +30,9 @@ from scipy.stats import t as student_t
 from sklearn.metrics import adjusted_rand_score
 
 from mlic.labels import LabelMatrix
+from mlic.labels.options import BASELINE
 from mlic.parameters import Parameters, check_parameters
-from mlic.pipelines.baseline_training.nodes import train_baseline, train_longer
+from mlic.pipelines.baseline_training.nodes import tell_views, train_baseline, train_longer
 from mlic.pipelines.data_preparation.nodes import decode_pictures, draw_scenes, split_pictures
 from mlic.pipelines.distillation.nodes import join_logits, train_student
 from mlic.pipelines.graph_partition.nodes import (
@@ -116,6 +117,9 @@ def train_all(parameters: Parameters, seed: int, folder: Path) -> dict[str, Any]
     }
     teachers = teach(groups, (pictures, labels, *common, p.teachers, seed, folder), baseline)
     logits = [teachers[f"{name}.logits"] for name in groups]
+    if BASELINE in p.partition.strategies:
+        told = (pictures, labels, *common, p.teachers, seed, folder / "baseline")
+        logits.append(tell_views(baseline, *told))
     targets = join_logits(labels, folder / "soft_targets", *logits)
     student = train_student(
         pictures, labels, targets, *common, p.distillation, seed, folder / "student"
@@ -153,7 +157,7 @@ def cut(labels: LabelMatrix, p: Parameters, seed: int) -> dict[str, Any]:
     statistics = count_training_labels(labels)
     return {
         name: cut_graph(BUILDERS[name](statistics, p.partition), statistics, p.partition, seed)
-        for name in p.partition.strategies
+        for name in p.partition.partitioned
     }
 
 

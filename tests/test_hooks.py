@@ -218,7 +218,7 @@ def test_parent_is_opened_with_settings_parameters_and_tags(context, store):
     settings, name, parameters, tags = opened[1:]
     assert settings.experiment == "mine"
     assert settings.tracking_uri == f"sqlite:///{context.project_path}/mlflow.db"
-    assert (name, parameters) == ("scenes cgp+dgp K=3 seed=0", {"seed": 3})
+    assert (name, parameters) == ("scenes baseline+cgp+dgp K=3 seed=0", {"seed": 3})
     assert tags["kedro.env"] == "local"
     assert tags["kedro.namespaces"] == "cgp_0"
     assert "kedro.tags" not in tags

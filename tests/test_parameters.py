@@ -41,7 +41,7 @@ def test_all_mistakes_are_listed_with_their_keys(raw):
     assert "  training.epochs: input should be a valid integer" in told
     assert "(got 'many')" in told
     assert "  training.epoch: unknown; did you mean 'training.epochs'?" in told
-    assert "  partition.strategies.1: input should be 'cgp', 'dgp', 'random', " in told
+    assert "  partition.strategies.1: input should be 'baseline', 'cgp', 'dgp', " in told
     assert "(got 'xgp')" in told
     assert "  evaluation.threshold: " in told
     assert "  model.backbone: missing; set it in conf" in told
@@ -136,6 +136,7 @@ def test_what_all_roles_share_cannot_be_overridden(raw, key):
 
 
 def test_shares_name_every_strategy(raw):
+    raw["partition"]["strategies"] = "cgp+dgp"
     raw["distillation"]["shares"] = {"cgp": 0.7, "dgp": 0.3}
     distillation = check_parameters(raw).distillation
     assert distillation.share("cgp", ["cgp", "dgp"]) == 0.7
@@ -163,9 +164,10 @@ def test_an_exponent_left_out_keeps_its_default(raw):
 
 
 def test_controls_stand_beside_the_cuts(raw):
-    raw["partition"] |= {"strategies": "cgp+dgp+random+user+plain", "num_plain": 2}
+    raw["partition"] |= {"strategies": "cgp+dgp+random+user+plain+baseline", "num_plain": 2}
     partition = check_parameters(raw).partition
     assert partition.partitioned == ("cgp", "dgp", "random", "user")
+    assert partition.trained == (*partition.partitioned, "plain")
     raw["partition"] |= {"strategies": "plain+plain", "num_plain": 0}
     told = mistakes(raw)
     assert "a strategy stands twice" in told and "partition.num_plain: " in told

@@ -22,9 +22,9 @@ def shape(monkeypatch):
     """Pipelines for some strategies and K."""
     monkeypatch.setattr(pipeline_registry, "_shape", [])
     raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
-    raw["teachers"]["mode"] = "separate"
 
-    def shape(strategies, num_parts):
+    def shape(strategies, num_parts, mode="separate"):
+        raw["teachers"] = raw["teachers"] | {"mode": mode}
         raw["partition"] = raw["partition"] | {"strategies": strategies, "num_parts": num_parts}
         remember(check_parameters(raw))
         return register_pipelines()
@@ -37,10 +37,21 @@ def trainings(pipeline):
 
 
 @pytest.mark.parametrize(("strategies", "k"), [("cgp+dgp", 2), ("cgp+dgp", 5), ("cgp", 3)])
-def test_teachers_follow_strategies_and_k(shape, strategies, k):
-    found = trainings(shape(strategies, k)["__default__"])
+@pytest.mark.parametrize("baseline", ["", "baseline+"])
+def test_teachers_follow_strategies_and_k(shape, baseline, strategies, k):
+    found = trainings(shape(baseline + strategies, k)["__default__"])
     teachers = [f"teachers.{s}_{part}" for s in strategies.split("+") for part in range(k)]
     assert found == sorted([*teachers, "baseline", "student"])
+
+
+@pytest.mark.parametrize("mode", ["separate", "joint", "frozen"])
+def test_the_baseline_alone_may_teach(shape, mode):
+    pipeline = shape("baseline", 3, mode)["__default__"]
+    assert trainings(pipeline) == ["baseline", "student"]
+    (join,) = [node for node in pipeline.nodes if node.name == "teachers.join_logits"]
+    assert join.inputs == ["labels", "store", "baseline.logits"]
+    free = {name for name in pipeline.inputs() if not name.startswith("params:")}
+    assert free == {"pictures_folder", "store", "parameters"}
 
 
 def test_two_shapes_in_one_process(shape):
@@ -98,7 +109,7 @@ def test_of_what_lies_between_the_boxes_only_the_groups_grow_with_k(shape, k):
 LAYERS = ["raw", "primary", "feature", "model_input", "models", "model_output", "reporting"]
 
 
-@pytest.mark.parametrize("strategies", ["cgp+dgp", "random+plain+user"])
+@pytest.mark.parametrize("strategies", ["cgp+dgp", "random+plain+user", "baseline"])
 def test_every_dataset_has_a_layer_and_the_layers_run_one_way(shape, strategies):
     catalog = CatalogConfigResolver(
         OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["catalog"]
@@ -177,17 +188,20 @@ def test_controls_follow_the_parameters(monkeypatch):
     assert "partition_user" in nodes["reporting.summarise_run"]
 
 
-@pytest.mark.parametrize(("mode", "needed"), [("joint", []), ("frozen", ["baseline"])])
-def test_teachers_in_one_pass_give_the_student_the_same(monkeypatch, mode, needed):
+@pytest.mark.parametrize("mode", ["joint", "frozen"])
+@pytest.mark.parametrize(("strategies", "needed"), [("baseline+cgp", ["baseline"]), ("cgp", [])])
+def test_teachers_in_one_pass_give_the_student_the_same(monkeypatch, strategies, needed, mode):
     monkeypatch.setattr(pipeline_registry, "_shape", [])
     raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
+    raw["partition"] |= {"strategies": strategies}
+    remember(check_parameters(raw))
     apart = register_pipelines()
     raw["teachers"] = raw["teachers"] | {"mode": mode}
     remember(check_parameters(raw))
     joint = register_pipelines()
     assert trainings(joint["__default__"]) == ["baseline", "student", "teachers"]
     before = trainings(joint["__default__"].to_nodes("student.train"))
-    assert before == [*needed, "student", "teachers"]
+    assert before == [*(["baseline"] if mode == "frozen" else needed), "student", "teachers"]
     for name in ("distillation", "reporting"):
         assert joint[name].inputs() == apart[name].inputs()
     assert joint["__default__"].outputs() == apart["__default__"].outputs()

@@ -144,6 +144,7 @@ def test_a_teacher_trained_again_from_the_same_needs_no_other_student(project, f
     assert newest[0] == ("teachers.cgp_1",) and newest[1] not in [("student",), ("baseline",)]
 
 
+@pytest.mark.slow
 def test_trainings_side_by_side_in_processes_give_the_same(project, first_run):
     """All over again in spawned workers: the tree of runs is whole, and no figure differs."""
     shutil.rmtree(project / "data")

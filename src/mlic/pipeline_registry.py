@@ -8,6 +8,7 @@ from typing import Any
 from kedro.pipeline import Pipeline
 from omegaconf import OmegaConf
 
+from mlic.labels.options import BASELINE
 from mlic.parameters import Parameters, check_parameters
 from mlic.pipelines import (
     baseline_training,
@@ -42,18 +43,19 @@ def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines by name; ``__default__`` runs every one of them."""
     parameters = _shape[0] if _shape else _default_parameters()
     partition, longer = parameters.partition, parameters.controls.longer_baseline
-    shape = (partition.strategies, partition.num_parts, partition.num_plain)
+    shape = (partition.trained, partition.num_parts, partition.num_plain)
+    teaches = BASELINE in partition.strategies
     embedded = parameters.model.embeddings.source != "learned"  # else the heads begin at random
     pipelines = {
         "data_preparation": data_preparation.create_pipeline(parameters.data.source),
         "label_statistics": label_statistics.create_pipeline(embedded),
-        "graph_partition": graph_partition.create_pipeline(partition.strategies)
+        "graph_partition": graph_partition.create_pipeline(partition.trained)
         + hand_out_groups(*shape),
-        "baseline_training": baseline_training.create_pipeline(longer, embedded),
+        "baseline_training": baseline_training.create_pipeline(longer, embedded, teaches),
         "teacher_training": teacher_training.create_pipeline(
             *shape, embedded, mode=parameters.teachers.mode
         ),
-        "distillation": distillation.create_pipeline(*shape, embedded),
+        "distillation": distillation.create_pipeline(*shape, embedded, teaches),
         "reporting": reporting.create_pipeline(
             *shape, longer, masks=parameters.data.source == "scenes"
         ),

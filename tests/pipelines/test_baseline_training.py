@@ -1,7 +1,11 @@
+import numpy as np
+import pytest
+
 from mlic.labels.options import PartitionOptions
 from mlic.pipelines.baseline_training import create_pipeline
-from mlic.pipelines.baseline_training.nodes import train_baseline, train_longer
+from mlic.pipelines.baseline_training.nodes import tell_views, train_baseline, train_longer
 from mlic.training.options import TeacherOptions
+from mlic.training.predict import predict_checkpoint
 
 
 def test_the_baseline_is_of_all_labels_and_without_teachers(pictures, labels, settings, tmp_path):
@@ -12,6 +16,32 @@ def test_the_baseline_is_of_all_labels_and_without_teachers(pictures, labels, se
     assert set(info.history[0]) & {"loss", "loss_hard"} and len(info.history) == 1
     again = train_baseline(pictures, labels, store=tmp_path, **settings)
     assert again.info == info  # its seconds too: it was loaded
+
+
+def test_the_baseline_tells_what_it_says_of_every_view(pictures, labels, settings, tmp_path):
+    checkpoint = train_baseline(pictures, labels, store=tmp_path, **settings)
+    given = {**settings, "store": tmp_path, "teachers": TeacherOptions(targets="float32")}
+    logits = tell_views(checkpoint, pictures, labels, **given)
+    views, rows = settings["training"].augmentation.views, labels.rows("train")
+    assert (
+        logits.values.shape == (views, len(rows), len(labels.space))
+        and logits.space == labels.space
+    )
+    assert (logits.strategy, logits.teacher) == ("baseline", "baseline")
+    assert (logits.fingerprint, logits.partition) == (checkpoint.fingerprint, None)
+    whole = predict_checkpoint(checkpoint, pictures, rows, settings["training"])
+    for view in logits.values:  # crops of the same pictures: close to what it says of them whole
+        assert np.corrcoef(view.ravel(), whole.ravel())[0, 1] > 0.5
+    kept = logits.path.stat().st_mtime_ns
+    assert tell_views(checkpoint, pictures, labels, **given).path.stat().st_mtime_ns == kept
+
+
+@pytest.mark.parametrize("teaches", [False, True])
+def test_the_baseline_teaches_when_asked_to(teaches):
+    pipeline = create_pipeline(teaches=teaches)
+    assert ("baseline.logits" in pipeline.outputs()) is teaches
+    assert pipeline.inputs() >= ({"params:teachers"} if teaches else set())
+    assert [node.name for node in pipeline.nodes if "training" in node.tags] == ["baseline.train"]
 
 
 def test_wiring():

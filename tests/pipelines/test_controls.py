@@ -62,7 +62,7 @@ def test_every_control_is_a_run_of_its_own(project):
                    where name = 'longer' and key = 'training.epochs'"""
         epochs = database.execute(query).fetchall()
     assert set(runs) > MODELS and set(runs.values()) == {"FINISHED"} and len(runs) == 10
-    assert epochs == [(str(round((1 + 6 * 0.01) * (2 + 2 / 3) + 2)),)]
+    assert epochs == [(str(round((2 + 1 + 4 * 0.01) * (2 + 2 / 3) + 2)),)]
 
 
 def test_plain_teachers_have_no_partition(project):

@@ -4,6 +4,7 @@ import pytest
 from mlic.errors import CheckpointError, DataError
 from mlic.labels.options import PartitionOptions
 from mlic.labels.partition import Partition
+from mlic.pipelines.baseline_training.nodes import tell_views, train_baseline
 from mlic.pipelines.distillation import create_pipeline
 from mlic.pipelines.distillation.nodes import join_logits, train_student
 from mlic.pipelines.teacher_training.nodes import assign_groups, train_teacher
@@ -58,6 +59,19 @@ def test_a_student_of_another_seed_sees_other_views(written, pictures, labels, s
     targets = join_logits(labels, tmp_path, *written)
     with pytest.raises(DataError, match="other views"):
         student(pictures, labels, targets, settings, tmp_path, seed=1)
+
+
+def test_a_baseline_teaches_beside_groups(written, pictures, labels, settings, tmp_path):
+    given = {**settings, "store": tmp_path}
+    baseline = train_baseline(pictures, labels, **given)
+    told = tell_views(baseline, pictures, labels, **given, teachers=TeacherOptions())
+    targets = join_logits(labels, tmp_path, *written, told)
+    assert targets.strategies == ["baseline", "cgp", "dgp"]
+    assert targets.teachers["baseline"] == baseline.fingerprint
+    assert set(targets.partitions) == {"cgp", "dgp"}
+    assert np.array_equal(targets.values["baseline"], told.values)
+    checkpoint = student(pictures, labels, targets, settings, tmp_path)
+    assert {"loss_baseline", "loss_cgp", "loss_dgp"} <= set(checkpoint.info.history[0])
 
 
 def test_wiring():

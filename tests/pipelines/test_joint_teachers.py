@@ -169,9 +169,11 @@ def test_the_modes_differ_in_wiring_alone(mode):
     shape = (("cgp", "plain"), 2, 2)
     apart, together = create_pipeline(*shape), create_pipeline(*shape, mode=mode)
     assert apart.outputs() == together.outputs()
-    (node,) = [node for node in together.nodes if "training" in node.tags]
-    assert node.name == "teachers.train" and node.namespace == "teachers"
-    assert {"store", "teachers.plain_1.group"} <= set(node.inputs)
+    trained = {node.namespace: node for node in together.nodes if "training" in node.tags}
+    node = trained.pop("teachers")
+    assert node.name == "teachers.train"
+    assert {"store", "teachers.cgp_1.group"} <= set(node.inputs)
+    assert set(trained) == {"teachers.plain_0", "teachers.plain_1"}  # another network each
     extra = {"baseline.checkpoint"} if mode == "frozen" else set()
     assert together.inputs() - apart.inputs() == extra
     assert not apart.inputs() - together.inputs()

@@ -32,7 +32,7 @@ def parameters():
     raw["data"] |= {"image_size": 32, "validation_fraction": 0.1, "test_fraction": 0.2}
     raw["training"] |= {"epochs": 10, "augmentation": {"views": 3}, "overrides": {}, "threads": 1}
     raw["teachers"]["mode"] = "separate"
-    raw["partition"]["min_size"] = 1
+    raw["partition"] |= {"min_size": 1, "strategies": "cgp+dgp"}
     raw["training"] |= {"batch_size": 4, "teacher_epoch_factor": 1, "student_epoch_factor": 1}
     return check_parameters(raw)
 
@@ -182,6 +182,30 @@ def test_the_budget_of_psd_follows_roles_and_strategies(parameters):
     assert plan.passes_of_psd(training, options, apart) == pytest.approx(5 * 11 + 4)
     plain = options.model_copy(update={"strategies": ("plain",), "num_plain": 2})
     assert plan.passes_of_psd(training, plain, apart) == pytest.approx(2 * 11 + 4)
+    joint = plain.model_copy(update={"strategies": ("cgp", "plain")})
+    mixed = plan.passes_of_psd(training, joint, TeacherOptions(mode="joint"))
+    assert mixed == pytest.approx((1 + 5 * 0.01) * 11 + 2 * 11 + 4)  # plain ones are never branches
+    more = plain.model_copy(update={"strategies": ("plain", "baseline")})
+    assert plan.passes_of_psd(training, more, apart) == pytest.approx(3 * 11 + 4)
+    alone = plain.model_copy(update={"strategies": ("baseline",)})
+    for mode in ("separate", "joint", "frozen"):
+        assert plan.passes_of_psd(training, alone, TeacherOptions(mode=mode)) == 11 + 4
+
+
+@pytest.mark.usefixtures("a_second_a_picture")
+def test_a_baseline_that_teaches_is_counted_with_its_targets(parameters, labels):
+    raw = parameters.model_dump()
+    raw["partition"] |= {"strategies": "baseline+cgp", "num_parts": 2}
+    pipeline = (
+        baseline_training.create_pipeline(teaches=True)
+        + teacher_training.create_pipeline(("cgp",), 2)
+        + distillation.create_pipeline(("cgp",), 2, baseline=True)
+    )
+    told = plan_run(pipeline, check_parameters(raw), catalog_of(labels))
+    assert told.startswith("4 trainings (baseline, 2 cgp teachers, student)")
+    assert f"about {round((3 * (10 + 3 / 3) + 10) * 24 / 60)} minutes" in told
+    weights, logits = 4 * 4e6 * 3, (1 + 1) * 3 * 24 * 4 * 2 * 2
+    assert f"{(36 * 32 * 32 * 3 + weights + logits) / 1e6:.0f} MB" in told
 
 
 @pytest.mark.parametrize(

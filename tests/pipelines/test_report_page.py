@@ -118,6 +118,7 @@ def summary_of(names=NAMES):
             "baseline": 100.0,
             "teachers": {"cgp": 250.0, "dgp": 260.0},
             "student": 150.0,
+            "psd": 660.0,
             "total": 760.0,
         },
         "passes": {"baseline": 16, "psd": 136.0},
@@ -301,7 +302,7 @@ def test_tables_of_two_runs_are_not_joined():
 
 
 def test_the_verdict_comes_first(page):
-    assert page.title == "Report of a run: resnet10t, cgp and dgp, K = 2"
+    assert page.title == "Report of a run: resnet10t, cgp + dgp, K = 2"
     assert page.words.startswith(
         "The student reaches 63.46\N{NO-BREAK SPACE}% mAP on the test split, 3.46 points above "
         "the baseline’s 60.00\N{NO-BREAK SPACE}%."

@@ -232,15 +232,19 @@ def test_data_are_counted_by_split():
 
 def test_seconds_add_up():
     names = ["baseline", "teachers.cgp_0", "teachers.cgp_10", "teachers.dgp_0", "student"]
-    seconds = time_models({name: {"seconds": 2.0**i} for i, name in enumerate(names)})
+    trainings = {name: {"seconds": 2.0**i} for i, name in enumerate(names)}
+    seconds = time_models(trainings, PartitionOptions(num_parts=2, strategies="cgp+dgp"))
     assert seconds == {
         "baseline": 1,
         "teachers": {"cgp": 6, "dgp": 8},
         "student": 16,
+        "psd": 30,
         "total": 31,
     }
+    with_baseline = time_models(trainings, PartitionOptions(num_parts=2))
+    assert with_baseline == {**seconds, "psd": 31}  # it is a teacher, so its training counts
     times = {"baseline": 1.0, "student": 1.0, "longer": 64.0}
-    beside = time_models({name: {"seconds": value} for name, value in times.items()})
+    beside = time_models({name: {"seconds": value} for name, value in times.items()}, OPTIONS)
     assert (beside["longer"], beside["total"]) == (64, 2)
 
 

@@ -8,11 +8,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from mlic.checked import Checked
 
-__all__ = ["PLAIN", "EmbeddingOptions", "GraphStrategy", "PartitionOptions", "Strategy"]
+__all__ = ["BASELINE", "PLAIN", "EmbeddingOptions", "GraphStrategy", "PartitionOptions", "Strategy"]
 
 GraphStrategy = Literal["cgp", "dgp"]
-Strategy = Literal["cgp", "dgp", "random", "user", "plain"]
-PLAIN = "plain"  # the one strategy whose teachers do not share the labels out among them
+Strategy = Literal["baseline", "cgp", "dgp", "random", "user", "plain"]
+PLAIN = "plain"  # its teachers do not share the labels out among them
+BASELINE = "baseline"  # it has no teacher of its own
 EXPONENTS: dict[GraphStrategy, float] = {"cgp": 1 / 2, "dgp": 1 / 3}
 
 
@@ -31,17 +32,19 @@ class PartitionOptions(Checked):
     ``cgp`` and ``dgp`` cut a label graph. ``random`` and ``user`` are controls: groups drawn by
     lot, in the sizes of another strategy's, and groups that a person wrote down. ``plain`` is no
     partition: each of its teachers learns all labels, and they differ by their seed alone. One of
-    them is self-distillation, several are an ensemble.
+    them is self-distillation, several are an ensemble. ``baseline`` is the baseline itself, trained
+    anyway to compare with: as a teacher it costs the writing of its targets.
 
     Examples
     --------
-    >>> options = PartitionOptions(strategies="cgp+plain", num_parts=3, exponents={"dgp": 0.5})
-    >>> options.partitioned, options.exponents
-    (('cgp',), {'cgp': 0.5, 'dgp': 0.5})
+    >>> chosen = "baseline+cgp+plain"
+    >>> options = PartitionOptions(strategies=chosen, num_parts=3, exponents={"dgp": 0.5})
+    >>> options.trained, options.partitioned, options.exponents
+    (('cgp', 'plain'), ('cgp',), {'cgp': 0.5, 'dgp': 0.5})
     """
 
     strategies: Annotated[tuple[Strategy, ...], BeforeValidator(_split)] = Field(
-        default=("cgp", "dgp"),
+        default=("baseline", "cgp", "dgp"),
         min_length=1,
         description="one or several, joined by + on the command line",
     )
@@ -62,9 +65,14 @@ class PartitionOptions(Checked):
         return strategies
 
     @property
+    def trained(self) -> tuple[Strategy, ...]:
+        """The strategies that have teachers of their own: all but ``baseline``."""
+        return tuple(strategy for strategy in self.strategies if strategy != BASELINE)
+
+    @property
     def partitioned(self) -> tuple[Strategy, ...]:
-        """The strategies that make a partition: all but ``plain``."""
-        return tuple(strategy for strategy in self.strategies if strategy != PLAIN)
+        """The strategies that make a partition: all but ``plain`` and ``baseline``."""
+        return tuple(strategy for strategy in self.trained if strategy != PLAIN)
 
     def too_many_parts(self, num_labels: int) -> str | None:
         """Say that so many labels do not fill the groups; None where they do.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlic.errors import ParameterError
-from mlic.labels.options import PLAIN
+from mlic.labels.options import BASELINE, PLAIN
 from mlic.pipelines.teacher_training.pipeline import teacher_names
 
 if TYPE_CHECKING:
@@ -99,9 +99,9 @@ def _measure(parameters: Parameters, num_labels: int) -> tuple[float, int, float
 
     training, size, model = parameters.training, parameters.data.image_size, parameters.model
     seconds, weights = measure_step(model, training.for_role("baseline"), size, num_labels)
-    if parameters.teachers.mode != "joint":
+    number = _num_groups(parameters.partition)
+    if parameters.teachers.mode != "joint" or not number:
         return seconds, weights, _BRANCH
-    number = _num_teachers(parameters.partition)
     cut = BranchedModelOptions(**model.model_dump(), branch=parameters.teachers.branch)
     labels = max(num_labels // parameters.partition.num_parts, 1)
     joint, _ = measure_step(cut, training.for_role("teacher"), size, labels, number)
@@ -129,26 +129,36 @@ def _passes(parameters: Parameters, role: str, branch: float) -> float:
     training, partition, teachers = parameters.training, parameters.partition, parameters.teachers
     if role == "longer":
         return round(passes_of_psd(training, partition, teachers))
+    if role == PLAIN:
+        return _taught(training, "teacher")
+    if role in partition.strategies and role == BASELINE:
+        return _taught(training, role)
     if role in _SINGLE:
         return training.for_role(role).epochs
-    number = _num_teachers(partition)
-    return _passes_of_teachers(training, teachers, number, branch) / number
+    number = _num_groups(partition)
+    return _passes_of_groups(training, teachers, number, branch) / number
 
 
-def _num_teachers(partition: PartitionOptions) -> int:
-    return len(teacher_names(partition.strategies, partition.num_parts, partition.num_plain))
+def _num_groups(partition: PartitionOptions) -> int:
+    return len(teacher_names(partition.partitioned, partition.num_parts))
 
 
-def _passes_of_teachers(
+def _taught(training: TrainingOptions, role: str) -> float:
+    """Of a teacher that is a training of its own, and its targets, forward passes alone."""
+    options = training.for_role(role)
+    return options.epochs + options.augmentation.views * _FORWARD
+
+
+def _passes_of_groups(
     training: TrainingOptions, teachers: TeacherOptions, number: int, branch: float
 ) -> float:
-    """Of all teachers and their targets; on a frozen trunk, the trunk sees every view once."""
-    options = training.for_role("teacher")
-    views = options.augmentation.views * _FORWARD
+    """Of the teachers of all groups; on a frozen trunk, the trunk sees every view once."""
+    alone = _taught(training, "teacher")
     if teachers.mode == "separate":
-        return number * (options.epochs + views)
-    trunk = views if teachers.mode == "frozen" else options.epochs + views
-    return trunk + number * branch * (options.epochs + views)
+        return number * alone
+    frozen = teachers.mode == "frozen"
+    trunk = alone - training.for_role("teacher").epochs if frozen else alone
+    return (trunk + number * branch * alone) if number else 0.0
 
 
 def passes_of_psd(
@@ -156,12 +166,13 @@ def passes_of_psd(
 ) -> float:
     """Training passes over the pictures that all teachers, their targets and the student cost.
 
-    The baseline, on whose layers frozen teachers stand, is not counted. A branch counts as much as
-    it does on a ResNet-50, so that the figure is the same on any machine.
+    The baseline is counted where it teaches, and not where frozen teachers stand on its layers. A
+    branch counts as much as it does on a ResNet-50, so that the figure is the same on any machine.
     """
-    number = _num_teachers(partition)
-    students = training.for_role("student").epochs
-    return _passes_of_teachers(training, teachers, number, _BRANCH) + students
+    groups = _passes_of_groups(training, teachers, _num_groups(partition), _BRANCH)
+    plain = partition.num_plain * (PLAIN in partition.strategies) * _taught(training, "teacher")
+    baseline = (BASELINE in partition.strategies) * _taught(training, "baseline")
+    return groups + plain + baseline + training.for_role("student").epochs
 
 
 def _measure_data(
@@ -195,6 +206,7 @@ def _bytes(parameters: Parameters, data: _Data, roles: Counter[str], weights: in
     heard = sum(
         number if role == PLAIN else 1 for role, number in roles.items() if role not in _SINGLE
     )  # times that every label is: the teachers of a partition share the labels out
+    heard += roles[BASELINE] * (BASELINE in parameters.partition.strategies)
     cell = 2 if parameters.teachers.targets == "float16" else 4
     logits = heard * views * data.train * data.labels * cell * 2  # the teachers' and the student's
     return pixels + checkpoints + logits

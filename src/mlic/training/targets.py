@@ -78,7 +78,7 @@ class TeacherLogits(_Mapped):
     Parameters
     ----------
     teacher
-        Name, ``teachers.<strategy>_<part>``.
+        Name, ``teachers.<strategy>_<part>``, or ``baseline``.
     space
         The labels of the columns: those of the teacher's part.
     ids
@@ -90,7 +90,7 @@ class TeacherLogits(_Mapped):
     fingerprint
         Of the teacher's weights.
     partition
-        Fingerprint of the partition that gave the teacher its labels; nothing of a plain one.
+        Fingerprint of the partition that gave the teacher its labels; nothing of one of all labels.
     path
         The file that the values lie in, if any.
     """
@@ -107,7 +107,7 @@ class TeacherLogits(_Mapped):
     @property
     def strategy(self) -> str:
         """Strategy of the teacher."""
-        return self.teacher.removeprefix("teachers.").rpartition("_")[0]
+        return self.teacher.removeprefix("teachers.").rpartition("_")[0] or self.teacher
 
     def to_tensors(self) -> Tensors:
         """Arrays and metadata as a safetensors file holds them."""
@@ -156,7 +156,7 @@ class SoftTargets(_Mapped):
     teachers
         Fingerprint of each teacher's weights, by name.
     partitions
-        Fingerprint of each strategy's partition; a plain one has none.
+        Fingerprint of each strategy's partition, if it has one.
     path
         The file that the values lie in, if any.
     """

@@ -1,4 +1,4 @@
-"""Train the models that a person would have trained."""
+"""Train the models that a person would have trained; let the baseline be a teacher, too."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from mlic.labels import LabelMatrix
     from mlic.labels.embeddings import LabelEmbeddings
     from mlic.training.checkpoint import Checkpoint
+    from mlic.training.job import TrainingJob
+    from mlic.training.targets import TeacherLogits
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    PictureStore = LabelMatrix = LabelEmbeddings = Checkpoint = Any
+    PictureStore = LabelMatrix = LabelEmbeddings = Any
+    Checkpoint = TeacherLogits = Any
 
-__all__ = ["train_baseline", "train_longer"]
+__all__ = ["tell_views", "train_baseline", "train_longer"]
 
 
 def train_baseline(
@@ -35,7 +38,32 @@ def train_baseline(
 ) -> Checkpoint:
     """Train one plain model of all labels."""
     options = training.for_role("baseline")
-    return _train("baseline", pictures, labels, data, model, options, seed, store, embeddings)
+    job = _describe("baseline", pictures, labels, data, model, options, seed, embeddings)
+    return train_or_reuse(job, store)
+
+
+def tell_views(
+    checkpoint: Checkpoint,
+    pictures: PictureStore,
+    labels: LabelMatrix,
+    data: DataOptions,
+    model: ModelOptions,
+    training: TrainingOptions,
+    teachers: TeacherOptions,
+    seed: int,
+    store: Path,
+    embeddings: LabelEmbeddings | None = None,
+) -> TeacherLogits:
+    """Write the baseline's logits of every view, for the student to learn from."""
+    from mlic.training.predict import predict_training_views, write_logits
+    from mlic.training.store import CheckpointStore
+
+    options = training.for_role("baseline")
+    job = _describe("baseline", pictures, labels, data, model, options, seed, embeddings)
+    name = f"{job.name}.logits"  # beside the training's own folder, which another node answers for
+    kept = CheckpointStore(store / name, name)
+    views = predict_training_views(job, checkpoint)
+    return write_logits(job, checkpoint, views, kept, teachers.targets)
 
 
 def train_longer(
@@ -55,10 +83,11 @@ def train_longer(
 
     epochs = round(passes_of_psd(training, partition, teachers))
     options = training.for_role("baseline").model_copy(update={"epochs": epochs})
-    return _train("longer", pictures, labels, data, model, options, seed, store, embeddings)
+    job = _describe("longer", pictures, labels, data, model, options, seed, embeddings)
+    return train_or_reuse(job, store)
 
 
-def _train(
+def _describe(
     name: str,
     pictures: PictureStore,
     labels: LabelMatrix,
@@ -66,12 +95,12 @@ def _train(
     model: ModelOptions,
     options: TrainingOptions,
     seed: int,
-    store: Path,
     embeddings: LabelEmbeddings | None,
-) -> Checkpoint:
+) -> TrainingJob:
+    """Describe the training of one plain model."""
     from mlic.training.job import TrainingJob
 
-    job = TrainingJob(
+    return TrainingJob(
         name=name,
         role="baseline",
         labels=labels,
@@ -83,4 +112,3 @@ def _train(
         view_seed=seed,
         embeddings=embeddings,
     )
-    return train_or_reuse(job, store)

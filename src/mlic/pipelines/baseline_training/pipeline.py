@@ -1,11 +1,8 @@
 """Wiring of the baseline, and of the one that is given the whole budget of self-distillation."""
 
-from collections.abc import Callable
-from typing import Any
-
 from kedro.pipeline import Node, Pipeline
 
-from mlic.pipelines.baseline_training.nodes import train_baseline, train_longer
+from mlic.pipelines.baseline_training.nodes import tell_views, train_baseline, train_longer
 
 __all__ = ["create_pipeline"]
 
@@ -20,21 +17,28 @@ INPUTS = {
 }
 
 
-def create_pipeline(longer: bool = False, embedded: bool = False) -> Pipeline:
-    """pictures, labels → baseline.checkpoint, and longer.checkpoint if it is asked for."""
+def create_pipeline(
+    longer: bool = False, embedded: bool = False, teaches: bool = False
+) -> Pipeline:
+    """pictures, labels → baseline.checkpoint, and longer.checkpoint if it is asked for.
+
+    Where the baseline teaches, what it says of the training pictures is written to baseline.logits.
+    """
     common = INPUTS | ({"embeddings": "label_embeddings"} if embedded else {})
-    pipeline = _box(train_baseline, common, "baseline")
+    teachers = {"teachers": "params:teachers"}
+    nodes = [Node(train_baseline, common, "checkpoint", name="train", tags="training")]
+    if teaches:
+        heard = {"checkpoint": "checkpoint"} | common | teachers
+        nodes.append(Node(tell_views, heard, "logits", name="tell_views"))
+    pipeline = _box(nodes, "baseline")
     if longer:
-        inputs = common | {"partition": "params:partition", "teachers": "params:teachers"}
-        pipeline += _box(train_longer, inputs, "longer")
+        inputs = common | teachers | {"partition": "params:partition"}
+        train = Node(train_longer, inputs, "checkpoint", name="train", tags="training")
+        pipeline += _box([train], "longer")
     return pipeline
 
 
-def _box(train: Callable[..., Any], inputs: dict[str, str], namespace: str) -> Pipeline:
-    parameters = {entry for entry in inputs.values() if entry.startswith("params:")}
-    return Pipeline(
-        [Node(train, inputs, "checkpoint", name="train", tags="training")],
-        namespace=namespace,
-        inputs=set(inputs.values()) - parameters,
-        parameters=parameters,
-    )
+def _box(nodes: list[Node], namespace: str) -> Pipeline:
+    given = Pipeline(nodes).inputs()
+    parameters = {entry for entry in given if entry.startswith("params:")}
+    return Pipeline(nodes, namespace=namespace, inputs=given - parameters, parameters=parameters)

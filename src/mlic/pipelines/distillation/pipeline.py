@@ -18,12 +18,17 @@ def create_pipeline(
     num_parts: int = 3,
     num_plain: int = 1,
     embedded: bool = False,
+    baseline: bool = False,
 ) -> Pipeline:
-    """teachers.*.logits → soft_targets → student.checkpoint."""
+    """teachers.*.logits → soft_targets → student.checkpoint.
+
+    Where the baseline teaches too, its logits are joined to theirs.
+    """
     names = teacher_names(strategies, num_parts, num_plain)
+    logits = [*(["baseline.logits"] * baseline), *(f"teachers.{name}.logits" for name in names)]
     join = Node(
         join_logits,
-        inputs=["labels", "store", *(f"teachers.{name}.logits" for name in names)],
+        inputs=["labels", "store", *logits],
         outputs="soft_targets",
         name="join_logits",
         namespace="teachers",

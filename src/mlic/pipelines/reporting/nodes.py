@@ -140,7 +140,7 @@ def summarise_run(
         **summary.score_models(predictions, labels.in_split("test"), evaluation.threshold),
         **({} if pointing_game is None else {"pointing_game": pointing_game}),
         "passes": summary.count_passes(training, partition, teachers),
-        "seconds": summary.time_models(trainings),
+        "seconds": summary.time_models(trainings, partition),
         "seed": seed,
         **summary.describe_origin(labels, by_strategy, trainings),
     }

@@ -67,8 +67,8 @@ def create_pipeline(
     partitions = [f"partition_{strategy}" for strategy in strategies if strategy != PLAIN]
     return Pipeline(
         [
-            *_read(teachers, "teachers"),
-            *_read(singles),
+            *(_read(teachers, "teachers") if teachers else []),
+            *_read(singles, teachers=bool(teachers)),
             *_judge(partitions, masks),
             *_look_for_mistakes(),
             *_draw(partitions),
@@ -86,7 +86,7 @@ def _node(
     )
 
 
-def _read(models: Sequence[str], box: str | None = None) -> list[Node]:
+def _read(models: Sequence[str], box: str | None = None, teachers: bool = False) -> list[Node]:
     """Everything that takes checkpoints: the teachers' in their box, then the others beside it."""
     checkpoints = [f"{model}.checkpoint" for model in models]
     given: dict[Callable[..., Any], tuple[str, list[str]]] = {
@@ -97,7 +97,7 @@ def _read(models: Sequence[str], box: str | None = None) -> list[Node]:
     return [
         _node(function, [*seen, *checkpoints], f"{box}.{entry}", box)
         if box
-        else _node(function, [*seen, *checkpoints, f"teachers.{entry}"], entry)
+        else _node(function, [*seen, *checkpoints, *([f"teachers.{entry}"] * teachers)], entry)
         for function, (entry, seen) in given.items()
     ]
 

@@ -113,7 +113,7 @@ def render_report(found: Findings) -> str:
 
 def _title(parameters: Mapping[str, Any]) -> str:
     partition = parameters["partition"]
-    groups = f"{' and '.join(partition['strategies'])}, K = {partition['num_parts']}"
+    groups = f"{' + '.join(partition['strategies'])}, K = {partition['num_parts']}"
     return f"Report of a run: {parameters['model']['backbone']}, {groups}"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlic.labels import SPLITS, LabelMatrix
-from mlic.labels.options import PLAIN
+from mlic.labels.options import BASELINE, PLAIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,8 +135,13 @@ def _score(
     return {name: round(100 * value, 4) for name, value in figures.items() if not np.isnan(value)}
 
 
-def time_models(trainings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Seconds that the trainings took when they were done; the control stands beside the total."""
+def time_models(
+    trainings: Mapping[str, Mapping[str, Any]], partition: PartitionOptions
+) -> dict[str, Any]:
+    """Seconds that the trainings took when they were done; the control stands beside the total.
+
+    ``psd`` is what teachers and student took, the baseline among the teachers if it is one.
+    """
     seconds = {name: training["seconds"] for name, training in trainings.items()}
     teachers: dict[str, float] = {}
     for name, value in seconds.items():
@@ -144,11 +149,13 @@ def time_models(trainings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             strategy = name.removeprefix("teachers.").rpartition("_")[0]
             teachers[strategy] = round(teachers.get(strategy, 0.0) + value, 2)
     longer = seconds.pop("longer", None)
+    spared = 0.0 if BASELINE in partition.strategies else seconds["baseline"]
     return {
         "baseline": round(seconds["baseline"], 2),
         **({} if longer is None else {"longer": round(longer, 2)}),
         "teachers": teachers,
         "student": round(seconds["student"], 2),
+        "psd": round(sum(seconds.values()) - spared, 2),
         "total": round(sum(seconds.values()), 2),
     }
 
@@ -158,7 +165,7 @@ def count_passes(
 ) -> dict[str, float]:
     """Passes over the training pictures: ``baseline``, and ``psd``, teachers and student together.
 
-    Unlike seconds they depend on no machine.
+    Unlike seconds they depend on no machine. A baseline that teaches is counted among the teachers.
     """
     from mlic.pipelines.plan import passes_of_psd
 

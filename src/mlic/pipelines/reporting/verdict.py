@@ -59,10 +59,10 @@ def _cost(summary: Mapping[str, Any]) -> dict[str, str]:
     """Passes over the training pictures are a matter of parameters; seconds are of the machine."""
     passes, seconds = summary["passes"], summary["seconds"]
     whole = _ratio(passes["psd"], passes["baseline"])
-    timed = _ratio(seconds["total"] - seconds["baseline"], seconds["baseline"])
+    timed = _ratio(seconds["psd"], seconds["baseline"])
     return {
         "value": f"{number(whole, 1)} baselines",
-        "of": "of training passes for teachers and student together; "
+        "of": "of training passes for all teachers and the student together; "
         f"{number(timed, 1)} by the clock. The student alone is as large as the baseline.",
     }
 

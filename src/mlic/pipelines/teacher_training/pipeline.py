@@ -6,8 +6,9 @@
                  └──► teachers.cgp_1.group ──► teachers.cgp_1 ──► teachers.cgp_1.logits
            labels ──► teachers.plain_0.group ──► teachers.plain_0 ──► teachers.plain_0.logits
 
-Trained in one pass, the same entries come from one node; for branches on the baseline's frozen
-layers it reads ``baseline.checkpoint`` too. Groups are handed out in the box of the partitions:
+Trained in one pass, the entries of all groups come from one node; for branches on the baseline's
+frozen layers it reads ``baseline.checkpoint`` too. A plain teacher is a training of its own all the
+same: what it adds is that it is another model. Groups are handed out in the box of the partitions:
 with all boxes closed, Kedro-Viz shows one for each teacher between them.
 """
 
@@ -58,7 +59,7 @@ def create_pipeline(
     Parameters
     ----------
     strategies
-        All but ``plain`` have a partition.
+        All but ``plain`` have a partition. The baseline, which may teach too, is none of them.
     num_parts
         Teachers of each of these.
     num_plain
@@ -66,14 +67,17 @@ def create_pipeline(
     embedded
         Whether the heads read ``label_embeddings``.
     mode
-        Whether each is a training of its own, or all are trained in one pass: as branches of one
-        network (``joint``), or on the baseline's layers (``frozen``).
+        Whether each is a training of its own, or those of groups are trained in one pass: as
+        branches of one network (``joint``), or on the baseline's layers (``frozen``).
     """
     assign = hand_out_groups(strategies, num_parts, num_plain)
-    names = teacher_names(strategies, num_parts, num_plain)
-    if mode != "separate":
-        return assign + Pipeline([_all_teachers(names, embedded, mode)])
-    return assign + sum((_teacher(name, embedded) for name in names), Pipeline([]))
+    groups = teacher_names([name for name in strategies if name != PLAIN], num_parts)
+    alone = teacher_names([name for name in strategies if name == PLAIN], num_parts, num_plain)
+    if groups and mode != "separate":
+        assign += Pipeline([_all_teachers(groups, embedded, mode)])
+    else:
+        alone += groups
+    return assign + sum((_teacher(name, embedded) for name in alone), Pipeline([]))
 
 
 def hand_out_groups(
