@@ -60,6 +60,7 @@ SHORT = 1 / 2
 SLOW = {"slow CGP + DGP": ("separate cgp dgp",)}
 LONGER = "baseline with PSD's budget"
 LONGER_STUDENT = "student: plain × 1, for PSD's budget"
+DEFAULT = "student: plain + CGP + DGP"  # the product's, whose plain teacher is the baseline
 SHORT_PLAIN = "student: short plain × 2"
 PUBLISHED = "published distiller"  # of CGP + DGP, and of a plain model
 STAGES = (  # what is made first of all seeds, next, and so on
@@ -264,8 +265,10 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
         gain_claim("teachers_of_groups_above_random", rows, *alone),
         gain_claim("groups_above_plain_out_of_context", rows, ours, plain, column=CONTEXT),
         *_mixed_claims(rows, ours),
-        unbeaten_claim("default_committee_unbeaten_at_its_cost", rows, ours, plain),
     ]
+    default = (DEFAULT, *ours[1:])
+    if default in settings(rows):
+        found.append(unbeaten_claim("default_committee_unbeaten_at_its_cost", rows, default))
     if slow in settings(rows):
         found.append(gain_claim("slow_above_fast_groups", rows, slow, ours))
     return found

@@ -169,9 +169,9 @@ def gain_claim(
     return Claim(name, round(value, 3), told, goal, bool(value - half > 0 <= value - least), seeds)
 
 
-def unbeaten_claim(name: str, rows: Sequence[Row], ours: Setting, *equal: Setting) -> Claim:
-    """No student that costs no more, or equally by design, is clearly better on validation."""
-    budget = max(cost_of(rows, one) for one in (ours, *equal)) * (1 + NEAR)
+def unbeaten_claim(name: str, rows: Sequence[Row], ours: Setting) -> Claim:
+    """No student that costs no more is clearly better on validation."""
+    budget = cost_of(rows, ours) * (1 + NEAR)
 
     def rivals(one: Setting) -> bool:
         return one[0].startswith("student") and one != ours and cost_of(rows, one) <= budget

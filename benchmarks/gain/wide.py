@@ -48,7 +48,8 @@ COMMITTEES = {  # strategies of every row: committees of K groups each
     "grown CGP + DGP": ("cgp@0", "dgp@1"),
     "plain + CGP + DGP": ("plain_0", "cgp", "dgp"),
 }
-QUICK = ("random + random", "CGP + DGP")  # what the claims need, at K = 3
+QUICK = ("random + random", "CGP + DGP", "plain + CGP + DGP")  # what the claims need, at K = 3
+DEFAULT = "student: plain + CGP + DGP"  # the product's, whose plain teacher is the baseline
 OURS, LONGER, CONTEXT = (
     "student: CGP + DGP",
     "baseline with PSD's budget",
@@ -245,6 +246,7 @@ def _run_task(task: tuple[argparse.Namespace, RowStore, list[int], int]) -> None
 def claims(rows: Sequence[Row]) -> list[Claim]:
     """What the rows say, settings chosen on validation, figures taken on test pictures."""
     ours = best(rows, lambda one: one[0] == OURS)
+    default = best(rows, lambda one: one[0] == DEFAULT)
     random = ("student: random + random", *ours[1:])
     plain = plain_of_equal_cost(rows, ours)
     longer = (LONGER, ours[1], "")
@@ -264,7 +266,7 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
             for name, other in zip(("plain", "random"), others, strict=True)
         ),
         gain_claim("teachers_above_plain_out_of_context", rows, teachers, others[0], 0, CONTEXT),
-        unbeaten_claim("default_committee_unbeaten_at_its_cost", rows, ours),
+        unbeaten_claim("default_committee_unbeaten_at_its_cost", rows, default),
     ]
 
 

@@ -233,6 +233,7 @@ EFFECTS = {
     ("student: CGP + DGP", 3, "binary_kl"): (3, 3, 8),
     ("student: CGP + DGP", 3, "logit_mse"): (5, 2, 8),  # better on test: must not be chosen
     ("student: random + random", 3, "binary_kl"): (2.5, 2.5, 8),
+    ("student: plain + CGP + DGP", 3, "binary_kl"): (2.8, 2.8, 9),
     ("together: CGP + DGP", 3, ""): (2, 2, 6),
     ("together: random + random", 3, ""): (2.5, 2, 6),
     ("baseline with PSD's budget", 3, ""): (0.5, 0.5, 8),
@@ -266,6 +267,7 @@ def test_wide_claims_hold_only_where_they_should(gain):
     assert not found["teachers_of_groups_above_random"].holds
     assert found["student_above_baseline"].holds  # of cost 8 / 4
     assert found["any_student_above_baseline"].value == pytest.approx(9, abs=0.3)
+    assert not found["default_committee_unbeaten_at_its_cost"].holds  # CGP + DGP alone are better
     worse = EFFECTS | {("student: CGP + DGP", 3, "binary_kl"): (1.4, 3, 8)}
     found = {claim.name: claim for claim in gain("wide").claims(make_rows(worse))}
     assert not found["groups_above_plain_of_equal_cost"].holds
@@ -287,9 +289,32 @@ def test_narrow_claims_compare_at_equal_cost_and_modes(gain):
     assert found["student_above_baseline"].value == pytest.approx(3, abs=0.3)
     assert found["groups_above_plain_of_equal_cost"].value == pytest.approx(0.8, abs=0.3)
     assert found["slow_above_fast_groups"].holds
+    assert not found["default_committee_unbeaten_at_its_cost"].holds  # the slow one is cheaper
+    assert "short_mixed_above_baseline" not in found  # there are no rows of it
     dearer = effects | {("student: CGP + DGP", 3, "binary_kl"): (3, 3, 2.6)}
     found = {claim.name: claim for claim in narrow.claims(make_rows(dearer))}
     assert found["student_above_baseline"].value == pytest.approx(2.4, abs=0.3)
+
+
+def test_teachers_of_half_the_epochs_are_compared_at_equal_cost(gain):
+    narrow = gain("narrow")
+    effects = EFFECTS | {
+        (narrow.LONGER_STUDENT, 0, "binary_kl"): (2.2, 2.2, 2.6),
+        ("student: CGP + DGP", 3, "binary_kl"): (3, 3, 2.6),
+        ("student: short plain + CGP + DGP", 3, "binary_kl"): (3.5, 2.9, 2.5),
+        (narrow.SHORT_PLAIN, 0, "binary_kl"): (3, 2.8, 2.4),
+    }
+    found = {claim.name: claim for claim in narrow.claims(make_rows(effects))}
+    assert found["short_mixed_above_two_plain"].value == pytest.approx(0.5, abs=0.3)
+    assert found["short_mixed_above_baseline"].holds and found["student_above_baseline"].holds
+    assert found["student_above_baseline"].unit.startswith("student: short plain + CGP")
+
+
+def test_costs_measured_for_themselves_take_the_place_of_the_rows(gain, tmp_path):
+    store = gain("rows").RowStore(tmp_path / "narrow.jsonl", "c")
+    store.add([{"row": r, "parts": 0, "distiller": "", "seed": 0, "cost": 9.0} for r in "ab"])
+    (tmp_path / "narrow_costs.json").write_text(json.dumps({"costs": {"a": 2.5}}))
+    assert {row["row"]: row["cost"] for row in store.rows()} == {"a": 2.5, "b": 9.0}
 
 
 def test_ingredients_are_added_one_by_one(gain):
