@@ -1,4 +1,4 @@
-"""README's tables of what PSD costs, of what is fast, and of what is gained on real pictures.
+"""README's tables of what PSD costs, of what is fast, and of what is gained.
 
     python benchmarks/readme_tables.py
 
@@ -58,11 +58,35 @@ def main() -> None:
 def blocks() -> list[str]:
     """What stands in README between two marks, marks included."""
     costs = render_costs(read("whole_cost")["rows"])
-    tables = {"gain": render_gains(), "speed": f"{costs}\n\n{render_claims()}"}
+    demo = render_demo(read("demo_gain"))
+    tables = {"demo": demo, "gain": render_gains(), "speed": f"{costs}\n\n{render_claims()}"}
     return [
         f"<!-- {name}: made by script -->\n{table}\n<!-- end of {name} -->"
         for name, table in tables.items()
     ]
+
+
+def render_demo(kept: dict[str, Any]) -> str:
+    """Figures of all models on the embedded scenes, and the student's gains."""
+    rows = kept["rows"]
+    names = {
+        "baseline": "baseline",
+        "longer": f"baseline with PSD's whole budget, {rows[0]['budget_epochs']} epochs",
+        "cgp": "the CGP teachers together, one training with DGP's",
+        "dgp": "the DGP teachers together",
+        "student": "**student**",
+    }
+    lines = [f"| on the embedded scenes, {len(rows)} seeds | mAP, mean ± sd |", "|---|---|"]
+    for name, told in names.items():
+        values = [row[name] for row in rows]
+        lines.append(
+            f"| {told} | {statistics.fmean(values):.1f} ± {statistics.stdev(values):.1f} |"
+        )
+    for claim in kept["claims"][:2]:
+        other = claim["name"].removeprefix("student_above_")
+        gain, half = f"{claim['value']:+.2f}", claim["unit"].rpartition(" ± ")[2]
+        lines.append(f"| student − {names[other]}, paired 95 % interval | {gain} ± {half} |")
+    return "\n".join(lines)
 
 
 def render_gains() -> str:

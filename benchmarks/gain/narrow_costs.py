@@ -93,6 +93,7 @@ def _round(options: argparse.Namespace, seed: int) -> Seconds:
     ground = _thinned(load_ground(options, NARROW, seed))
     with tempfile.TemporaryDirectory() as folder:
         few, more = (_models(ground, epochs, seed, folder) for epochs in (FEW, MORE))
+        few.plain(1)  # a process's first training pays for its imports
         seconds: Seconds = {}
         heard: dict[str, Any] = {}
         for team in TEAMS:
