@@ -116,7 +116,8 @@ def render_gains() -> str:
             cells = [STUDIES[study], told, claim["goal"], str(len(claim["seeds"])), holds]
             head.append(f"| {' | '.join(cells)} |")
     ladder = render_ladder(LADDER, found[LADDER]["ingredients"]) if LADDER in found else ""
-    return "\n\n".join(["\n".join(head), ladder]).strip()
+    lines = dict.fromkeys(head)  # a setting may be the best of several kinds: told once
+    return "\n\n".join(["\n".join(lines), ladder]).strip()
 
 
 def render_ladder(study: str, ingredients: list[dict[str, str]]) -> str:

@@ -228,8 +228,11 @@ def make_rows(options: argparse.Namespace, store: RowStore) -> None:
 
 def _stages(options: argparse.Namespace, seed: int) -> list[tuple[str, ...]]:
     """Names of what is made of a seed, as far as the claims need it or all."""
-    if options.quick or options.study in MERCED:
-        return [(*STAGES[0], LONGER_STUDENT)]
+    first = *STAGES[0], LONGER_STUDENT
+    if options.quick:
+        return [first]
+    if options.study in MERCED:
+        return [first, (DEFAULT.removeprefix("student: "),)]
     return [*STAGES, *([tuple(SLOW)] if seed < SLOW_SEEDS else [])]
 
 
