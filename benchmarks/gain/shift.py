@@ -140,10 +140,11 @@ def _pictures(options: argparse.Namespace) -> int:
 
 
 def load_parameters(quick: bool) -> Parameters:
-    """The demo's parameters, one thread a training."""
+    """The demo's parameters, one thread a training; `ROWS` says which committees there are."""
     loader = OmegaConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")
     found = loader["parameters"]
     found["training"] |= {"threads": 1}
+    found["partition"] |= {"strategies": ["cgp", "dgp"]}
     if quick:
         found["training"] |= {"epochs": 1}
         found["scenes"] |= {"num_pictures": 300}

@@ -260,6 +260,15 @@ def test_settings_are_chosen_on_validation_and_compared_at_equal_cost(gain):
     assert report.plain_of_equal_cost(rows, ours) == ("student: plain × 6", 0, "binary_kl")
 
 
+def test_the_table_tells_teachers_first_and_fewer_models_before_more(gain):
+    lines = gain("report").summary(make_rows(EFFECTS))
+    told = [(line["row"], line["distiller"]) for line in lines]
+    assert told[0] == ("baseline", "") and told[-1] == ("student: CGP + DGP", "logit_mse")
+    plain = [name for name, _ in told if name.startswith("student: plain ×")]
+    assert plain == ["student: plain × 2", "student: plain × 6", "student: plain × 10"]
+    assert [bool(distiller) for _, distiller in told] == [False] * 4 + [True] * 7
+
+
 def test_wide_claims_hold_only_where_they_should(gain):
     found = {claim.name: claim for claim in gain("wide").claims(make_rows(EFFECTS))}
     assert found["groups_above_plain_of_equal_cost"].holds
@@ -492,3 +501,14 @@ def test_committed_claims_follow_from_committed_rows(gain, study):
     assert [asdict(claim) for claim in module.claims(store.rows())] == kept["claims"]
     added = gain("report").contributions(store.rows(), module.ingredients(store.rows()))
     assert added == kept["ingredients"]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_goes_on_where_its_committed_rows_end(gain, study):
+    if study == "wide" and not COREL.is_dir():
+        pytest.skip("Corel5k is not here")
+    kept = json.loads((RESULTS / f"{study}.json").read_text())
+    options = Namespace(study=study, folder=COREL, quick=False)
+    module = gain("narrow" if study in FEW else study)
+    store = module.open_store(options, RESULTS / f"{study}.jsonl")
+    assert store.config == kept["header"]["configuration"]
