@@ -1,6 +1,8 @@
 import io
 import logging
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -57,6 +59,22 @@ def test_unreadable_pictures_leave_no_gap_in_array_or_file(tmp_path, sources, ba
     assert written[0] == written[1]
 
 
+def test_of_two_that_want_the_same_store_one_decodes_and_both_read(tmp_path, sources, monkeypatch):
+    decodings, decode = [], ingest.decode_pictures
+
+    def slowly(raw, *rest):
+        decodings.append(raw)
+        time.sleep(0.2)
+        return decode(raw, *rest)
+
+    monkeypatch.setattr(ingest, "decode_pictures", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda _: write_store(tmp_path, raw_of(sources), 8)[0], range(2)))
+    assert len(decodings) == 1
+    for store in made:
+        np.testing.assert_array_equal(store.pixels, SQUARES)
+
+
 def test_the_same_inputs_are_not_decoded_twice(tmp_path, sources, monkeypatch, caplog):
     sources[1] = b"bad"
     first, first_quarantine = write_store(tmp_path, raw_of(sources), 8)
@@ -105,7 +123,7 @@ def test_a_damaged_store_is_made_again_and_told(tmp_path, sources, caplog):
 def test_no_readable_picture_is_an_error_and_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match="none of the 2 pictures"):
         write_store(tmp_path, raw_of([b"bad", b"worse"]), 8)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("[!.]*"))
 
 
 def test_an_interrupt_leaves_the_old_store_whole(tmp_path, sources, monkeypatch):
@@ -118,4 +136,4 @@ def test_an_interrupt_leaves_the_old_store_whole(tmp_path, sources, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         write_store(tmp_path, raw_of(sources), 4)
     assert PictureStore.open(tmp_path).fingerprint == before.fingerprint
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pixels.npy", "store.json"]
+    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["pixels.npy", "store.json"]

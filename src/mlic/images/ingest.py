@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from mlic.errors import DataError
 from mlic.images.decode import decode_pictures
@@ -22,6 +24,8 @@ from mlic.images.store import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -38,7 +42,8 @@ def write_store(
     """Decode pictures to a store on disk, or open the one already made from the same inputs.
 
     Pixels go straight to the disk: the pictures need not fit in memory. Files count as the same
-    while path, size and time of change are; bytes, while their hash is.
+    while path, size and time of change are; bytes, while their hash is. Of several processes that
+    want the same folder, one writes; the others wait and open what it made.
 
     Parameters
     ----------
@@ -65,10 +70,20 @@ def write_store(
     """
     folder = Path(folder)
     inputs = fingerprint_inputs(raw, size)
-    known = _matching(folder, inputs)
-    if known is not None:
-        logger.info("Pictures are decoded already: %s is reused.", folder)
-        return PictureStore.open(folder), _quarantine(raw, known["quarantine"])
+    with _alone_in(folder):
+        known = _matching(folder, inputs)
+        if known is not None:
+            logger.info("Pictures are decoded already: %s is reused.", folder)
+            unreadable = known["quarantine"]
+        else:
+            unreadable = _decode_to(folder, raw, size, workers, inputs)
+        return PictureStore.open(folder), _quarantine(raw, unreadable)
+
+
+def _decode_to(
+    folder: Path, raw: RawPictures, size: int, workers: int | None, inputs: str
+) -> list[tuple[str, str]]:
+    """Write a store; return ids of unreadable pictures with reasons."""
     shape = (len(raw), size, size, 3)
     refuse_full_disk(folder, int(np.prod(shape, dtype=np.int64)))
     with partial_pixels(folder, shape) as pixels:
@@ -82,7 +97,22 @@ def write_store(
     _truncate(folder / "pixels.npy", (len(kept), size, size, 3))
     about = {"ids": ids.tolist(), "fingerprint": fingerprint}
     write_about(folder, about | {"inputs": inputs, "quarantine": unreadable})
-    return PictureStore.open(folder), _quarantine(raw, unreadable)
+    return unreadable
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.info("Another process is at work in %s: this one waits for it.", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def fingerprint_inputs(raw: RawPictures, size: int) -> str:
