@@ -23,16 +23,16 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mlic needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
 
-# uv, where it can be had, installs in seconds what takes pip minutes
+# uv, where it can be had, installs in seconds what takes pip minutes; compiled, as pip does it
 .venv/run.stamp: $(BIN)/python pyproject.toml constraints.txt
 	if command -v uv >/dev/null || $(BIN)/pip install --quiet uv; then \
-		PATH="$(CURDIR)/$(BIN):$$PATH" uv pip install --quiet --python $(BIN)/python -c constraints.txt -e .; \
+		PATH="$(CURDIR)/$(BIN):$$PATH" uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e .; \
 	else $(BIN)/pip install --quiet -c constraints.txt -e .; fi
 	touch $@
 
 .venv/test.stamp: $(BIN)/python pyproject.toml constraints.txt
 	if command -v uv >/dev/null || $(BIN)/pip install --quiet uv; then \
-		PATH="$(CURDIR)/$(BIN):$$PATH" uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[dev]"; \
+		PATH="$(CURDIR)/$(BIN):$$PATH" uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e ".[dev]"; \
 	else $(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"; fi
 	touch $@ .venv/run.stamp
 

@@ -72,6 +72,15 @@ def test_what_comes_out_is_what_separate_teachers_give(teach, labels, groups, tm
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_each_training_keeps_its_own_in_a_folder_of_its_name(teach, tmp_path, mode):
+    """There the runners look for what a training made."""
+    before = set(tmp_path.iterdir())
+    teach(mode)
+    made = {folder.name for folder in set(tmp_path.iterdir()) - before}
+    assert made == {f"teachers.{name}" for name in NAMES}
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_second_time_nothing_is_computed(teach, monkeypatch, mode):
     first = teach(mode)
     monkeypatch.setattr(joint, "train_jointly", None)
@@ -96,7 +105,7 @@ def test_who_is_trained_again_if_one_is_lost(
 ):
     """Branches on a frozen trunk do not depend on each other; those of one training do."""
     first = teach(mode)
-    (tmp_path / mode / "teachers.dgp_0" / "checkpoint.safetensors").unlink()
+    (tmp_path / "teachers.dgp_0" / mode / "checkpoint.safetensors").unlink()
     asked, train = [], getattr(module, function)
     monkeypatch.setattr(
         module,

@@ -29,6 +29,7 @@ _SINGLE = ("baseline", "longer", "student")  # trainings of all labels, in the o
 _BRANCH = 0.01  # a branch's share of a ResNet-50's training step; where it counts it is measured
 _COPIES = 3  # of weights: the training's store, the catalog's entry, MLflow's artifact
 _FORWARD = 1 / 3  # of a training step's time is its forward pass
+_JUDGED = 2 * _FORWARD  # raw and averaged weights see the validation split after every epoch
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class _Data:
 
     pictures: int
     train: int
+    validation: int
     labels: int
 
 
@@ -58,7 +60,7 @@ def plan_run(pipeline: Pipeline, parameters: Parameters, catalog: CatalogProtoco
         raise ParameterError(mistake)
     seconds, weights, branch = _measure_step(parameters, data.labels)
     passes = sum(number * _passes(parameters, role, branch) for role, number in roles.items())
-    minutes = passes * data.train * seconds / 60
+    minutes = passes * (data.train + _JUDGED * data.validation) * seconds / 60
     megabytes = _bytes(parameters, data, roles, weights) / 1e6
     number = roles.total()
     return (
@@ -183,14 +185,16 @@ def _measure_data(
     labels = catalog.get("labels")
     if "labels" not in pipeline.all_outputs() and labels is not None and labels.exists():
         matrix = labels.load()
-        return _Data(len(matrix), len(matrix.rows("train")), len(matrix.space))
+        train, validation = (len(matrix.rows(split)) for split in ("train", "validation"))
+        return _Data(len(matrix), train, validation, len(matrix.space))
     if options.source == "scenes":
         pictures = scenes.num_pictures
         num_labels = scenes.num_communities * scenes.labels_per_community
     else:
         pictures, num_labels = _count_raw(catalog.get("raw_pictures"))
-    train = round(pictures * (1 - options.validation_fraction - options.test_fraction))
-    return _Data(pictures, train, num_labels)
+    validation = round(pictures * options.validation_fraction)
+    train = round(pictures * (1 - options.test_fraction)) - validation
+    return _Data(pictures, train, validation, num_labels)
 
 
 def _count_raw(dataset: Any) -> tuple[int, int]:

@@ -41,7 +41,7 @@ class TrackingSettings:
 
     tracking_uri: str = "sqlite:///mlflow.db"
     experiment: str = "mlic"
-    sampling_seconds: float = 1.0
+    sampling_seconds: float = 5.0
 
 
 def read_settings(raw: Mapping[str, Any], root: Path) -> TrackingSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from statistics import median
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,7 @@ from mlic.models.classifier import build_classifier, build_classifiers
 from mlic.models.options import BranchedModelOptions
 from mlic.training.device import make_fabric, memory_advice
 from mlic.training.objective import Objective
+from mlic.training.optimiser import make_optimiser
 from mlic.training.options import ROLES
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_objectives", "measure_step"]
 
+_STEPS = 8  # the first of them, which warms up, is not counted
 _PATIENCE = 2.0  # seconds; where a step is slow, its warm-up hardly counts, and waiting does
 
 
@@ -41,7 +44,7 @@ def measure_step(
     num_labels: int,
     num_branches: int = 1,
 ) -> tuple[float, int]:
-    """Time forward and backward passes on random pictures.
+    """Time training steps on random pictures, with optimiser and averaged weights.
 
     Parameters
     ----------
@@ -57,11 +60,13 @@ def measure_step(
     Returns
     -------
     seconds : float
-        Of one picture in training; the best of three passes after one to warm up, or of as many
+        Of one picture in training: the median of seven steps after one to warm up, or of as many
         as there is patience for.
     parameters : int
         Of the model.
     """
+    from timm.utils import ModelEmaV3
+
     fabric = make_fabric(options)
     with memory_advice(options, "the trial step"):
         built: torch.nn.Module
@@ -69,16 +74,21 @@ def measure_step(
             built = build_classifiers(model_options, [num_labels] * num_branches, False)
         else:
             built = build_classifier(model_options, num_labels, load_weights=False)
-        model = fabric.setup(built.to(memory_format=torch.channels_last))
+        raw = fabric.to_device(built.to(memory_format=torch.channels_last))
+        average = ModelEmaV3(raw, decay=options.ema_decay)
+        model, optimiser = fabric.setup(raw, make_optimiser(raw, options))
         objective = Objective(options)
         pictures = torch.rand(options.batch_size, 3, image_size, image_size, device=fabric.device)
         states = torch.zeros(options.batch_size, num_labels * num_branches, device=fabric.device)
         times: list[float] = []
-        while len(times) < 4 and sum(times) < _PATIENCE:
+        while len(times) < _STEPS and sum(times) < _PATIENCE:
             start = time.perf_counter()
             loss, _terms = objective(model(pictures), states)
             fabric.backward(loss)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            average.update(raw)
             loss.item()  # waits for a GPU
             times.append(time.perf_counter() - start)
     parameters = sum(p.numel() for p in model.parameters())
-    return min(times[1:] or times) / options.batch_size, parameters
+    return median(times[1:] or times) / options.batch_size, parameters

@@ -109,12 +109,13 @@ def train_teachers(
     cut = BranchedModelOptions(**model.model_dump(), branch=teachers.branch)
     shared = (pictures, labels, data, cut, training, seed, embeddings)
     jobs = [_describe(group, *shared) for group in groups.values()]
-    folder = store / teachers.mode  # what one mode made is kept when another is tried
-    stores = [CheckpointStore(folder / job.name, job.name) for job in jobs]
+    stores = [  # what one mode made is kept when another is tried
+        CheckpointStore(store / job.name / teachers.mode, job.name) for job in jobs
+    ]
     if baseline is None:
         made = _train_jointly(jobs, stores, teachers.targets)
     else:
-        made = _train_on_frozen(jobs, stores, teachers.targets, baseline, folder)
+        made = _train_on_frozen(jobs, stores, teachers.targets, baseline, store)
     outputs: dict[str, Checkpoint | TeacherLogits] = {}
     for job, checkpoint, logits in zip(jobs, *made, strict=True):
         name = job.name.removeprefix("teachers.")
