@@ -101,7 +101,7 @@ def test_a_second_time_nothing_is_computed(teach, monkeypatch, mode):
     ],
 )
 def test_who_is_trained_again_if_one_is_lost(
-    teach, monkeypatch, tmp_path, mode, module, function, trained
+    teach, monkeypatch, tmp_path, caplog, mode, module, function, trained
 ):
     """Branches on a frozen trunk do not depend on each other; those of one training do."""
     first = teach(mode)
@@ -112,8 +112,11 @@ def test_who_is_trained_again_if_one_is_lost(
         function,
         lambda jobs, *rest: asked.extend(job.name for job in jobs) or train(jobs, *rest),
     )
-    assert prints(teach(mode)) == prints(first)
+    with caplog.at_level("INFO"):
+        assert prints(teach(mode)) == prints(first)
     assert asked == trained
+    why = f"All {len(NAMES)} of one pass are trained again: teachers.dgp_0 must be"
+    assert (why in caplog.text) == (mode == "joint")
 
 
 def test_another_baseline_is_another_trunk(teach, pictures, labels, settings, tmp_path):

@@ -68,9 +68,11 @@ def train_or_reuse_all(
     }
     kept = {job.name: stores[job.name].load("checkpoint", job.components()) for job in jobs}
     done = {name: Checkpoint.from_tensors(*found) for name, found in kept.items() if found}
-    if inseparable and len(done) < len(jobs):
-        done = {}
     missing = [job for job in jobs if job.name not in done]
+    if inseparable and done and missing:
+        names = ", ".join(job.name for job in missing)
+        log.info("All %d of one pass are trained again: %s must be", len(jobs), names)
+        done, missing = {}, list(jobs)
     if missing:
         with ExitStack() as stack:
             runs = [
