@@ -1,6 +1,5 @@
 import hashlib
 import io
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from sklearn.cluster import SpectralClustering
 from sklearn.metrics import adjusted_rand_score
 
 from mlic.images.options import SceneOptions
-from mlic.images.scenes import _label_glyphs, _rasterise, draw_scenes
+from mlic.images.scenes import draw_scenes
 
 COMMUNITY = np.repeat(np.arange(3), 4)
 
@@ -101,22 +100,6 @@ def test_masks_cover_what_was_painted(scenes):
         across = abs(np.diff(grey, axis=1)).sum(axis=2)
         step.append(across[edge].mean() / across.mean())
     assert np.mean(step) > 2
-
-
-def centred(glyph):
-    shape = _rasterise(glyph, 24, 0) >= 3
-    canvas = np.zeros((40, 40), dtype=bool)
-    top, left = (40 - shape.shape[0]) // 2, (40 - shape.shape[1]) // 2
-    canvas[top : top + shape.shape[0], left : left + shape.shape[1]] = shape
-    return canvas
-
-
-@pytest.mark.parametrize(("communities", "members", "most"), [(3, 4, 0.75), (8, 8, 0.95)])
-def test_every_label_has_its_own_name_and_silhouette(communities, members, most):
-    glyphs = _label_glyphs(communities, members)
-    assert len(glyphs) == communities * members
-    for one, other in combinations([centred(glyph) for glyph in glyphs.values()], 2):
-        assert (one & other).sum() / (one | other).sum() < most
 
 
 @pytest.mark.parametrize("size", [32, 100])
