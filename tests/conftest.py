@@ -5,11 +5,16 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from mlic.images.store import PictureStore
 from mlic.labels import LabelMatrix, LabelSpace
 
 os.environ["KEDRO_DISABLE_TELEMETRY"] = "1"
+
+# the same examples in every run, however slow the machine is
+settings.register_profile("mlic", deadline=None, derandomize=True)
+settings.load_profile("mlic")
 
 collect_ignore_glob = ["*conftest.py"]  # they hold no doctests, and share one module name
 NAMES = ("red", "green", "blue", "bright")

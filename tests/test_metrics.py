@@ -4,7 +4,7 @@ from pathlib import Path
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
@@ -138,7 +138,6 @@ def test_difficult_objects_of_voc_are_not_judged():
 
 
 @given(score_tables())
-@settings(deadline=None)
 def test_average_precision_is_its_definition(table):
     scores, states = table
     expected = [
@@ -148,7 +147,6 @@ def test_average_precision_is_its_definition(table):
 
 
 @given(score_tables(), st.sampled_from([None, -1, 0.5, 2]))
-@settings(deadline=None)
 def test_top_k_is_its_definition(table, threshold):
     scores, states = table
     k = min(3, scores.shape[1])
@@ -161,7 +159,6 @@ def test_top_k_is_its_definition(table, threshold):
 
 
 @given(score_tables())
-@settings(deadline=None)
 def test_threshold_metrics_are_their_definition(table):
     scores, states = table
     figures = threshold_metrics(scores, states, 0.5)
@@ -169,7 +166,6 @@ def test_threshold_metrics_are_their_definition(table):
 
 
 @given(score_tables(), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_figures_do_not_depend_on_the_order_of_pictures(table, random):
     scores, states = table
     order = random.sample(range(len(scores)), len(scores))
@@ -180,7 +176,6 @@ def test_figures_do_not_depend_on_the_order_of_pictures(table, random):
 
 
 @given(score_tables())
-@settings(deadline=None)
 def test_average_precision_needs_only_the_ranking(table):
     scores, states = table
     squeezed = np.arctan(scores) * 3 + 1
@@ -190,7 +185,6 @@ def test_average_precision_needs_only_the_ranking(table):
 
 
 @given(score_tables())
-@settings(deadline=None)
 def test_unknown_states_are_as_good_as_removed(table):
     scores, states = table
     for c in range(states.shape[1]):

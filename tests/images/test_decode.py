@@ -99,7 +99,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(side):
         decode_picture(bomb, 8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_damaged_file_is_decoded_or_refused_never_fatal(data):
     """Bytes flipped anywhere, in three formats."""

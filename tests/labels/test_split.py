@@ -52,7 +52,7 @@ def test_unknown_counts_as_absent_and_sparse_as_dense():
 
 
 @given(st.integers(0, 10**6), st.integers(3, 60))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_groups_stay_together(seed, num_groups):
     rng = np.random.default_rng(seed)
     states = random_states(200, 6, seed)

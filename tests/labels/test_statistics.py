@@ -22,7 +22,7 @@ def space_of(states):
 
 
 @given(STATES, st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_equals_counting_one_by_one(states, as_sparse):
     counted = count_labels(sparse.csr_matrix(states) if as_sparse else states, space_of(states))
     n, size = states.shape
@@ -53,7 +53,7 @@ def test_lift_is_one_for_independent_labels():
 
 
 @given(STATES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_lift_of_a_pair_is_that_of_the_pictures_in_which_both_are_known(states):
     lift = count_labels(states, space_of(states)).lift
     np.testing.assert_array_equal(lift, lift.T)

@@ -268,7 +268,7 @@ def brightness(colour):
 TEXTS = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1).filter(str.strip)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(names=st.lists(TEXTS, min_size=4, max_size=4, unique=True))
 def test_any_label_name_is_shown_as_it_is(names):
     page = Page(write_report(**entries_of(tuple(names))))

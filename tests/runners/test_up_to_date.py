@@ -278,9 +278,7 @@ def graphs():
 EDITS = st.lists(st.dictionaries(st.sampled_from(["v0", "v1", "v2"]), st.integers(0, 300)))
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pipeline=graphs(), edits=EDITS)
 def test_any_graph_after_any_edits_is_as_if_made_from_nothing(tmp_path_factory, pipeline, edits):
     """The oracle reads no time stamp: a node runs if what it read last was of another content."""
