@@ -2,7 +2,7 @@
 
     python benchmarks/cached_targets.py [--quick] [--write] [--backbone NAME] [--pairs N] …
 
-All three are epochs of the same loop over the same pictures and views, one after the other in
+All three are epochs of the same loop over the same images and views, one after the other in
 every pair; only what the student learns from differs. Cached logits are float16 in one
 memory-mapped file. Live teachers are whole models called on every batch.
 """
@@ -16,12 +16,13 @@ import torch
 from common import Claim, emit
 from trainings import Bench, load, median_ratio, parse, scratch, seconds
 
+from mlic.caching.store import CheckpointStore
+from mlic.distillation.joining import join_targets
+from mlic.distillation.targets import SoftTargets, TeacherLogits
+from mlic.distillation.teacher_id import strategy_of
 from mlic.models.classifier import build_classifier
-from mlic.training.joining import join_targets
-from mlic.training.loop import _Training
+from mlic.training.fit import _Training
 from mlic.training.options import DistillationOptions
-from mlic.training.store import CheckpointStore
-from mlic.training.targets import SoftTargets, TeacherLogits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +97,7 @@ def call_teachers(bench: Bench, stored: SoftTargets, training: _Training) -> Sof
             values = {name: np.empty((len(rows), len(space)), np.float32) for name in self.values}
             with torch.inference_mode():
                 for job, model in teachers:
-                    strategy = job.name.removeprefix("teachers.").rpartition("_")[0]
+                    strategy = strategy_of(job.name)
                     columns = space.indices(job.labels.space.names)
                     values[strategy][:, columns] = model(images).numpy()
             return values

@@ -1,9 +1,9 @@
-"""Whether pictures keep a training waiting: the loop against bare steps, the store against JPEGs.
+"""Whether images keep a training waiting: the loop against bare steps, the store against JPEGs.
 
     python benchmarks/data_loading.py [--quick] [--write] [--backbone NAME] [--jpegs FOLDER] …
 
 "bare" is forward, loss, backward and optimiser step of the same model on batches that are made
-already and stay in memory; "loop" is an epoch of `mlic.training.loop` that reads a memory-mapped
+already and stay in memory; "loop" is an epoch of `mlic.training.fit` that reads a memory-mapped
 store, renders views, averages weights and moves the schedule: all that an epoch is but for the
 judging on validation, which is in neither. "store" is what that loop does to get its batches, one
 after the other, with the threads of the training; "jpegs" is the second epoch of a PyTorch
@@ -27,14 +27,14 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 from trainings import Bench, load, median_ratio, scratch, seconds
 
-from mlic.training.loop import _Training
+from mlic.training.fit import _Training
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LOOP_GOAL, STORE_GOAL = 1.05, 3.0
 FIXED = {"views": 4, "labels": 80, "parts": 5, "width": 8}
-QUICK = {"backbone": "resnet10t", "image_size": 64, "pictures": 64, "pairs": 1}
+QUICK = {"backbone": "resnet10t", "image_size": 64, "images": 64, "pairs": 1}
 QUICK |= {"workers": 1, "threads": 1}
 
 Row = dict[str, Any]
@@ -45,7 +45,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     with scratch() as folder:
         bench = make_bench(options, folder)
-        files = find_jpegs(options.jpegs, folder, options.pictures)
+        files = find_jpegs(options.jpegs, folder, options.images)
         rows = measure(bench, files)
     emit(__file__, rows, judge(rows), options.write)
 
@@ -54,7 +54,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", default="resnet50", help="a timm model")
     parser.add_argument("--image-size", type=int, default=224)
-    parser.add_argument("--pictures", type=int, default=128)
+    parser.add_argument("--images", type=int, default=128)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--pairs", type=int, default=5, help="measurements of every side")
     parser.add_argument("--threads", type=int, default=4, help="of training and rendering")
@@ -81,13 +81,13 @@ def judge(rows: list[Row]) -> list[Claim]:
 
 
 def make_bench(options: argparse.Namespace, folder: Path) -> Bench:
-    """The pictures of a training, in a store on disk."""
+    """The images of a training, in a store on disk."""
     made = Bench.make(options)
-    return Bench(options, made.pictures.save(folder / "store"), made.labels)
+    return Bench(options, made.images.save(folder / "store"), made.labels)
 
 
 def find_jpegs(folder: Path, scratch_folder: Path, number: int) -> list[Path]:
-    """As many files as pictures: those of a folder over and over, or made ones."""
+    """As many files as images: those of a folder over and over, or made ones."""
     found = sorted(folder.rglob("*.jpg")) or [*_make_jpegs(scratch_folder)]
     return [found[i % len(found)] for i in range(number)]
 
@@ -120,7 +120,7 @@ def measure(bench: Bench, files: list[Path]) -> list[Row]:
         times = {name: seconds(partial(side, pair + 1)) for name, side in order}
         times = {name: times[name] for name in sides}
         about = {"backbone": bench.size.backbone, "side": bench.size.image_size, "pair": pair}
-        about |= {"pictures": len(files), "KB a JPEG": size}
+        about |= {"images": len(files), "KB a JPEG": size}
         rows.append({**about, **times, "threads": bench.size.threads, "load": load()})
     return rows[1:]
 

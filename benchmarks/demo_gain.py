@@ -29,11 +29,16 @@ from omegaconf import OmegaConf
 from scipy.stats import t as student_t
 from sklearn.metrics import adjusted_rand_score
 
+from mlic.config.cost import count_psd_passes
+from mlic.config.parameters import Parameters, check_parameters
 from mlic.labels import LabelMatrix
 from mlic.labels.options import BASELINE
-from mlic.parameters import Parameters, check_parameters
-from mlic.pipelines.baseline_training.nodes import tell_views, train_baseline, train_longer
-from mlic.pipelines.data_preparation.nodes import decode_pictures, draw_scenes, split_pictures
+from mlic.pipelines.baseline_training.nodes import (
+    predict_teacher_logits,
+    train_baseline,
+    train_budget_matched_baseline,
+)
+from mlic.pipelines.data_preparation.nodes import decode_images, draw_scenes, split_images
 from mlic.pipelines.distillation.nodes import join_logits, train_student
 from mlic.pipelines.graph_partition.nodes import (
     build_cooccurrence_graph,
@@ -41,21 +46,20 @@ from mlic.pipelines.graph_partition.nodes import (
     cut_graph,
 )
 from mlic.pipelines.label_statistics.nodes import count_training_labels
-from mlic.pipelines.plan import passes_of_psd
 from mlic.pipelines.reporting.nodes import predict_test_split
-from mlic.pipelines.reporting.summary import committees
 from mlic.pipelines.teacher_training.nodes import assign_groups, train_teacher, train_teachers
+from mlic.report.summary import committees
 from mlic.training.checkpoint import Checkpoint
 
 BUILDERS = {"cgp": build_cooccurrence_graph, "dgp": build_disoccurrence_graph}
-MODELS = ("baseline", "longer", "cgp", "dgp", "student")
+MODELS = ("baseline", "budget_matched_baseline", "cgp", "dgp", "student")
 
 
 def main() -> None:
     options = parse()
     overrides = ["training.threads=1", *options.set]
     if options.quick:
-        overrides += ["scenes.num_pictures=600", "training.epochs=2", "partition.num_parts=3"]
+        overrides += ["scenes.num_images=600", "training.epochs=2", "partition.num_parts=3"]
     parameters = load_parameters(overrides)
     number = options.seeds or (2 if options.quick else 10)
     seeds = list(range(options.first, options.first + number))
@@ -68,7 +72,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="2 seeds, few pictures and epochs")
+    parser.add_argument("--quick", action="store_true", help="2 seeds, few images and epochs")
     parser.add_argument("--write", action="store_true", help="keep the results")
     parser.add_argument("--seeds", type=int, help="number of seeds, 10 unless told")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
@@ -88,7 +92,7 @@ def load_parameters(overrides: list[str]) -> Parameters:
 
 def measure_seed(job: tuple[int, str, bool]) -> dict[str, Any]:
     """One row: figures of all models of one seed, kept in the system's temporary folder."""
-    from mlic.training.fingerprint import code_fingerprint
+    from mlic.caching.fingerprint import code_fingerprint
 
     seed, dumped, fresh = job
     key = f"{code_fingerprint()}-{zlib.crc32(dumped.encode())}-{seed}"
@@ -104,36 +108,36 @@ def measure_seed(job: tuple[int, str, bool]) -> dict[str, Any]:
 
 def train_all(parameters: Parameters, seed: int, folder: Path) -> dict[str, Any]:
     p, start = parameters, time.perf_counter()
-    raw, _ = draw_scenes(p.scenes, seed)
-    pictures, quarantine = decode_pictures(raw, p.data, folder / "pictures")
-    labels = split_pictures(raw, quarantine, p.data, seed)
+    raw, _ = draw_scenes(p.synthetic, seed)
+    images, quarantine = decode_images(raw, p.data, folder / "images")
+    labels = split_images(raw, quarantine, p.data, seed)
     common = (p.data, p.model, p.training)
     partitions = cut(labels, p, seed)
-    baseline = train_baseline(pictures, labels, *common, seed, folder / "baseline")
+    baseline = train_baseline(images, labels, *common, seed, folder / "baseline")
     groups = {
         f"{name}_{number}": group
         for name, partition in partitions.items()
         for number, group in enumerate(assign_groups(partition, p.partition))
     }
-    teachers = teach(groups, (pictures, labels, *common, p.teachers, seed, folder), baseline)
+    teachers = teach(groups, (images, labels, *common, p.teachers, seed, folder), baseline)
     logits = [teachers[f"{name}.logits"] for name in groups]
     if BASELINE in p.partition.strategies:
-        told = (pictures, labels, *common, p.teachers, seed, folder / "baseline")
-        logits.append(tell_views(baseline, *told))
+        told = (images, labels, *common, p.teachers, seed, folder / "baseline")
+        logits.append(predict_teacher_logits(baseline, *told))
     targets = join_logits(labels, folder / "soft_targets", *logits)
     student = train_student(
-        pictures, labels, targets, *common, p.distillation, seed, folder / "student"
+        images, labels, targets, *common, p.distillation, seed, folder / "student"
     )
-    longer = train_longer(
-        pictures, labels, *common, p.partition, p.teachers, seed, folder / "longer"
+    longer = train_budget_matched_baseline(
+        images, labels, *common, p.partition, p.teachers, seed, folder / "budget_matched_baseline"
     )
     checkpoints = [baseline, longer, student, *(teachers[f"{name}.checkpoint"] for name in groups)]
-    predictions = predict_test_split(pictures, labels, p.training, *checkpoints)
+    predictions = predict_test_split(images, labels, p.training, *checkpoints)
     test = labels.in_split("test")
     return {
         "seed": seed,
         **score(committees(predictions, test), test),
-        "budget_epochs": round(passes_of_psd(p.training, p.partition, p.teachers)),
+        "budget_epochs": round(count_psd_passes(p.training, p.partition, p.teachers)),
         "ari_cgp": planted_ari(labels, partitions["cgp"].membership, p),
         "ari_shuffled": shuffled_ari(labels, p, seed),
         "seconds": round(time.perf_counter() - start, 1),
@@ -163,12 +167,12 @@ def cut(labels: LabelMatrix, p: Parameters, seed: int) -> dict[str, Any]:
 
 def planted_ari(labels: LabelMatrix, membership: Any, p: Parameters) -> float:
     """Agreement with the planted communities, whose labels stand side by side."""
-    planted = np.arange(len(labels.space)) // p.scenes.labels_per_community
+    planted = np.arange(len(labels.space)) // p.synthetic.labels_per_community
     return round(float(adjusted_rand_score(planted, membership)), 4)
 
 
 def shuffled_ari(labels: LabelMatrix, p: Parameters, seed: int) -> float:
-    """The same after every label was dealt out anew among the training pictures.
+    """The same after every label was dealt out anew among the training images.
 
     The mean of 20 shuffles, for one ARI of a few labels is a coarse figure.
     """
@@ -182,14 +186,14 @@ def shuffled_ari(labels: LabelMatrix, p: Parameters, seed: int) -> float:
 
 
 def score(logits: dict[str, Any], test: LabelMatrix) -> dict[str, float]:
-    from mlic.metrics import mean_average_precision
+    from mlic.evaluation.metrics import mean_average_precision
 
     maps = {name: mean_average_precision(values, test.states) for name, values in logits.items()}
     return {name: round(100 * maps[name], 3) for name in MODELS}
 
 
 def claims(rows: list[dict[str, Any]], seeds: list[int]) -> list[Claim]:
-    found = [gain(rows, seeds, other) for other in ("baseline", "longer")]
+    found = [gain(rows, seeds, other) for other in ("baseline", "budget_matched_baseline")]
     found.append(limit(rows, seeds, "ari_cgp", "= 1", lambda value: value == 1, min))
     found.append(limit(rows, seeds, "ari_shuffled", "< 0.1", lambda value: value < 0.1, max))
     found.append(
@@ -207,7 +211,7 @@ def gain(rows: list[dict[str, Any]], seeds: list[int], other: str) -> Claim:
         value=round(float(gains.mean()), 3),
         unit=f"points of mAP ± {half:.2f}",
         goal="interval above 0",
-        holds=bool(gains.mean() - half > 0),
+        cls=bool(gains.mean() - half > 0),
         seeds=seeds,
     )
 

@@ -1,10 +1,10 @@
-"""Draw the README's picture: COCO's labels, cut into groups that keep company and that do not.
+"""Draw the README's image: COCO's labels, cut into groups that keep company and that do not.
 
     python benchmarks/draw_partition_figure.py [--shared FOLDER] [--browser chromium]
 
 It needs COCO's label matrix, `data/labels/coco2014_train.npz` in the folder given (arrays `labels`,
-pictures × 80, and `classes`), which is not part of this project, and Chrome or Chromium, which
-turns plotly's page into a picture. It prints how much company either partition holds.
+images × 80, and `classes`), which is not part of this project, and Chrome or Chromium, which
+turns plotly's page into an image. It prints how much company either partition holds.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import numpy as np
 from common import ROOT
 from PIL import Image
 
-from mlic.figures import draw_partitions
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partitioning import partition_labels
-from mlic.labels.quality import partition_quality
+from mlic.labels.partition.partitioning import partition_labels
+from mlic.labels.partition.quality import partition_quality
 from mlic.labels.space import LabelSpace
 from mlic.labels.statistics import count_labels
+from mlic.report.figures import draw_partitions
 
-PICTURE = ROOT / "docs" / "coco_partitions.png"
+IMAGE = ROOT / "docs" / "coco_partitions.png"
 WIDTH, HEIGHT = 1890, 880  # pixels; room for all names
 COLOURS = 128  # enough for one hue, frames and text; keeps the file small
 
@@ -55,15 +55,15 @@ def main() -> None:
         headless = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", size]
         waiting = ["--virtual-time-budget=10000", f"--screenshot={shot}"]
         subprocess.run([*headless, *waiting, page.as_uri()], check=True, capture_output=True)
-        PICTURE.parent.mkdir(exist_ok=True)
+        IMAGE.parent.mkdir(exist_ok=True)
         Image.open(shot).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(
-            PICTURE, optimize=True
+            IMAGE, optimize=True
         )
     for strategy, partition in partitions.items():
         quality = partition_quality(partition, statistics)
         ours, random = (quality[f"mass_graph{kind}"] for kind in ("", "_random"))
         print(f"{strategy}: {ours:.0%} of all company inside, {random:.0%} in random groups")
-    print(f"{PICTURE.relative_to(ROOT)}: {PICTURE.stat().st_size / 1000:.0f} kB")
+    print(f"{IMAGE.relative_to(ROOT)}: {IMAGE.stat().st_size / 1000:.0f} kB")
 
 
 def parse() -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""Pictures a second of a training on a GPU against a loop made of timm's own parts.
+"""Images a second of a training on a GPU against a loop made of timm's own parts.
 
     python benchmarks/gpu_throughput.py [--quick] [--write] [--compile] [--trial] …
 
@@ -7,10 +7,10 @@ it on a CPU, with sizes to match, and claims nothing. All sides train the same b
 bfloat16 and channels last on the same JPEGs, timm's side as its training script puts its parts
 together: `create_loader` with its prefetcher, `create_optimizer_v2`, cosine schedule, EMA, binary
 cross-entropy, cuDNN's search for the best algorithm; but with no more augmentation than ours has.
-Ours are epochs of `mlic.training` on a store of the same pictures, which stays in memory: of the
-baseline, of ten teachers trained jointly (one picture seen by all of them is one), and of a student
+Ours are epochs of `mlic.training` on a store of the same images, which stays in memory: of the
+baseline, of ten teachers trained jointly (one image seen by all of them is one), and of a student
 that reads their logits. "peak share" is the baseline's operations a second, three forward passes a
-picture, by those of a large bfloat16 product on the same card.
+image, by those of a large bfloat16 product on the same card.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from common import Claim, emit
 from PIL import Image
 from trainings import Bench, load, median_ratio, scratch, seconds
 
+from mlic.training.fit import _Training
 from mlic.training.joint import _JointTraining
-from mlic.training.loop import _Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 GOAL = 1.2
 SIDES = ("baseline", "joint teachers", "student")
 FIXED = {"views": 4, "labels": 80, "parts": 5, "width": None, "threads": 8}
-QUICK = {"pictures": 512, "pairs": 1, "batch_size": 64}
-TRIAL = {"backbone": "resnet10t", "image_size": 64, "pictures": 32, "pairs": 1, "batch_size": 16}
+QUICK = {"images": 512, "pairs": 1, "batch_size": 64}
+TRIAL = {"backbone": "resnet10t", "image_size": 64, "images": 32, "pairs": 1, "batch_size": 16}
 TRIAL |= {"workers": 1, "threads": 1, "device": "cpu"}
 
 Row = dict[str, Any]
@@ -61,12 +61,12 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", default="resnet50", help="a timm model")
     parser.add_argument("--image-size", type=int, default=224)
-    parser.add_argument("--pictures", type=int, default=8192)
+    parser.add_argument("--images", type=int, default=8192)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--pairs", type=int, default=3, help="measurements of every side")
     parser.add_argument("--workers", type=int, default=8, help="processes of timm's loader")
     parser.add_argument("--compile", action="store_true", help="compile the model, both sides")
-    parser.add_argument("--quick", action="store_true", help="few pictures, one measurement")
+    parser.add_argument("--quick", action="store_true", help="few images, one measurement")
     parser.add_argument("--trial", action="store_true", help="see on a CPU that it runs")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results")
     options = parser.parse_args()
@@ -82,7 +82,7 @@ def judge(rows: list[Row]) -> list[Claim]:
     share = float(np.median([row["peak share"] for row in rows]))
     device = rows[0]["device"]
     return [
-        *(Claim(f"pictures a second, {side} / a loop of timm's parts", ratio, "x", f">= {GOAL}",
+        *(Claim(f"images a second, {side} / a loop of timm's parts", ratio, "x", f">= {GOAL}",
                 ratio >= GOAL, [0], device) for side, ratio in ratios.items()),
         Claim("baseline: share of the card's measured matrix peak", share, "of 1", "stated",
               True, [0], device),
@@ -103,9 +103,9 @@ def measure(options: argparse.Namespace, folder: Path) -> list[Row]:
         for side, training in trainings.items():
             epoch = partial(training._learn, pair + 1, silent)
             times[f"{side} s"] = seconds(_finished, epoch)
-        rate = options.pictures / times["baseline s"]
+        rate = options.images / times["baseline s"]
         row = {"backbone": options.backbone, "side": options.image_size, "pair": pair, **times}
-        row |= {"pictures": options.pictures, "peak share": rate * work / peak, "load": load()}
+        row |= {"images": options.images, "peak share": rate * work / peak, "load": load()}
         rows.append({**row, "device": _name(options.device)})
     return rows[1:]
 
@@ -143,9 +143,9 @@ def _name(device: str) -> str:
 
 
 def write_jpegs(bench: Bench, folder: Path) -> None:
-    """The training's pictures as files, in the layout that timm's folder reader knows."""
+    """The training's images as files, in the layout that timm's folder reader knows."""
     (folder / "all").mkdir(parents=True)
-    for name, pixels in zip(bench.pictures.ids, bench.pictures.pixels, strict=True):
+    for name, pixels in zip(bench.images.ids, bench.images.pixels, strict=True):
         Image.fromarray(pixels).save(folder / "all" / f"{name}.jpg", quality=90)
 
 
@@ -198,7 +198,7 @@ def make_timm_epoch(bench: Bench, folder: Path) -> Callable[[], None]:
 
 
 def count_operations(training: _Training, options: argparse.Namespace) -> float:
-    """Floating-point operations of one picture's forward pass."""
+    """Floating-point operations of one image's forward pass."""
     from torch.utils.flop_counter import FlopCounterMode
 
     image = torch.zeros(1, 3, options.image_size, options.image_size, device=options.device)

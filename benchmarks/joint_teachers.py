@@ -2,7 +2,7 @@
 
     python benchmarks/joint_teachers.py [--quick] [--write] [--backbone NAME] [--pairs N] …
 
-Whole trainings of the same pictures, views and epochs, one after the other in every pair, and what
+Whole trainings of the same images, views and epochs, one after the other in every pair, and what
 the teachers say of every view, written. On a frozen trunk that is the features of all views and K
 branches upon them; the baseline whose layers it takes is not counted: `whole_cost.py` states both.
 """
@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 from common import Claim, emit
 from trainings import Bench, load, median_ratio, parse, scratch, seconds, timed
 
+from mlic.caching.store import CheckpointStore
+from mlic.training.fit import train
 from mlic.training.frozen import predict_branch_views, train_branches
 from mlic.training.joint import predict_jointly, train_jointly
-from mlic.training.loop import train
 from mlic.training.predict import write_all_logits, write_logits
-from mlic.training.store import CheckpointStore
 from mlic.training.trunk import FrozenTrunk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from mlic.distillation.targets import TeacherLogits
     from mlic.training.checkpoint import Checkpoint
     from mlic.training.job import TrainingJob
-    from mlic.training.targets import TeacherLogits
 
 GOALS = {"learned": 1.5, "frozen": 1.1}
 

@@ -1,8 +1,8 @@
-"""Time and memory of label statistics and partitions against the number of labels and pictures.
+"""Time and memory of label statistics and partitions against the number of labels and images.
 
     python benchmarks/label_scale.py [--quick] [--write]
 
-Pictures are drawn: labels follow a power law, and seven in ten of a picture's labels come from its
+Images are drawn: labels follow a power law, and seven in ten of an image's labels come from its
 own community. Every row is measured in a process of its own, which reads its input from a file;
 its peak is all that the process ever held, input and interpreter included. `unknown` rows have as
 many unknown states as present ones. `--write` also draws the rows, time and memory against the
@@ -26,9 +26,9 @@ from scipy import sparse
 from mlic.labels.space import LabelSpace
 from mlic.labels.statistics import LabelStatistics, count_labels
 
-MEAN_LABELS = 5.15  # a picture, before a label drawn twice counts once
+MEAN_LABELS = 5.15  # an image, before a label drawn twice counts once
 AT_HOME = 0.7
-CHUNK = 500_000  # pictures drawn at once
+CHUNK = 500_000  # images drawn at once
 EXPONENTS = {"cgp": 1 / 2, "dgp": 1 / 3}
 SIZES = [
     (100_000, 100, 5),
@@ -38,7 +38,7 @@ SIZES = [
 ]
 QUICK = [(20_000, 100, 5), (100_000, 1_000, 10)]
 FULL = 10_000_000, 10_000
-GOALS = {  # work, pictures or None for any, labels -> figure, unit, most
+GOALS = {  # work, images or None for any, labels -> figure, unit, most
     ("count", *FULL): [("seconds", "s", 15.0), ("peak MB", "MB", 1000.0)],
     ("cgp", None, 1_000): [("seconds", "s", 1.0)],
     ("dgp", None, 1_000): [("seconds", "s", 1.0)],
@@ -76,12 +76,12 @@ def parse() -> argparse.Namespace:
 def judge(rows: list[Row]) -> list[Claim]:
     """Hold the worst row of every size that has a goal against it."""
     claims = []
-    for (work, pictures, labels), goals in GOALS.items():
+    for (work, images, labels), goals in GOALS.items():
         found = [r for r in rows if r["work"] == work and r["labels"] == labels]
-        found = [r for r in found if pictures in (None, r["pictures"])]
+        found = [r for r in found if images in (None, r["images"])]
         for figure, unit, most in goals if found else []:
             worst = max(row[figure] for row in found)
-            name = f"{work}, {labels:,} labels, {found[0]['pictures']:,} pictures: {figure}"
+            name = f"{work}, {labels:,} labels, {found[0]['images']:,} images: {figure}"
             seeds = [row["seed"] for row in found]
             claims.append(Claim(name, worst, unit, f"< {most:g}", worst < most, seeds))
     return claims
@@ -94,8 +94,8 @@ def draw(rows: list[Row], path: Path) -> None:
 
     figure = Figure(figsize=(9, 4), layout="constrained")
     panels = figure.subplots(ncols=2)
-    pictures = [row["pictures"] for row in rows]
-    span = f"labels, of {min(pictures):,} to {max(pictures):,} pictures"
+    images = [row["images"] for row in rows]
+    span = f"labels, of {min(images):,} to {max(images):,} images"
     for axes, key, title in zip(panels, FIGURES, FIGURES.values(), strict=True):
         for number, (work, marker) in enumerate(MARKERS.items()):
             found = [row for row in rows if row["work"] == work]
@@ -115,14 +115,12 @@ def draw(rows: list[Row], path: Path) -> None:
         figure.savefig(path, metadata={"Date": None})
 
 
-def measure_size(
-    folder: Path, pictures: int, labels: int, parts: int, seeds: list[int]
-) -> list[Row]:
+def measure_size(folder: Path, images: int, labels: int, parts: int, seeds: list[int]) -> list[Row]:
     """Rows of one size: counting, counting with unknown states, both cuts."""
-    common: Row = {"pictures": pictures, "labels": labels}
+    common: Row = {"images": images, "labels": labels}
     rows = []
     for work in ("count unknown", "count"):  # the last one's statistics are cut
-        apart(write_states, folder, pictures, labels, work == "count unknown")
+        apart(write_states, folder, images, labels, work == "count unknown")
         rows.append({"work": work, **common, "parts": 0, "seed": 0} | apart(count, folder, labels))
     for work in EXPONENTS:
         for seed in seeds[:1] if labels > 1_000 else seeds:
@@ -145,9 +143,9 @@ def weighed(work: Any, *arguments: Any) -> Row:
     return found | {"peak MB": round(peak), "load": round(os.getloadavg()[0], 1)}
 
 
-def write_states(folder: Path, pictures: int, labels: int, unknown: bool) -> Row:
+def write_states(folder: Path, images: int, labels: int, unknown: bool) -> Row:
     rng = np.random.default_rng(0)
-    sizes = [min(CHUNK, pictures - start) for start in range(0, pictures, CHUNK)]
+    sizes = [min(CHUNK, images - start) for start in range(0, images, CHUNK)]
     chunks = [draw_states(rng, size, labels, unknown) for size in sizes]
     states = sparse.vstack(chunks, format="csr")
     for part in ("data", "indices", "indptr"):
@@ -156,18 +154,18 @@ def write_states(folder: Path, pictures: int, labels: int, unknown: bool) -> Row
 
 
 def draw_states(
-    rng: np.random.Generator, pictures: int, labels: int, unknown: bool
+    rng: np.random.Generator, images: int, labels: int, unknown: bool
 ) -> sparse.csr_array:
-    """States of pictures, each of one community; shape (pictures, labels), int8."""
+    """States of images, each of one community; shape (images, labels), int8."""
     communities = max(4, labels // 150)
-    lengths = rng.poisson(MEAN_LABELS * (2 if unknown else 1), pictures)
-    home = np.repeat(rng.integers(communities, size=pictures), lengths)
+    lengths = rng.poisson(MEAN_LABELS * (2 if unknown else 1), images)
+    home = np.repeat(rng.integers(communities, size=images), lengths)
     rank = (labels * rng.random(len(home)) ** 3).astype(np.int32)  # frequency falls as rank^(-2/3)
     own = np.minimum(rank // communities * communities + home, labels - 1)
     columns = np.where(rng.random(len(home)) < AT_HOME, own, rank).astype(np.int32)
     indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     ones = np.ones(len(columns), np.int8)
-    drawn = sparse.csr_array((ones, columns, indptr), shape=(pictures, labels))
+    drawn = sparse.csr_array((ones, columns, indptr), shape=(images, labels))
     drawn.sum_duplicates()
     drawn.data[:] = rng.choice([1, -1], drawn.nnz) if unknown else 1
     return drawn
@@ -186,11 +184,13 @@ def count(folder: Path, labels: int) -> Row:
 
 
 def cut(folder: Path, strategy: str, num_parts: int, seed: int) -> Row:
-    from mlic.labels.partitioning import partition_labels  # counting needs no scikit-learn
+    from mlic.labels.partition.partitioning import (
+        partition_labels,  # counting needs no scikit-learn
+    )
 
     with np.load(folder / "statistics.npz") as file:
         arrays = {name: file[name] for name in file.files}
-    metadata = {name: str(arrays.pop(name)) for name in ("names", "num_pictures")}
+    metadata = {name: str(arrays.pop(name)) for name in ("names", "num_images")}
     statistics = LabelStatistics.from_tensors(arrays, metadata)
     start = time.perf_counter()
     partition_labels(statistics, strategy, num_parts, EXPONENTS[strategy], seed)

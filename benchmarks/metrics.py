@@ -24,7 +24,7 @@ from sklearn.metrics import average_precision_score
 from torchmetrics.functional.classification import multilabel_average_precision
 from trainings import load, median_ratio
 
-from mlic.metrics import mean_average_precision
+from mlic.evaluation.metrics import mean_average_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,16 +40,16 @@ Row = dict[str, Any]
 def main() -> None:
     options = parse()
     torch.set_num_threads(1)
-    pictures, pairs = (5_000, 1) if options.quick else (40_000, 5)
+    images, pairs = (5_000, 1) if options.quick else (40_000, 5)
     rows = [
-        measure(kind, pictures, 80, seed) for kind in ("distinct", "tied") for seed in range(pairs)
+        measure(kind, images, 80, seed) for kind in ("distinct", "tied") for seed in range(pairs)
     ]
     emit(__file__, rows, judge(rows), options.write)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="an eighth of the pictures, one pair")
+    parser.add_argument("--quick", action="store_true", help="an eighth of the images, one pair")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results")
     return parser.parse_args()
 
@@ -62,7 +62,7 @@ def judge(rows: list[Row]) -> list[Claim]:
         seeds = [row["seed"] for row in own]
         for other, goal in GOALS.items():
             ratio = 1 / median_ratio(own, "ours s", f"{other} s")
-            name = f"exact mAP: {other} / ours, {own[0]['pictures']} x {own[0]['labels']}, {kind}"
+            name = f"exact mAP: {other} / ours, {own[0]['images']} x {own[0]['labels']}, {kind}"
             claims.append(Claim(name, ratio, "x", f">= {goal}", ratio >= goal, seeds))
             gap, most = max(row[f"{other} gap"] for row in own), TOLERANCE[other]
             name = f"exact mAP: largest difference from {other}, {kind}"
@@ -70,12 +70,12 @@ def judge(rows: list[Row]) -> list[Claim]:
     return claims
 
 
-def measure(kind: str, pictures: int, labels: int, seed: int) -> Row:
+def measure(kind: str, images: int, labels: int, seed: int) -> Row:
     """All three on the same scores."""
     rng = np.random.default_rng(seed)
     frequency = 0.5 / np.arange(1, labels + 1)
-    present = rng.random((pictures, labels)) < frequency
-    noise = rng.normal(size=(pictures, labels)) + 1.5 * present
+    present = rng.random((images, labels)) < frequency
+    noise = rng.normal(size=(images, labels)) + 1.5 * present
     scores, states = (1 / (1 + np.exp(-noise))).astype(np.float32), present.astype(np.int8)
     if kind == "tied":
         scores = scores.round(2)
@@ -88,7 +88,7 @@ def measure(kind: str, pictures: int, labels: int, seed: int) -> Row:
     )
     return {
         "scores": kind,
-        "pictures": pictures,
+        "images": images,
         "labels": labels,
         "seed": seed,
         "ours s": own,

@@ -19,11 +19,11 @@ import numpy as np
 from common import ROOT, Claim, emit
 from sklearn.metrics import adjusted_rand_score
 
-from mlic.labels.cuts import cut_value, inside_mass
 from mlic.labels.graph import COMPANY_EXPONENT, affinity
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition import Partition, user_partition
-from mlic.labels.partitioning import partition_labels
+from mlic.labels.partition.cuts import cut_value, inside_mass
+from mlic.labels.partition.partition import Partition, user_partition
+from mlic.labels.partition.partitioning import partition_labels
 from mlic.labels.space import LabelSpace
 from mlic.labels.statistics import LabelStatistics, count_labels
 

@@ -8,7 +8,7 @@
 Raw rows, one a setting and seed, are appended to ``benchmarks/results/psd_gain/<study>.jsonl`` as
 they finish, and a script that was stopped goes on where it was. Settings are chosen by validation
 figures, claims are made of test figures; intervals are paired over seeds, 95 %, from Student's t
-distribution. ``--tune`` and ``--tries`` look at validation pictures only; ``--costs`` times all
+distribution. ``--tune`` and ``--tries`` look at validation images only; ``--costs`` times all
 kinds of training side by side, which wants an idle machine.
 """
 
@@ -23,10 +23,10 @@ from importlib import import_module
 from pathlib import Path
 
 from common import ROOT, header, table
-from gain.figures import save_picture
+from gain.figures import save_image
 from gain.report import RESULTS, summary, write_report
 
-FEW = ("ucmerced_5", "ucmerced_10", "ucmerced_20")  # pictures a class
+FEW = ("ucmerced_5", "ucmerced_10", "ucmerced_20")  # images a class
 TRIES = "wide_tries.jsonl", "narrow_tries.jsonl"
 STUDIES = ("wide", "narrow", "shift", *FEW)
 DATA = ROOT.parent / "shared" / "data"
@@ -62,7 +62,7 @@ def main() -> None:
         about = header() | {"configuration": store.config, "rows": len(rows), "seeds": seeds}
         write_report(options.study, about, rows, claims, study.ingredients(rows))
         for name, figure in study.figures(rows).items():
-            save_picture(figure, RESULTS / f"{options.study}_{name}.png", options.browser)
+            save_image(figure, RESULTS / f"{options.study}_{name}.png", options.browser)
     print(json.dumps([asdict(claim) for claim in claims]))
 
 

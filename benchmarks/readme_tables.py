@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 README = ROOT / "README.md"
-STUDIES = {  # of psd_gain.py, and the pictures of each
+STUDIES = {  # of psd_gain.py, and the images of each
     "narrow": "Corel5k, MobileNetV2-0.35 fine-tuned at 96 px",
     "wide": "Corel5k, one hidden layer on frozen features",
-    "ucmerced_5": "UC Merced, 5 pictures a class, fine-tuned",
-    "ucmerced_10": "UC Merced, 10 pictures a class, fine-tuned",
-    "ucmerced_20": "UC Merced, 20 pictures a class, fine-tuned",
-    "shift": "drawn scenes whose company is broken in the test pictures",
+    "ucmerced_5": "UC Merced, 5 images a class, fine-tuned",
+    "ucmerced_10": "UC Merced, 10 images a class, fine-tuned",
+    "ucmerced_20": "UC Merced, 20 images a class, fine-tuned",
+    "shift": "drawn scenes whose company is broken in the test images",
 }
 SHOWN = (  # beginnings of the claims that README tells; each study's page has them all
     "student_above_baseline",
@@ -80,7 +80,8 @@ def render_demo(kept: dict[str, Any]) -> str:
     rows = kept["rows"]
     names = {
         "baseline": "baseline",
-        "longer": f"baseline with PSD's whole budget, {rows[0]['budget_epochs']} epochs",
+        "budget_matched_baseline": "baseline with PSD's whole budget, "
+        f"{rows[0]['budget_epochs']} epochs",
         "cgp": "the CGP teachers together, one training with DGP's",
         "dgp": "the DGP teachers together",
         "student": "**student**",
@@ -103,7 +104,7 @@ def render_gains() -> str:
     found = {study: read(f"psd_gain/{study}") for study in STUDIES if result_of(study).is_file()}
     if not found:
         return "No study has been run to its end yet."
-    titles = ("pictures", "points, paired 95 % interval", "goal", "seeds", "holds")
+    titles = ("images", "points, paired 95 % interval", "goal", "seeds", "holds")
     head = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for study, kept in found.items():
         for claim in kept["claims"]:

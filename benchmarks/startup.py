@@ -31,8 +31,8 @@ GOAL = 0.5
 HEAVY = ("torch", "mlflow", "timm")
 COMMANDS = {"registry list": ["registry", "list"], "up-to-date run": ["run"]}
 SMALL = (
-    "scenes.num_pictures=120,partition.num_parts=2,training.epochs=1,training.batch_size=16,"
-    "training.threads=1,explain.pictures=4"
+    "scenes.num_images=120,partition.num_parts=2,training.epochs=1,training.batch_size=16,"
+    "training.threads=1,explain.images=4"
 )
 IDLE = {"ours": ["--params", SMALL], "bare": ["--only-missing-outputs"]}
 KEDRO = [sys.executable, "-m", "kedro"]

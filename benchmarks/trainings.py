@@ -1,4 +1,4 @@
-"""What the benchmarks of trainings share: sizes by argument, made-up pictures, timed sides."""
+"""What the benchmarks of trainings share: sizes by argument, made-up images, timed sides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlic.images.store import PictureStore
+from mlic.images.store import ImageStore
 from mlic.labels import LabelMatrix, LabelSpace
 from mlic.models.options import BranchedModelOptions, BranchOptions, ModelOptions
 from mlic.training.job import TrainingJob
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bench", "load", "median_ratio", "parse", "scratch", "seconds", "timed"]
 
-QUICK = {"backbone": "resnet10t", "pictures": 32, "epochs": 2, "views": 1, "pairs": 1}
+QUICK = {"backbone": "resnet10t", "images": 32, "epochs": 2, "views": 1, "pairs": 1}
 
 
 def parse(description: str) -> argparse.Namespace:
@@ -33,7 +33,7 @@ def parse(description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--backbone", default="resnet50", help="a timm model")
     parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--pictures", type=int, default=96, help="to learn from")
+    parser.add_argument("--images", type=int, default=96, help="to learn from")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=13)
     parser.add_argument("--views", type=int, default=4)
@@ -52,24 +52,24 @@ def parse(description: str) -> argparse.Namespace:
 
 @dataclass(frozen=True)
 class Bench:
-    """Trainings of one size; validation is a tenth of the pictures."""
+    """Trainings of one size; validation is a tenth of the images."""
 
     size: argparse.Namespace
-    pictures: PictureStore
+    images: ImageStore
     labels: LabelMatrix
 
     @classmethod
     def make(cls, size: argparse.Namespace) -> Bench:
-        """Make up pictures and labels of the asked sizes."""
+        """Make up images and labels of the asked sizes."""
         rng = np.random.default_rng(0)
-        number = size.pictures + max(size.pictures // 10, 2)
+        number = size.images + max(size.images // 10, 2)
         side = size.image_size
         pixels = rng.integers(0, 256, (number, side, side, 3), dtype=np.uint8)
-        pictures = PictureStore.from_arrays([f"p{i}" for i in range(number)], pixels)
+        images = ImageStore.from_arrays([f"p{i}" for i in range(number)], pixels)
         space = LabelSpace(tuple(f"label {i}" for i in range(size.labels)))
         states = (rng.random((number, size.labels)) < 0.1).astype(np.int8)
-        split = np.where(np.arange(number) < size.pictures, "train", "validation")
-        return cls(size, pictures, LabelMatrix(space, pictures.ids, states, split))
+        split = np.where(np.arange(number) < size.images, "train", "validation")
+        return cls(size, images, LabelMatrix(space, images.ids, states, split))
 
     def job(self, name: str, part: Sequence[int] | None = None, **changes: Any) -> TrainingJob:
         """One training of all labels or some."""
@@ -85,7 +85,7 @@ class Bench:
             name=name,
             role=role,
             labels=self.labels if part is None else self.labels.with_labels(part),
-            pictures=self.pictures,
+            images=self.images,
             image_size=size.image_size,
             model=ModelOptions(backbone=size.backbone),
             options=options,

@@ -20,17 +20,17 @@ from common import Claim, emit
 from joint_teachers import teach_jointly, teach_on_frozen
 from trainings import Bench, load, median_ratio, parse, scratch, seconds, timed
 
-from mlic.training.joining import join_targets
-from mlic.training.loop import _Training, train
+from mlic.caching.store import CheckpointStore
+from mlic.distillation.joining import join_targets
+from mlic.training.fit import _Training, train
 from mlic.training.predict import predict_logits
-from mlic.training.store import CheckpointStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from mlic.distillation.targets import SoftTargets, TeacherLogits
     from mlic.training.checkpoint import Checkpoint
-    from mlic.training.targets import SoftTargets, TeacherLogits
 
 GOAL, AT_LEAST = 2.5, 10.0
 WAYS = {  # what each takes the time of
@@ -113,11 +113,11 @@ def measure_slowly(bench: Bench, folder: Path) -> dict[str, float]:
 
 
 def say_one_view(teacher: _Training) -> None:
-    """What a teacher of its own says of one view of every training picture."""
+    """What a teacher of its own says of one view of every training image."""
     job, view = teacher.job, teacher._view(1)
     size = job.options.batch_size
     rows, frame = job.train_rows, teacher.frame
-    predict_logits(teacher.model, job.pictures, rows, frame, teacher.fabric, size, view)
+    predict_logits(teacher.model, job.images, rows, frame, teacher.fabric, size, view)
 
 
 if __name__ == "__main__":

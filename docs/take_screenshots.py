@@ -1,4 +1,4 @@
-"""Take the pictures of README.md: the report, the pipeline in Kedro-Viz, the curves in MLflow.
+"""Take the images of README.md: the report, the pipeline in Kedro-Viz, the curves in MLflow.
 
 Shows what the newest run left in `data/` and `mlflow.db`, in a headless Chromium. Needs
 `pip install playwright` and a Chromium (`playwright install chromium`, or ``--chromium PATH``);
@@ -44,7 +44,7 @@ localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
 
 
 def main() -> None:
-    """Take all three pictures."""
+    """Take all three images."""
     from playwright.sync_api import sync_playwright
 
     options = read_options()
@@ -105,7 +105,7 @@ def open_page(browser: Browser, address: str, wait_for: str = "body") -> Page:
 
 
 def save(page: Page, name: str) -> None:
-    """Save a picture of what is in view."""
+    """Save an image of what is in view."""
     page.wait_for_timeout(SETTLE)
     page.screenshot(path=DOCS / name)
     page.close()

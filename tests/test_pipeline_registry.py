@@ -10,9 +10,9 @@ from kedro.io import CatalogConfigResolver
 from kedro.validation.type_extractor import TypeExtractor
 
 from mlic import pipeline_registry
-from mlic.checked import Checked
-from mlic.parameters import check_parameters
+from mlic.config.parameters import check_parameters
 from mlic.pipeline_registry import register_pipelines, remember
+from mlic.utils.strict_model import StrictModel
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -51,7 +51,7 @@ def test_the_baseline_alone_may_teach(shape, mode):
     (join,) = [node for node in pipeline.nodes if node.name == "teachers.join_logits"]
     assert join.inputs == ["labels", "store", "baseline.logits"]
     free = {name for name in pipeline.inputs() if not name.startswith("params:")}
-    assert free == {"pictures_folder", "store", "parameters"}
+    assert free == {"images_folder", "store", "parameters"}
 
 
 def test_two_shapes_in_one_process(shape):
@@ -75,7 +75,7 @@ def test_default_runs_everything_and_lacks_nothing(shape):
     }
     assert {node.name for node in pipelines["__default__"].nodes} == names
     free = {name for name in pipelines["__default__"].inputs() if not name.startswith("params:")}
-    assert free == {"pictures_folder", "store", "parameters"}
+    assert free == {"images_folder", "store", "parameters"}
 
 
 def test_the_student_depends_on_every_teacher(shape):
@@ -93,7 +93,7 @@ def test_of_what_lies_between_the_boxes_only_the_groups_grow_with_k(shape, k):
     assert boxes == {*steps, "baseline", "teachers", "student"}
     teachers = whole.only_nodes_with_namespaces(["teachers"])
     groups = {f"teachers.{strategy}_{i}.group" for strategy in ("cgp", "dgp") for i in range(k)}
-    seen = {"pictures", "labels", "store", *groups}
+    seen = {"images", "labels", "store", *groups}
     assert {name for name in teachers.inputs() if not name.startswith("params:")} == seen
     taken = {f"teachers.{name}" for name in ("test_predictions", "class_maps", "trainings")}
     assert teachers.all_outputs() & (whole - teachers).inputs() == {"soft_targets", *taken}
@@ -109,7 +109,7 @@ def test_of_what_lies_between_the_boxes_only_the_groups_grow_with_k(shape, k):
 LAYERS = ["raw", "primary", "feature", "model_input", "models", "model_output", "reporting"]
 
 
-@pytest.mark.parametrize("strategies", ["cgp+dgp", "random+plain+user", "baseline"])
+@pytest.mark.parametrize("strategies", ["cgp+dgp", "random+full_label+user", "baseline"])
 def test_every_dataset_has_a_layer_and_the_layers_run_one_way(shape, strategies):
     catalog = CatalogConfigResolver(
         OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["catalog"]
@@ -155,9 +155,11 @@ def test_start_up_pulls_in_nothing_heavy(module, heavy):
 
 def test_kedro_finds_the_model_of_every_parameter(shape, caplog):
     """It reads the annotations of all nodes, of which many name what is imported later."""
-    found = TypeExtractor(shape("cgp+random+user+plain", 2)).extract_types_from_pipelines()
+    found = TypeExtractor(shape("cgp+random+user+full_label", 2)).extract_types_from_pipelines()
     sections = {name: value for name, value in pipeline_registry._shape[0] if name != "controls"}
-    assert found == {k: type(value) for k, value in sections.items() if isinstance(value, Checked)}
+    assert found == {
+        k: type(value) for k, value in sections.items() if isinstance(value, StrictModel)
+    }
     assert not caplog.records
 
 
@@ -172,19 +174,25 @@ def test_kedro_does_not_warn_of_dots_wherever_a_pipeline_is_made():
 def test_controls_follow_the_parameters(monkeypatch):
     monkeypatch.setattr(pipeline_registry, "_shape", [])
     raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
-    raw["partition"] |= {"strategies": "random+plain+user", "num_parts": 2, "num_plain": 3}
-    raw["controls"], raw["teachers"]["mode"] = {"longer_baseline": True}, "separate"
+    raw["partition"] |= {
+        "strategies": "random+full_label+user",
+        "num_parts": 2,
+        "num_full_label": 3,
+    }
+    raw["controls"], raw["teachers"]["mode"] = {"budget_matched_baseline": True}, "separate"
     remember(check_parameters(raw))
     pipeline = register_pipelines()["__default__"]
     groups = [f"teachers.{s}_{i}" for s in ("random", "user") for i in (0, 1)]
-    plain = [f"teachers.plain_{i}" for i in range(3)]
-    assert trainings(pipeline) == sorted(["baseline", "longer", "student", *groups, *plain])
+    plain = [f"teachers.full_label_{i}" for i in range(3)]
+    assert trainings(pipeline) == sorted(
+        ["baseline", "budget_matched_baseline", "student", *groups, *plain]
+    )
     free = {name for name in pipeline.inputs() if not name.startswith("params:")}
-    assert free == {"user_groups", "pictures_folder", "store", "parameters"}
-    assert "longer" not in trainings(pipeline.to_nodes("student.train"))
+    assert free == {"user_groups", "images_folder", "store", "parameters"}
+    assert "budget_matched_baseline" not in trainings(pipeline.to_nodes("student.train"))
     nodes = {node.name: set(node.inputs) for node in pipeline.nodes}
-    assert "longer.checkpoint" in nodes["reporting.predict_test_split"]
-    assert "teachers.plain_2.checkpoint" in nodes["teachers.predict_test_split"]
+    assert "budget_matched_baseline.checkpoint" in nodes["reporting.predict_test_split"]
+    assert "teachers.full_label_2.checkpoint" in nodes["teachers.predict_test_split"]
     assert "partition_user" in nodes["reporting.summarise_run"]
 
 

@@ -11,16 +11,16 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 from kedro.runner import SequentialRunner as KedroRunner
 
-from mlic.console import find_mlic_error
 from mlic.errors import DataError, ParameterError, PartitionError
+from mlic.hooks.console import find_mlic_error
 from mlic.labels import LabelSpace
-from mlic.labels.partition import user_partition
+from mlic.labels.partition.partition import user_partition
 from mlic.runners import ParallelRunner, SequentialRunner
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT / "../shared/data"
 TINY = {
-    "scenes": {"num_pictures": 160, "size": 32},
+    "synthetic": {"num_images": 160, "size": 32},
     "data": {"image_size": 32, "validation_fraction": 0.2, "test_fraction": 0.3},
     "model": {"backbone_options": {"channels": [8, 8, 16, 16], "stem_width": 8}},
     "training": {"epochs": 1, "threads": 1, "augmentation": {"views": 2}},
@@ -76,7 +76,7 @@ def test_summary_holds_every_figure(project, first_run):
     assert set(document["partitions"]) == set(document["teachers"]) == {"cgp", "dgp"}
     for model in (document["baseline"], document["student"], *document["teachers"].values()):
         assert {"mAP", "CF1", "OF1"} <= model.keys() and 0 < model["mAP"] <= 100
-    sizes = document["data"]["pictures"]
+    sizes = document["data"]["images"]
     assert sum(sizes.values()) == 160 and abs(sizes["test"] - 48) <= 4
     assert "<table" in (project / "data/08_reporting/report.html").read_text()
 
@@ -199,7 +199,7 @@ def test_more_groups_than_labels_and_missing_weights_are_told_before_anything_ru
 
 def test_failed_run_is_failed_in_the_database_and_keeps_what_was_done(project, first_run):
     kept = sorted((project / "data/06_models").iterdir())
-    store = project / "data/03_primary/pictures/store.json"
+    store = project / "data/03_primary/images/store.json"
     whole = store.read_text()
     store.write_text("{")
     with pytest.raises(DatasetError) as error:
@@ -217,8 +217,8 @@ def test_user_partition_of_another_size_is_refused():
         partition.require_parts(3)
 
 
-SAMPLES = [  # of VOC there are two training pictures, of which validation takes one
-    pytest.param("ucmerced", "ucm17", {}, 2, marks=pytest.mark.slow),  # 2,100 pictures to decode
+SAMPLES = [  # of VOC there are two training images, of which validation takes one
+    pytest.param("ucmerced", "ucm17", {}, 2, marks=pytest.mark.slow),  # 2,100 images to decode
     pytest.param("corel5k", "corel5k", {}, 2, marks=pytest.mark.slow),  # 260 labels to survey
     ("voc2007", "voc/VOCdevkit", {"validation_fraction": 0.5, "drop_labels_below": 1}, 1),
     ("coco2014", "coco128", {"validation_fraction": 0.3, "drop_labels_below": 2}, 2),

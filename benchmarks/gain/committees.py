@@ -10,15 +10,15 @@ import torch
 
 from gain.hidden import Recipe, grow, predict, stack_columns, train
 from mlic.labels.options import EXPONENTS
-from mlic.labels.partitioning import partition_labels, random_partition
-from mlic.seeds import derive_seed
+from mlic.labels.partition.partitioning import partition_labels, random_partition
+from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gain.corel import Words
     from gain.hidden import Weights
-    from mlic.labels.partition import Partition
+    from mlic.labels.partition.partition import Partition
 
 __all__ = ["Field", "Opinion", "Teachers", "cut"]
 
@@ -34,12 +34,12 @@ class Field:
 
     @cached_property
     def states(self) -> torch.Tensor:
-        """Of the training pictures; shape (n, C), int8."""
+        """Of the training images; shape (n, C), int8."""
         return torch.from_numpy(self.words.labels.in_split("train").states)
 
     @property
     def views(self) -> int:
-        """Stored views of a training picture."""
+        """Stored views of a training image."""
         return len(self.features["train"])
 
     @property
@@ -101,11 +101,11 @@ class Teachers:
         Parameters
         ----------
         name
-            ``plain_0`` and so on; a strategy that `cut` knows; with ``@0`` behind it, grown from
-            ``plain_0``.
+            ``full_label_0`` and so on; a strategy that `cut` knows; with ``@0`` behind it, grown
+            from ``full_label_0``.
         """
         if name not in self.opinions:
-            make = self._say_plain if name.startswith("plain") else self._say_groups
+            make = self._say_plain if name.startswith("full_label") else self._say_groups
             self.opinions[name] = make(name)
         return self.opinions[name]
 

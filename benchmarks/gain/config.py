@@ -1,4 +1,4 @@
-"""Hyper-parameters of the wide study, chosen on validation pictures before any test figure."""
+"""Hyper-parameters of the wide study, chosen on validation images before any test figure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Config:
 START = Recipe(epochs=20, learning_rate=2e-3, width=256, dropout=0.5, batch_size=128)
 
 # Chosen by `psd_gain.py --study wide --tune`: grids and rules stand in `gain.tuning`, every try in
-# results/psd_gain/wide_tuning.jsonl. On validation pictures the baseline reaches 41.6, one of six
+# results/psd_gain/wide_tuning.jsonl. On validation images the baseline reaches 41.6, one of six
 # times its epochs 42.0, and no student of the grids 41.4: the more truth they hear the better.
 _TEACHER = replace(START, epochs=40, weight_decay=3.0)
 CONFIG = Config(
@@ -54,7 +54,7 @@ class Narrow:
     students: dict[str, dict[str, Any]] = field(default_factory=dict)  # by distiller
 
 
-# Chosen on validation pictures by seeds 100 to 102; every try stands in
+# Chosen on validation images by seeds 100 to 102; every try stands in
 # results/psd_gain/narrow_tries.jsonl. Tries of the baseline: rates of 5e-4 to 4e-3, 10 to 24
 # epochs, batches of 32 and 64, 4 and 8 views, closer crops, weight decay to 0.05, dropout,
 # binary cross-entropy; none is clearly better. A student lives on the truth: the mean KL of a cell
@@ -77,7 +77,7 @@ NARROW = Narrow(
 )
 
 # The rate, and twice the epochs first thought of, by `psd_gain.py --study ucmerced_10 --tune` and
-# validation pictures of seeds 100 to 102 (results/psd_gain/ucmerced_10_tuning.jsonl): 88.5 against
+# validation images of seeds 100 to 102 (results/psd_gain/ucmerced_10_tuning.jsonl): 88.5 against
 # 87.8 of half the epochs; averages of weights make no difference. The student is the one above.
 MERCED = {
     f"ucmerced_{number}": replace(

@@ -18,8 +18,8 @@ from mlic.labels.statistics import LabelStatistics, count_labels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mlic.images.raw import RawPictures
-    from mlic.images.store import PictureStore
+    from mlic.images.records import ImageRecords
+    from mlic.images.store import ImageStore
     from mlic.labels import LabelMatrix
 
 __all__ = ["CACHE", "Words", "corel_split", "decode", "load_corel"]
@@ -27,29 +27,29 @@ __all__ = ["CACHE", "Words", "corel_split", "decode", "load_corel"]
 CACHE = Path(tempfile.gettempdir()) / "mlic_psd_gain"
 SPLIT_SEED = 4500  # constant: no seed of a study touches the split
 FRACTIONS = {"train": 6 / 9, "validation": 1 / 9, "test": 2 / 9}  # of 4,500: 3,000, 500, 1,000
-FEWEST = 3  # training pictures of a word that is learnt, and positives of one that is judged
-FREQUENT = 20  # training pictures of a word of the headline
-COMPANION = 0.2  # a word goes with another where it stands beside it in so many of its pictures
+FEWEST = 3  # training images of a word that is learnt, and positives of one that is judged
+FREQUENT = 20  # training images of a word of the headline
+COMPANION = 0.2  # a word goes with another where it stands beside it in so many of its images
 
 
-def load_corel(folder: Path) -> RawPictures:
-    """Encoded pictures and labels of ``corel5k_train.parquet``, split and without rare words."""
+def load_corel(folder: Path) -> ImageRecords:
+    """Encoded images and labels of ``corel5k_train.parquet``, split and without rare words."""
     raw = ManifestDataset(str(folder / "corel5k_train.parquet")).load()
     return replace(raw, labels=corel_split(raw.labels))
 
 
 def corel_split(labels: LabelMatrix) -> LabelMatrix:
-    """Split the pictures by a constant seed and keep the words with enough training pictures.
+    """Split the images by a constant seed and keep the words with enough training images.
 
-    About 3,000 pictures to train, 500 to choose by and 1,000 to test, stratified by words.
+    About 3,000 images to train, 500 to choose by and 1,000 to test, stratified by words.
     """
     split = stratified_split(labels.states, FRACTIONS, SPLIT_SEED)
     counts = (labels.states[split == "train"] == 1).sum(axis=0)
     return labels.with_split(split).with_labels(np.flatnonzero(counts >= FEWEST).tolist())
 
 
-def decode(raw: RawPictures, name: str, size: int) -> PictureStore:
-    """The pictures as squares of one size, decoded once into the system's temporary folder."""
+def decode(raw: ImageRecords, name: str, size: int) -> ImageStore:
+    """The images as squares of one size, decoded once into the system's temporary folder."""
     return write_store(CACHE / f"{name}_{size}", raw, size)[0]
 
 
@@ -57,7 +57,7 @@ def decode(raw: RawPictures, name: str, size: int) -> PictureStore:
 class Words:
     """Which words a column of the tables is about; all from training labels alone.
 
-    ``least``: training pictures of a word of the headline.
+    ``least``: training images of a word of the headline.
     """
 
     labels: LabelMatrix
@@ -65,7 +65,7 @@ class Words:
 
     @cached_property
     def statistics(self) -> LabelStatistics:
-        """Counts in the training pictures."""
+        """Counts in the training images."""
         return count_labels(self.labels.in_split("train").states, self.labels.space)
 
     @cached_property

@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from gain.corel import CACHE
-from mlic.images.augmentation import ViewMaker
+from mlic.images.augmentation import ViewSampler
 from mlic.images.options import AugmentationOptions
-from mlic.images.render import render_views, render_whole
+from mlic.images.preprocess import preprocess_views, preprocess_whole
 from mlic.models.backbone import build_backbone, normalisation
 from mlic.models.options import ModelOptions
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mlic.images.store import PictureStore
+    from mlic.images.store import ImageStore
     from mlic.labels import LabelMatrix
 
 __all__ = ["IMAGE_SIZE", "VIEWS", "frozen_features", "mobilenet"]
@@ -42,7 +42,7 @@ def mobilenet(weights: Path) -> ModelOptions:
 
 
 def frozen_features(
-    pictures: PictureStore, labels: LabelMatrix, weights: Path
+    images: ImageStore, labels: LabelMatrix, weights: Path
 ) -> dict[str, torch.Tensor]:
     """Pooled features, standardised by the mean and deviation of the training views.
 
@@ -50,21 +50,21 @@ def frozen_features(
     -------
     dict of torch.Tensor
         ``train``, shape (views, n, D), of crops and flips; ``validation`` and ``test``, shape
-        (m, D), of the whole pictures; float32.
+        (m, D), of the whole images; float32.
     """
-    key = f"{pictures.fingerprint}-{labels.fingerprint}-{VIEWS}x{IMAGE_SIZE}"
+    key = f"{images.fingerprint}-{labels.fingerprint}-{VIEWS}x{IMAGE_SIZE}"
     file = CACHE / f"features-{key}.safetensors"
     if not file.is_file():
         log.info("Features of %d views are written to %s.", VIEWS, file)
         partial = file.with_suffix(".partial")
-        save_file(_extract(pictures, labels, weights), partial)
+        save_file(_extract(images, labels, weights), partial)
         partial.replace(file)
     return load_file(file)
 
 
-def _extract(pictures: PictureStore, labels: LabelMatrix, weights: Path) -> dict[str, torch.Tensor]:
+def _extract(images: ImageStore, labels: LabelMatrix, weights: Path) -> dict[str, torch.Tensor]:
     backbone = build_backbone(mobilenet(weights)).eval().to(memory_format=torch.channels_last)
-    maker = ViewMaker(pictures.ids.tolist(), AugmentationOptions(views=VIEWS), VIEW_SEED)
+    maker = ViewSampler(images.ids.tolist(), AugmentationOptions(views=VIEWS), VIEW_SEED)
     rows = {split: labels.rows(split) for split in ("train", "validation", "test")}
 
     def pooled(rows: NDArray[np.intp], view: int | None) -> torch.Tensor:
@@ -72,15 +72,15 @@ def _extract(pictures: PictureStore, labels: LabelMatrix, weights: Path) -> dict
         found = []
         for start in range(0, len(rows), BATCH):
             own = rows[start : start + BATCH]
-            pixels = torch.from_numpy(pictures.pixels[own])
+            pixels = torch.from_numpy(images.pixels[own])
             boxes = None if view is None else torch.from_numpy(maker.boxes(own, view))
-            images = (
-                render_whole(pixels, *frame)
+            inputs = (
+                preprocess_whole(pixels, *frame)
                 if boxes is None
-                else render_views(pixels, boxes, *frame)
+                else preprocess_views(pixels, boxes, *frame)
             )
             with torch.inference_mode():
-                found.append(backbone(images))
+                found.append(backbone(inputs))
         return torch.cat(found)
 
     views = tqdm(range(VIEWS), "frozen features", unit="view", disable=None)

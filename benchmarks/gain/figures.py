@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gain.report import Setting
     from gain.rows import Row
 
-__all__ = ["draw_gain_by_column", "draw_gain_by_cost", "save_picture"]
+__all__ = ["draw_gain_by_column", "draw_gain_by_cost", "save_image"]
 
 COLOURS = ("#6b7280", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
@@ -32,7 +32,7 @@ HUES = 64  # enough for lines and text; keeps the file small
 def draw_gain_by_cost(
     rows: Sequence[Row], series: dict[str, Callable[[Setting], bool]]
 ) -> go.Figure:
-    """Gain over the baseline on test pictures against cost, a line for each series of settings."""
+    """Gain over the baseline on test images against cost, a line for each series of settings."""
     figure = go.Figure()
     for number, (name, fits) in enumerate(series.items()):
         own = sorted(filter(fits, settings(rows)), key=lambda one: cost_of(rows, one))
@@ -55,7 +55,7 @@ def draw_gain_by_column(
     return _finish(figure, "points of mAP above the baseline")
 
 
-def save_picture(figure: go.Figure, path: Path, browser: str = "chromium") -> None:
+def save_image(figure: go.Figure, path: Path, browser: str = "chromium") -> None:
     """Let a browser turn a figure into a small PNG file.
 
     Raises

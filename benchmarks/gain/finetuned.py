@@ -1,4 +1,4 @@
-"""Models fine-tuned end to end, and what each says of training views and of held-out pictures.
+"""Models fine-tuned end to end, and what each says of training views and of held-out images.
 
 What was said is kept in the system's temporary folder under all that decided it, so that a study
 that was stopped goes on with the models it had.
@@ -19,22 +19,22 @@ from safetensors.numpy import load_file, save_file
 
 from gain.committees import cut
 from gain.corel import CACHE
-from mlic.datasets import TensorsDataset
+from mlic.datasets import SafetensorsDataset
+from mlic.distillation.targets import SoftTargets
 from mlic.models.options import BranchedModelOptions, BranchOptions
-from mlic.seeds import derive_seed
+from mlic.training.fit import train
 from mlic.training.frozen import predict_branch_views, train_branches
 from mlic.training.job import TrainingJob
 from mlic.training.joint import predict_jointly, train_jointly
-from mlic.training.loop import train
 from mlic.training.predict import predict_checkpoint, predict_training_views
-from mlic.training.targets import SoftTargets
 from mlic.training.trunk import FrozenTrunk
+from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gain.corel import Words
-    from mlic.images.store import PictureStore
+    from mlic.images.store import ImageStore
     from mlic.models.options import ModelOptions
     from mlic.training.checkpoint import Checkpoint
     from mlic.training.options import DistillationOptions, TrainingOptions
@@ -56,7 +56,7 @@ out among them.
 class Ground:
     """What all models learn from, how, and in how many groups."""
 
-    pictures: PictureStore
+    images: ImageStore
     words: Words
     image_size: int
     model: ModelOptions
@@ -67,7 +67,7 @@ class Ground:
     def decisive(self) -> dict[str, Any]:
         """All that decides what is said, but for seed and name."""
         return {
-            "pictures": self.pictures.fingerprint,
+            "images": self.images.fingerprint,
             "labels": self.words.labels.fingerprint,
             "image_size": self.image_size,
             "model": self.model.model_dump(mode="json", exclude={"weights"}),
@@ -89,14 +89,14 @@ class Models:
         return self._keep(name, lambda: {name: self._plain(name)})[name]
 
     def longer(self, epochs: int) -> Said:
-        """What a plain model of more epochs says of held-out pictures."""
-        job = self._job("plain_0", "baseline")
+        """What a plain model of more epochs says of held-out images."""
+        job = self._job("full_label_0", "baseline")
         return self._alone(replace(job, options=job.options.model_copy(update={"epochs": epochs})))
 
     def student(
         self, taught: Mapping[str, Said], distillation: DistillationOptions, **changes: Any
     ) -> Said:
-        """What a model says of held-out pictures that has learnt from committees, by name.
+        """What a model says of held-out images that has learnt from committees, by name.
 
         ``changes``: options of its training other than those of the ground.
         """
@@ -171,8 +171,8 @@ class Models:
             views = [list(predict_branch_views(*pair, trunk)) for pair in pairs]
         return self._by_strategy(strategies, jobs, made, views, watch.told())
 
-    def _checkpoint(self, name: str) -> TensorsDataset:
-        return TensorsDataset(str(self._file(f"checkpoint {name}")), CHECKPOINT)
+    def _checkpoint(self, name: str) -> SafetensorsDataset:
+        return SafetensorsDataset(str(self._file(f"checkpoint {name}")), CHECKPOINT)
 
     def _branched(self) -> BranchedModelOptions:
         return BranchedModelOptions(**self.ground.model.model_dump(), branch=BranchOptions())
@@ -198,7 +198,7 @@ class Models:
             name=name,
             role=role,
             labels=self.labels if columns is None else self.labels.with_labels(columns),
-            pictures=ground.pictures,
+            images=ground.images,
             image_size=ground.image_size,
             model=model or ground.model,
             options=ground.options.for_role(role),
@@ -236,7 +236,7 @@ class Models:
             said["train"] = _join([np.stack(own).astype(np.float16) for own in views], columns)
         for split in ("validation", "test"):
             rows, options = self.labels.rows(split), self.ground.options
-            told = [predict_checkpoint(one, self.ground.pictures, rows, options) for one in made]
+            told = [predict_checkpoint(one, self.ground.images, rows, options) for one in made]
             said[split] = _join(told, columns)
         return said
 

@@ -83,7 +83,9 @@ def _run_try(task: tuple[argparse.Namespace, RowStore, Try, int]) -> None:
     if student:
         groups = models.groups("joint", ["cgp", "dgp"])
         distillation = DistillationOptions.model_validate(student)
-        told = [models.student(taught, distillation) for taught in ({"plain_0": told[0]}, groups)]
+        told = [
+            models.student(taught, distillation) for taught in ({"full_label_0": told[0]}, groups)
+        ]
     figures = [judge(said["validation"], models.ground.words, "validation") for said in told]
     means = {name: round(float(np.mean([f[name] for f in figures])), 3) for name in figures[0]}
     row = {"row": _name(one), "parts": 0, "distiller": "", "seed": seed}

@@ -1,6 +1,6 @@
 """Many one-hidden-layer models at once: a leading dimension of models, each with its own chance.
 
-Models never meet: each has its own order of pictures, views, dropout and starting weights, from
+Models never meet: each has its own order of images, views, dropout and starting weights, from
 its own seed, so that a model comes out the same whatever it is trained beside.
 """
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import relu
 
-from mlic.plugins import build_plugin
 from mlic.training.options import DISTILLERS, LOSSES
+from mlic.utils.plugins import build_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -107,10 +107,10 @@ def train(
     objective = _objective(recipe, distillation)
     optimiser, schedule = _optimiser(weights, recipe, len(states))
     models = torch.arange(len(seeds))[:, None]
-    for pictures, views in _batches(chances, recipe, features.shape[:2]):
-        cells = views * features.shape[1] + pictures
+    for images, views in _batches(chances, recipe, features.shape[:2]):
+        cells = views * features.shape[1] + images
         logits = _forward(weights, features.flatten(0, 1)[cells], recipe, chances)
-        loss = objective(logits, truth[models, pictures], [h[models, cells] for h in heard])
+        loss = objective(logits, truth[models, images], [h[models, cells] for h in heard])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -165,7 +165,7 @@ def _own_states(states: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
 def _batches(
     chances: Sequence[torch.Generator], recipe: Recipe, shape: torch.Size
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Pictures and their views, shape (N, B) each; an epoch leaves out fewer than its batches."""
+    """Images and their views, shape (N, B) each; an epoch leaves out fewer than its batches."""
     views, number = shape
     batches = _batches_of(number, recipe)
     size = number // batches
@@ -198,7 +198,7 @@ def _drop(x: torch.Tensor, share: float, chances: Sequence[torch.Generator]) -> 
 
 
 def _objective(recipe: Recipe, distillation: Distillation | None) -> Any:
-    """Sum over labels, mean over pictures, sum over models, which so have their own gradients."""
+    """Sum over labels, mean over images, sum over models, which so have their own gradients."""
     loss = build_plugin(LOSSES, recipe.loss, recipe.loss_options)
 
     def hard(logits: torch.Tensor, states: torch.Tensor, heard: list[torch.Tensor]) -> torch.Tensor:
@@ -218,14 +218,14 @@ def _objective(recipe: Recipe, distillation: Distillation | None) -> Any:
     return both
 
 
-def _optimiser(weights: Weights, recipe: Recipe, pictures: int) -> Any:
+def _optimiser(weights: Weights, recipe: Recipe, images: int) -> Any:
     matrices, biases = weights[::2], weights[1::2]
     groups = [
         {"params": matrices, "weight_decay": recipe.weight_decay},
         {"params": biases, "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-    steps = recipe.epochs * _batches_of(pictures, recipe)
+    steps = recipe.epochs * _batches_of(images, recipe)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=steps, pct_start=WARMUP, cycle_momentum=False
     )

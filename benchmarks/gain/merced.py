@@ -1,4 +1,4 @@
-"""UC Merced with few pictures a class, drawn anew for every seed; the official test split."""
+"""UC Merced with few images a class, drawn anew for every seed; the official test split."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from mlic.datasets import ManifestDataset
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlic.images.raw import RawPictures
+    from mlic.images.records import ImageRecords
     from mlic.labels import LabelMatrix
 
 __all__ = ["few_of_each", "load_merced"]
 
-HELD = 5  # pictures a class to choose epochs by, whatever the number to train
+HELD = 5  # images a class to choose epochs by, whatever the number to train
 
 
-def load_merced(folder: Path) -> RawPictures:
-    """All pictures, labels and the official test split."""
+def load_merced(folder: Path) -> ImageRecords:
+    """All images, labels and the official test split."""
     files = [str(folder / f"ucm17_{split}_160.parquet") for split in ("train", "test")]
     return ManifestDataset(files[0], test_filepath=files[1]).load()
 
 
 def few_of_each(labels: LabelMatrix, number: int, seed: int) -> LabelMatrix:
-    """So many pictures of every class to train and five to validate; the test split stays.
+    """So many images of every class to train and five to validate; the test split stays.
 
-    A picture's class is its id without the digits. Labels that no training picture has are left
+    An image's class is its id without the digits. Labels that no training image has are left
     out.
     """
     rng, split = np.random.default_rng(seed), np.where(labels.split == "test", "test", "")

@@ -21,8 +21,8 @@ from gain.pool import spread
 from gain.report import BASELINE, best, cost_of, gain_claim, settings, unbeaten_claim
 from gain.rows import RowStore, config_hash
 from gain.scoring import judge
-from mlic.seeds import derive_seed
 from mlic.training.options import DistillationOptions, TrainingOptions
+from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
     import argparse
@@ -35,26 +35,26 @@ if TYPE_CHECKING:
     from gain.finetuned import Said
     from gain.report import Ingredients, Setting
     from gain.rows import Row
-    from mlic.images.raw import RawPictures
+    from mlic.images.records import ImageRecords
 
 __all__ = ["claims", "figures", "ingredients", "make_rows", "open_store"]
 
 SEEDS, SLOW_SEEDS = 6, 3
 IMAGE_SIZE, STORE_SIZE = 96, 112
-THINNED = 20  # to be quick, one picture in so many
+THINNED = 20  # to be quick, one image in so many
 # Teams of every committee: a plain model by its number, or how groups are trained and which; of
 # "short" ones, teachers are trained for half the epochs.
 COMMITTEES: dict[str, tuple[str, ...]] = {
-    "plain × 1": ("plain_0",),
+    "plain × 1": ("full_label_0",),
     "CGP + DGP": ("joint cgp dgp",),
     "random + random": ("joint random random_2",),
-    "plain × 2": ("plain_0", "plain_1"),
+    "plain × 2": ("full_label_0", "full_label_1"),
     "grown CGP + DGP": ("frozen@0 cgp", "frozen@1 dgp"),
-    "plain + CGP + DGP": ("plain_0", "joint cgp dgp"),
+    "plain + CGP + DGP": ("full_label_0", "joint cgp dgp"),
     "CGP": ("joint cgp",),
     "DGP": ("joint dgp",),
-    "short plain + CGP + DGP": ("short plain_0", "short joint cgp dgp"),
-    "short plain × 2": ("short plain_0", "short plain_1"),
+    "short plain + CGP + DGP": ("short full_label_0", "short joint cgp dgp"),
+    "short plain × 2": ("short full_label_0", "short full_label_1"),
 }
 SHORT = 1 / 2
 SLOW = {"slow CGP + DGP": ("separate cgp dgp",)}
@@ -99,7 +99,7 @@ class Study:
 
     def _committee(self, name: str, distillers: Sequence[str]) -> None:
         teams = (COMMITTEES | SLOW)[name]
-        parts = 0 if all("plain" in team for team in teams) else self.config.parts
+        parts = 0 if all("full_label" in team for team in teams) else self.config.parts
         together: Setting = (f"together: {name}", parts, "")
         students: list[Setting] = [(f"student: {name}", parts, d) for d in distillers]
         missing = [one for one in [together, *students] if self._lacks(one)]
@@ -129,7 +129,7 @@ class Study:
         setting: Setting = (LONGER_STUDENT, 0, OURS[2])
         if self._lacks(setting):
             heard = self._hear(COMMITTEES["plain × 1"])
-            taught = self._cost(["plain_0"], heard, telling=True)
+            taught = self._cost(["full_label_0"], heard, telling=True)
             usual = self._spent(("student: plain × 1", 0, OURS[2])) - taught
             longer = (self._spent(self._ours) - taught) / usual
             epochs = max(1, round(longer * self.models.ground.options.epochs))
@@ -186,10 +186,10 @@ class Study:
 
 
 def load_ground(options: argparse.Namespace, config: Narrow, seed: int) -> Ground:
-    """Pictures and words of a study; one thread a training."""
+    """Images and words of a study; one thread a training."""
     words, raw = load_words(options, seed)
     return Ground(
-        pictures=decode(raw, "ucmerced" if options.study in MERCED else "corel5k", STORE_SIZE),
+        images=decode(raw, "ucmerced" if options.study in MERCED else "corel5k", STORE_SIZE),
         words=words,
         image_size=IMAGE_SIZE,
         model=mobilenet(options.weights),
@@ -198,8 +198,8 @@ def load_ground(options: argparse.Namespace, config: Narrow, seed: int) -> Groun
     )
 
 
-def load_words(options: argparse.Namespace, seed: int) -> tuple[Words, RawPictures]:
-    """Corel5k, to be quick a few pictures of it, or so many a class of UC Merced."""
+def load_words(options: argparse.Namespace, seed: int) -> tuple[Words, ImageRecords]:
+    """Corel5k, to be quick a few images of it, or so many a class of UC Merced."""
     if options.study in MERCED:
         raw, few = load_merced(options.merced), options.study.partition("_")[2]
         return Words(few_of_each(raw.labels, int(few), derive_seed(seed, "pictures")), least=1), raw
@@ -252,7 +252,7 @@ def _run_stage(task: tuple[argparse.Namespace, RowStore, int, tuple[str, ...]]) 
 
 
 def claims(rows: Sequence[Row]) -> list[Claim]:
-    """What the rows say, settings chosen on validation, figures taken on test pictures."""
+    """What the rows say, settings chosen on validation, figures taken on test images."""
     ours = best(rows, lambda one: one[0] == OURS[0])
     random, plain = ("student: random + random", *ours[1:]), (LONGER_STUDENT, 0, OURS[2])
     alone = ("together: CGP + DGP", ours[1], ""), ("together: random + random", ours[1], "")

@@ -1,7 +1,7 @@
 """What the rows of the narrow study cost, in baselines: all kinds of training timed in turns.
 
 Seconds that rows took beside other processes are a coarse measure. Here one process trains every
-kind on few pictures, for few and for more epochs, so that what a training costs once falls out;
+kind on few images, for few and for more epochs, so that what a training costs once falls out;
 rounds of all kinds follow one another, and the median over rounds counts.
 """
 
@@ -33,9 +33,13 @@ __all__ = ["measure_costs", "price"]
 
 ROUNDS = 5
 FEW, MORE = 1, 4  # epochs
-THINNED = 8  # one picture in so many
-TEAMS = ("plain_0", "joint cgp", "joint dgp", "joint cgp dgp", "joint random random_2")
-HEARD = {1: ("plain_0",), 2: ("cgp", "dgp"), 3: ("plain_0", "cgp", "dgp")}  # by a student, so many
+THINNED = 8  # one image in so many
+TEAMS = ("full_label_0", "joint cgp", "joint dgp", "joint cgp dgp", "joint random random_2")
+HEARD = {
+    1: ("full_label_0",),
+    2: ("cgp", "dgp"),
+    3: ("full_label_0", "cgp", "dgp"),
+}  # by a student, so many
 
 Seconds = dict[str, float]
 """Of a processor: an epoch of a team or of a student, ``tell <team>``: to tell all views once."""
@@ -78,14 +82,14 @@ def price(seconds: Mapping[str, float], epochs: int) -> dict[str, float]:
         student = seconds[f"student of {number}"] * epochs
         costs[f"together: {name}"] = trained
         costs[f"student: {name}"] = trained + told + student
-    unit = seconds["plain_0"] * epochs
+    unit = seconds["full_label_0"] * epochs
     return {name: round(cost / unit, 3) for name, cost in costs.items()}
 
 
 def _timed(team: str) -> str:
     """The team that stands for one: plain models cost the same, whatever their number."""
     bare = team.removeprefix("short ")
-    return "plain_0" if bare.startswith("plain") else bare
+    return "full_label_0" if bare.startswith("full_label") else bare
 
 
 def _round(options: argparse.Namespace, seed: int) -> Seconds:
@@ -122,7 +126,7 @@ def _models(ground: Ground, epochs: int, seed: int, folder: str) -> Models:
 
 
 def _thinned(ground: Ground) -> Ground:
-    """A part of the pictures, and all words."""
+    """A part of the images, and all words."""
     labels = ground.words.labels
     split = np.where(np.arange(len(labels.ids)) % THINNED == 0, labels.split, "")
     return replace(ground, words=replace(ground.words, labels=labels.with_split(split)))

@@ -15,10 +15,10 @@ __all__ = ["tell_tries"]
 
 TITLE = "# psd_gain, tries with fine-tuned models"
 NOTE = """\
-Validation pictures alone; seeds 100 to 102, which the study does not use. Made by hand: no command
+Validation images alone; seeds 100 to 102, which the study does not use. Made by hand: no command
 makes them anew. Figures of different grounds do not compare. `b_`: a baseline, `p`: a plain model,
 `s`: a student, `sj`: one of joint teachers of CGP and DGP; `h1`, `s0.3`: weights of truth and
-teachers, `T`: temperature, `e`: epochs, `warm`: from a teacher's weights, `oof`: each picture told
+teachers, `T`: temperature, `e`: epochs, `warm`: from a teacher's weights, `oof`: each image told
 by a model that has not seen it."""
 
 

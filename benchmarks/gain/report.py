@@ -170,7 +170,7 @@ def gain_claim(
     least: float = 0.0,
     column: str = "mAP",
 ) -> Claim:
-    """A gain of at least so much on the test pictures, and an interval clear of zero."""
+    """A gain of at least so much on the test images, and an interval clear of zero."""
     value, half = difference(rows, ours, other, column)
     goal = f"≥ {least:g}, interval above 0" if least else "interval above 0"
     told = f"{_told(ours)} − {_told(other)}: points of {column} ± {half:.2f}"
@@ -213,7 +213,7 @@ def write_report(
         "\n".join(f"- {name}: {value}" for name, value in header.items()),
         table(summary(rows)),
         "## What each ingredient adds",
-        "Points on the test pictures, paired 95 % intervals; cost in baselines.",
+        "Points on the test images, paired 95 % intervals; cost in baselines.",
         table(added),
         "## Claims",
         table(listed),

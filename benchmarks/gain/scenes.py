@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlic.images.decode import decode_pictures
-from mlic.images.scenes import draw_scenes
-from mlic.images.store import PictureStore
-from mlic.labels.options import PLAIN
-from mlic.labels.partitioning import partition_labels, random_partition
+from mlic.images.decode import decode_images
+from mlic.images.store import ImageStore
+from mlic.images.synthetic.scenes import draw_scenes
+from mlic.labels.options import FULL_LABEL
+from mlic.labels.partition.partitioning import partition_labels, random_partition
 from mlic.labels.split import stratified_split
 from mlic.labels.statistics import count_labels
-from mlic.seeds import derive_seed
 from mlic.training.job import TrainingJob
+from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlic.images.options import SceneOptions
+    from mlic.config.parameters import Parameters
+    from mlic.images.options import SyntheticOptions
     from mlic.labels import LabelMatrix
-    from mlic.parameters import Parameters
 
 __all__ = ["PARTS", "SHIFTS", "World", "column_of", "shifted_scenes"]
 
@@ -43,31 +43,31 @@ class World:
 
     parameters: Parameters
     seed: int
-    test_pictures: int
+    test_images: int
 
     @cached_property
-    def learning(self) -> tuple[PictureStore, LabelMatrix]:
-        """Training and validation pictures."""
-        data, scenes = self.parameters.data, self.parameters.scenes
+    def learning(self) -> tuple[ImageStore, LabelMatrix]:
+        """Training and validation images."""
+        data, scenes = self.parameters.data, self.parameters.synthetic
         left = 1 - data.test_fraction
-        number = round(scenes.num_pictures * left)
-        pictures, labels = _draw(scenes, derive_seed(self.seed, "scenes"), num_pictures=number)
+        number = round(scenes.num_images * left)
+        images, labels = _draw(scenes, derive_seed(self.seed, "scenes"), num_images=number)
         held = data.validation_fraction / left
         shares = {"train": 1 - held, "validation": held}
         split = stratified_split(labels.states, shares, derive_seed(self.seed, "split"))
-        return pictures, labels.with_split(split)
+        return images, labels.with_split(split)
 
     @cached_property
-    def tests(self) -> dict[str, tuple[PictureStore, LabelMatrix]]:
-        """Test pictures by the name of their column."""
-        scenes, number = self.parameters.scenes, self.test_pictures
+    def tests(self) -> dict[str, tuple[ImageStore, LabelMatrix]]:
+        """Test images by the name of their column."""
+        scenes, number = self.parameters.synthetic, self.test_images
         return {column_of(s): shifted_scenes(scenes, self.seed, s, number) for s in SHIFTS}
 
     def groups(self, strategy: str) -> tuple[list[Sequence[int]], str | None]:
         """Label columns of every teacher, and the partition's fingerprint."""
         labels = self.learning[1]
         space = labels.space
-        if strategy == PLAIN:
+        if strategy == FULL_LABEL:
             return [range(len(space))] * PLAIN_TEACHERS, None
         own = derive_seed(self.seed, f"partition_{strategy}")
         if strategy.startswith("random"):
@@ -81,12 +81,12 @@ class World:
 
     def job(self, name: str, role: str, columns: Sequence[int], **changes: Any) -> TrainingJob:
         """One training of some labels."""
-        pictures, labels = self.learning
+        images, labels = self.learning
         return TrainingJob(
             name=name,
             role=role,
             labels=labels.with_labels(columns),
-            pictures=pictures,
+            images=images,
             image_size=self.parameters.data.image_size,
             model=self.parameters.model,
             options=self.parameters.training.for_role(role),
@@ -97,19 +97,19 @@ class World:
 
 
 def shifted_scenes(
-    scenes: SceneOptions, seed: int, shift: float, number: int
-) -> tuple[PictureStore, LabelMatrix]:
+    scenes: SyntheticOptions, seed: int, shift: float, number: int
+) -> tuple[ImageStore, LabelMatrix]:
     """Scenes in which a guest is as likely as told, from training's chance to mere chance."""
     home, apart = scenes.cross_probability, 1 - 1 / scenes.num_communities
     own = {"cross_probability": home + shift * (apart - home), "label_noise": 0.0}
-    return _draw(scenes, derive_seed(seed, f"test {shift}"), num_pictures=number, **own)
+    return _draw(scenes, derive_seed(seed, f"test {shift}"), num_images=number, **own)
 
 
-def _draw(scenes: SceneOptions, seed: int, **changes: Any) -> tuple[PictureStore, LabelMatrix]:
+def _draw(scenes: SyntheticOptions, seed: int, **changes: Any) -> tuple[ImageStore, LabelMatrix]:
     raw, _ = draw_scenes(scenes.model_copy(update=changes), seed)
     pixels = np.empty((len(raw), scenes.size, scenes.size, 3), dtype=np.uint8)
-    decode_pictures(raw, scenes.size, pixels)
-    return PictureStore.from_arrays(raw.labels.ids, pixels), raw.labels
+    decode_images(raw, scenes.size, pixels)
+    return ImageStore.from_arrays(raw.labels.ids, pixels), raw.labels
 
 
 def column_of(shift: float) -> str:

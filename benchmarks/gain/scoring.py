@@ -1,4 +1,4 @@
-"""The columns of every table, of validation or test pictures."""
+"""The columns of every table, of validation or test images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gain.corel import FEWEST
-from mlic.metrics import average_precision, threshold_metrics
+from mlic.evaluation.metrics import average_precision, threshold_metrics
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +26,7 @@ def judge(logits: NDArray[np.floating], words: Words, split: str) -> dict[str, f
     Parameters
     ----------
     logits
-        Of the pictures of a split, in their order; shape (n, C).
+        Of the images of a split, in their order; shape (n, C).
     words
         The labels, and which column is about which.
     split

@@ -14,13 +14,13 @@ from gain.pool import spread
 from gain.report import BASELINE, gain_claim
 from gain.rows import RowStore, config_hash
 from gain.scenes import PARTS, SHIFTS, World, column_of
-from mlic.labels.options import PLAIN
-from mlic.metrics import mean_average_precision
-from mlic.parameters import Parameters, check_parameters
-from mlic.training.joining import assemble_targets
-from mlic.training.loop import train
+from mlic.config.parameters import Parameters, check_parameters
+from mlic.distillation.joining import assemble_targets
+from mlic.distillation.targets import TeacherLogits
+from mlic.evaluation.metrics import mean_average_precision
+from mlic.labels.options import FULL_LABEL
+from mlic.training.fit import train
 from mlic.training.predict import predict_checkpoint, predict_training_views
-from mlic.training.targets import TeacherLogits
 
 if TYPE_CHECKING:
     import argparse
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 __all__ = ["claims", "figures", "ingredients", "make_rows", "open_store"]
 
 SEEDS = 8
-TEST_PICTURES = 1000
+TEST_IMAGES = 1000
 FORWARD = 1 / 3  # of a training pass is its forward pass
 ROWS = {  # strategies of every row, and teachers of each
-    "plain × 1": {PLAIN: 1},
-    "plain × 6": {PLAIN: 6},
+    "plain × 1": {FULL_LABEL: 1},
+    "plain × 6": {FULL_LABEL: 6},
     "random + random": {"random": 3, "random_2": 3},
     "CGP + DGP": {"cgp": 3, "dgp": 3},
 }
@@ -54,7 +54,7 @@ class Models:
         self._taught: dict[str, tuple[TeacherLogits, dict[str, Any]]] = {}
 
     def teacher(self, strategy: str, number: int) -> tuple[TeacherLogits, dict[str, Any]]:
-        """What a teacher says of the training views, and of validation and test pictures."""
+        """What a teacher says of the training views, and of validation and test images."""
         name = f"teachers.{strategy}_{number}"
         if name not in self._taught:
             groups, partition = self.world.groups(strategy)
@@ -103,18 +103,16 @@ class Models:
             for logits, held in said:
                 for name, values in held.items():
                     columns = space.indices(logits.space.names)
-                    full[name][:, columns] += values / (number if strategy == PLAIN else 1)
+                    full[name][:, columns] += values / (number if strategy == FULL_LABEL else 1)
             committees.append(full)
         return {n: np.mean([one[n] for one in committees], axis=0) for n in committees[0]}
 
     def predict(self, checkpoint: Checkpoint) -> dict[str, Any]:
-        """Logits of the validation pictures and of every test set."""
+        """Logits of the validation images and of every test set."""
         world, options = self.world, self.world.parameters.training
-        pictures, labels = world.learning
+        images, labels = world.learning
         found = {
-            "validation": predict_checkpoint(
-                checkpoint, pictures, labels.rows("validation"), options
-            )
+            "validation": predict_checkpoint(checkpoint, images, labels.rows("validation"), options)
         }
         for name, (test, _) in world.tests.items():
             found[name] = predict_checkpoint(checkpoint, test, np.arange(len(test)), options)
@@ -124,19 +122,19 @@ class Models:
 def open_store(options: argparse.Namespace, path: Path) -> RowStore:
     """The rows of this configuration."""
     parameters = load_parameters(options.quick)
-    decisive = parameters.model_dump(mode="json"), SHIFTS, _pictures(options)
+    decisive = parameters.model_dump(mode="json"), SHIFTS, _images(options)
     return RowStore(path, config_hash(*decisive))
 
 
 def make_rows(options: argparse.Namespace, store: RowStore) -> None:
     """Make all rows that are not there yet."""
     seeds = range(options.seeds or (2 if options.quick else SEEDS))
-    dumped, pictures = load_parameters(options.quick).model_dump_json(), _pictures(options)
-    spread({s: [(store, dumped, s, pictures)] for s in seeds}, _run_seed, options.workers)
+    dumped, images = load_parameters(options.quick).model_dump_json(), _images(options)
+    spread({s: [(store, dumped, s, images)] for s in seeds}, _run_seed, options.workers)
 
 
-def _pictures(options: argparse.Namespace) -> int:
-    return 100 if options.quick else TEST_PICTURES
+def _images(options: argparse.Namespace) -> int:
+    return 100 if options.quick else TEST_IMAGES
 
 
 def load_parameters(quick: bool) -> Parameters:
@@ -147,15 +145,15 @@ def load_parameters(quick: bool) -> Parameters:
     found["partition"] |= {"strategies": ["cgp", "dgp"]}
     if quick:
         found["training"] |= {"epochs": 1}
-        found["scenes"] |= {"num_pictures": 300}
+        found["scenes"] |= {"num_images": 300}
     return check_parameters(found)
 
 
 def _run_seed(task: tuple[RowStore, str, int, int]) -> None:
-    store, dumped, seed, pictures = task
+    store, dumped, seed, images = task
     torch.set_num_threads(1)
     parameters = Parameters.model_validate_json(dumped)
-    models = Models(World(parameters, seed, pictures))
+    models = Models(World(parameters, seed, images))
     _keep(store, models, BASELINE[0], "", {}, 1.0)
     training, distiller = parameters.training, parameters.distillation.distiller.name
     for name, strategies in ROWS.items():
@@ -232,7 +230,7 @@ def figures(rows: Sequence[Row]) -> dict[str, go.Figure]:
 
 
 def _parts(strategies: dict[str, int]) -> int:
-    return 0 if PLAIN in strategies or not strategies else PARTS
+    return 0 if FULL_LABEL in strategies or not strategies else PARTS
 
 
 def claims(rows: Sequence[Row]) -> list[Claim]:

@@ -1,4 +1,4 @@
-"""Other ways with the committees of CGP + DGP, tried on frozen features and validation pictures."""
+"""Other ways with the committees of CGP + DGP, tried on frozen features and validation images."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from gain.report import difference, settings
 from gain.rows import RowStore, config_hash
 from gain.scoring import judge
 from gain.wide import Study, load_field
+from mlic.evaluation.metrics import average_precision
 from mlic.labels.graph import label_affinity
 from mlic.labels.options import EXPONENTS
-from mlic.labels.partitioning import partition_labels
-from mlic.metrics import average_precision
-from mlic.seeds import derive_seed
+from mlic.labels.partition.partitioning import partition_labels
+from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
     import argparse
@@ -42,7 +42,7 @@ SEEDS = tuple(range(1000, 1004))  # none of the study's
 PARTS = 3
 STRATEGIES = ("cgp", "dgp")
 OVERLAP = 0.5  # labels a part learns besides its own, for each of its own
-KEPT = 0.25  # of the pictures that show none of a part's labels
+KEPT = 0.25  # of the images that show none of a part's labels
 SHARPNESS = 4  # power of a committee's average precision that is its weight
 LONGER = 3  # times the usual epochs
 COMPONENTS = 64  # of a hidden layer that a student is to tell, too
@@ -61,9 +61,9 @@ class Ways:
             "committees weighed per label by validation AP": lambda: [self._weighed()],
             "CGP of equal sizes": lambda: [self._made(self._equal_cgp), self.usual[1]],
             "parts that overlap": self._overlapping,
-            "a quarter of the pictures without any of a part's labels": self._sampled,
-            "logits of a picture's views averaged": lambda: self._over_views(1.0),
-            "half of each logit its picture's average": lambda: self._over_views(0.5),
+            "a quarter of the images without any of a part's labels": self._sampled,
+            "logits of an image's views averaged": lambda: self._over_views(1.0),
+            "half of each logit its image's average": lambda: self._over_views(0.5),
             "teachers of half the width": lambda: self._of_width(0.5),
             "teachers of twice the width": lambda: self._of_width(2),
             "teachers trained three times as long": lambda: self.longer_teachers,
@@ -77,7 +77,7 @@ class Ways:
                 self.longer_teachers, LONGER
             ),
             "student: of one plain model, itself three times as long": lambda: self.student(
-                [plain("plain_0")], LONGER
+                [plain("full_label_0")], LONGER
             ),
             "student: of one plain model three times as long": lambda: self.student(
                 self.longer_plain
@@ -104,7 +104,7 @@ class Ways:
     @cached_property
     def longer_plain(self) -> list[Opinion]:
         """A plain model that is trained as long."""
-        return [self._longer(1).opinion("plain_0")]
+        return [self._longer(1).opinion("full_label_0")]
 
     def _longer(self, parts: int) -> Teachers:
         recipe = replace(CONFIG.teacher, epochs=LONGER * CONFIG.teacher.epochs)
@@ -175,7 +175,7 @@ class Ways:
         return [self._trained(own, [list(map(list, p)) for p in own], thinned) for own in parts]
 
     def _over_views(self, share: float) -> list[Opinion]:
-        """Mix the logits of each view with the mean over all views of its picture."""
+        """Mix the logits of each view with the mean over all views of its image."""
 
         def mixed(own: torch.Tensor) -> torch.Tensor:
             return torch.lerp(own.float(), own.float().mean(1, keepdim=True), share).half()
@@ -189,7 +189,7 @@ class Ways:
         ]
 
     def _weighed(self) -> Opinion:
-        """Committees by a power of each label's AP on validation pictures; unjudged ones evenly."""
+        """Committees by a power of each label's AP on validation images; unjudged ones evenly."""
         states = self.field.words.labels.in_split("validation").states
         shares = [
             [average_precision(logits.numpy(), states) for logits in one.validation]
@@ -207,7 +207,7 @@ class Ways:
         return Opinion(joined("train").half(), joined("validation"), joined("test"))
 
     def student(self, opinions: Sequence[Opinion], longer: int = 1) -> torch.Tensor:
-        """Logits of every seed's student for the validation pictures."""
+        """Logits of every seed's student for the validation images."""
         recipe, distillation = CONFIG.students["binary_kl"]
         recipe = replace(recipe, epochs=longer * recipe.epochs)
         return self.study.student(opinions, recipe, distillation, "student")["validation"]
@@ -215,7 +215,7 @@ class Ways:
     def plain(self, longer: int) -> torch.Tensor:
         """The same of a model that learns from the truth alone."""
         recipe = replace(CONFIG.teacher, epochs=longer * CONFIG.teacher.epochs)
-        return self.study.all_words(recipe, "plain_0")["validation"]
+        return self.study.all_words(recipe, "full_label_0")["validation"]
 
     def student_of_features(self) -> torch.Tensor:
         """The same of a student that is to tell the plain model's hidden layer, too.
@@ -261,7 +261,7 @@ def try_ways(options: argparse.Namespace, path: Path) -> None:
     if options.write:
         about = [f"- {name}: {value}" for name, value in header().items()]
         title = "# psd_gain, other ways with CGP + DGP, K = 3, on frozen features"
-        note = "Validation pictures alone; gains over the usual way, paired 95 % intervals."
+        note = "Validation images alone; gains over the usual way, paired 95 % intervals."
         parts = [title, "\n".join(about), note, text]
         path.with_suffix(".md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 

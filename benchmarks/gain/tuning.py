@@ -1,4 +1,4 @@
-"""Choosing the wide study's hyper-parameters, one after the other, on validation pictures alone."""
+"""Choosing the wide study's hyper-parameters, one after the other, on validation images alone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ JOINT: dict[str, dict[str, Sequence[Any]]] = {
     },
     "binary_kl": {"dropout": (0.0, 0.3, 0.5), "hard": (0.75, 0.9, 0.97)},
 }
-PLAIN = ("teacher", "longer")  # stages of models that learn from the truth alone
+FULL_LABEL = (
+    "teacher",
+    "budget_matched_baseline",
+)  # stages of models that learn from the truth alone
 GRIDS: dict[str, dict[str, Sequence[Any]]] = {
     "teacher": {
         "loss": ("asymmetric", "binary_cross_entropy"),
@@ -51,7 +54,7 @@ GRIDS: dict[str, dict[str, Sequence[Any]]] = {
         "learning_rate": (2e-3, 4e-3, 8e-3),
         "epochs": (40, 60, 80, 120, 240),
     },
-    "longer": {
+    "budget_matched_baseline": {
         "dropout": (0.5, 0.6, 0.7),
         "learning_rate": (1e-3, 2e-3, 4e-3),
         "weight_decay": (1.0, 2.0, 3.0),
@@ -93,7 +96,9 @@ def tune(options: argparse.Namespace, path: Path) -> None:
     kept = RowStore(path, config_hash(VIEWS, field.words.labels.fingerprint))
     search = _Search(field, CONFIG, kept)
     teacher, _ = search.descend("teacher", search.joint("teacher", (START, None)))
-    search.descend("longer", (replace(teacher, epochs=BUDGET * teacher.epochs), None))
+    search.descend(
+        "budget_matched_baseline", (replace(teacher, epochs=BUDGET * teacher.epochs), None)
+    )
     search.use(replace(CONFIG, teacher=teacher))
     search.descend("grown", (teacher, None))
     for distiller, distillation in DISTILLATIONS.items():
@@ -145,7 +150,7 @@ class _Search:
         return tries[place]
 
     def _score(self, stage: str, pair: Pair) -> float:
-        taught = None if stage in PLAIN else self.study.config.teacher
+        taught = None if stage in FULL_LABEL else self.study.config.teacher
         name = f"{stage} {json.dumps([*pair, taught], default=asdict)}"
         if self.store.lacks(name, PARTS, "", SEEDS):
             heard = self._hear(stage, pair)
@@ -164,7 +169,7 @@ class _Search:
         return _mean(row["validation"]["mAP"] for row in kept)
 
     def _hear(self, stage: str, pair: Pair) -> list[torch.Tensor]:
-        """Logits for the validation pictures, of one committee or student or of two."""
+        """Logits for the validation images, of one committee or student or of two."""
         recipe, distillation = pair
         if distillation is not None:
             both = [self._plain], self._groups
@@ -172,8 +177,8 @@ class _Search:
                 self.study.student(opinions, recipe, distillation, "student")["validation"]
                 for opinions in both
             ]
-        if stage in PLAIN:
-            return [self.study.all_words(recipe, "plain_0")["validation"]]
+        if stage in FULL_LABEL:
+            return [self.study.all_words(recipe, "full_label_0")["validation"]]
         teachers = self.study.teachers
         teachers.grown = recipe
         opinions = [teachers.opinion(name) for name in COMMITTEES["grown CGP + DGP"]]

@@ -18,7 +18,7 @@ from gain.pool import spread
 from gain.report import BASELINE, best, cost_of, gain_claim, plain_of_equal_cost, unbeaten_claim
 from gain.rows import RowStore, config_hash
 from gain.scoring import judge
-from mlic.seeds import derive_seed
+from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
     import argparse
@@ -37,7 +37,7 @@ SEEDS = 20
 TOGETHER = 5  # seeds trained side by side
 FORWARD = 1 / 3  # of a training pass is its forward pass
 HEAD_SHARE = 0.036  # of a whole model's multiply-adds are the hidden layer's and the output's
-PLAIN = (1, 2, 3, 4, 6, 10, 16)  # teachers; 2K of them cost what CGP + DGP do
+FULL_LABEL = (1, 2, 3, 4, 6, 10, 16)  # teachers; 2K of them cost what CGP + DGP do
 COMMITTEES = {  # strategies of every row: committees of K groups each
     "random": ("random",),
     "random + random": ("random", "random_2"),
@@ -46,7 +46,7 @@ COMMITTEES = {  # strategies of every row: committees of K groups each
     "CGP + DGP": ("cgp", "dgp"),
     "grown random + random": ("random@0", "random_2@1"),
     "grown CGP + DGP": ("cgp@0", "dgp@1"),
-    "plain + CGP + DGP": ("plain_0", "cgp", "dgp"),
+    "plain + CGP + DGP": ("full_label_0", "cgp", "dgp"),
 }
 QUICK = ("random + random", "CGP + DGP", "plain + CGP + DGP")  # what the claims need, at K = 3
 DEFAULT = "student: plain + CGP + DGP"  # the product's, whose plain teacher is the baseline
@@ -148,7 +148,7 @@ class Study:
         if store.lacks(LONGER, self.parts, "", self.seeds):
             student = self.config.students["binary_kl"][0]
             epochs = round(self._passes(strategies, targets=True) + student.epochs)
-            logits = self.all_words(replace(self.config.longer, epochs=epochs), "plain_0")
+            logits = self.all_words(replace(self.config.longer, epochs=epochs), "full_label_0")
             self._keep(store, LONGER, "", logits, epochs)
 
     def _passes(self, teachers: Sequence[str], targets: bool) -> float:
@@ -158,7 +158,7 @@ class Study:
         for teacher in teachers:
             grown = "@" in teacher
             epochs = self.config.grown.epochs if grown else own
-            number = 1 if teacher.startswith("plain") else self.parts
+            number = 1 if teacher.startswith("full_label") else self.parts
             passes += own * grown + number * (epochs + views)
         return passes
 
@@ -240,11 +240,11 @@ def _run_task(task: tuple[argparse.Namespace, RowStore, list[int], int]) -> None
     if parts:
         study.group_rows(store, QUICK if options.quick else list(COMMITTEES))
     else:
-        study.plain_rows(store, (1, 6) if options.quick else PLAIN)
+        study.plain_rows(store, (1, 6) if options.quick else FULL_LABEL)
 
 
 def claims(rows: Sequence[Row]) -> list[Claim]:
-    """What the rows say, settings chosen on validation, figures taken on test pictures."""
+    """What the rows say, settings chosen on validation, figures taken on test images."""
     ours = best(rows, lambda one: one[0] == OURS)
     default = best(rows, lambda one: one[0] == DEFAULT)
     random = ("student: random + random", *ours[1:])
@@ -263,7 +263,7 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
         gain_claim("groups_above_plain_out_of_context", rows, ours, plain, column=CONTEXT),
         *(
             gain_claim(f"teachers_of_groups_above_{name}", rows, teachers, other)
-            for name, other in zip(("plain", "random"), others, strict=True)
+            for name, other in zip(("full_label", "random"), others, strict=True)
         ),
         gain_claim("teachers_above_plain_out_of_context", rows, teachers, others[0], 0, CONTEXT),
         unbeaten_claim("default_committee_unbeaten_at_its_cost", rows, default),

@@ -19,7 +19,7 @@ class MlicError(Exception):
 
 
 class DataError(MlicError):
-    """Pictures or their manifest are missing, unreadable or contradict themselves."""
+    """Images or their manifest are missing, unreadable or contradict themselves."""
 
 
 class LabelError(MlicError):

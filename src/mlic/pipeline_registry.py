@@ -8,8 +8,8 @@ from typing import Any
 from kedro.pipeline import Pipeline
 from omegaconf import OmegaConf
 
+from mlic.config.parameters import Parameters, check_parameters
 from mlic.labels.options import BASELINE
-from mlic.parameters import Parameters, check_parameters
 from mlic.pipelines import (
     baseline_training,
     data_preparation,
@@ -19,7 +19,7 @@ from mlic.pipelines import (
     reporting,
     teacher_training,
 )
-from mlic.pipelines.teacher_training.pipeline import hand_out_groups
+from mlic.pipelines.teacher_training.pipeline import assign_teacher_groups
 
 __all__ = ["register_pipelines", "remember"]
 
@@ -42,22 +42,22 @@ def _default_parameters() -> Parameters:
 def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines by name; ``__default__`` runs every one of them."""
     parameters = _shape[0] if _shape else _default_parameters()
-    partition, longer = parameters.partition, parameters.controls.longer_baseline
-    shape = (partition.trained, partition.num_parts, partition.num_plain)
+    partition, longer = parameters.partition, parameters.controls.budget_matched_baseline
+    shape = (partition.trained, partition.num_parts, partition.num_full_label)
     teaches = BASELINE in partition.strategies
     embedded = parameters.model.embeddings.source != "learned"  # else the heads begin at random
     pipelines = {
         "data_preparation": data_preparation.create_pipeline(parameters.data.source),
         "label_statistics": label_statistics.create_pipeline(embedded),
         "graph_partition": graph_partition.create_pipeline(partition.trained)
-        + hand_out_groups(*shape),
+        + assign_teacher_groups(*shape),
         "baseline_training": baseline_training.create_pipeline(longer, embedded, teaches),
         "teacher_training": teacher_training.create_pipeline(
             *shape, embedded, mode=parameters.teachers.mode
         ),
         "distillation": distillation.create_pipeline(*shape, embedded, teaches),
         "reporting": reporting.create_pipeline(
-            *shape, longer, masks=parameters.data.source == "scenes"
+            *shape, longer, masks=parameters.data.source == "synthetic"
         ),
     }
     boxed = {name: _box(pipeline, name) for name, pipeline in pipelines.items()}
@@ -67,7 +67,7 @@ def register_pipelines() -> dict[str, Pipeline]:
 def _box(pipeline: Pipeline, name: str) -> Pipeline:
     """Put the nodes that are in no box into one of this name, and leave their data as they are.
 
-    Kedro-Viz then draws the walk from pictures to report: a box a step, to be opened by a click.
+    Kedro-Viz then draws the walk from images to report: a box a step, to be opened by a click.
     """
     loose = [node for node in pipeline.nodes if node.namespace is None]
     boxed = Pipeline([node for node in pipeline.nodes if node.namespace is not None])

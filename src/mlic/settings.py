@@ -5,8 +5,8 @@ import warnings
 
 from omegaconf.resolvers import oc
 
-from mlic.hooks import ClosingTable, PipelineShape, PlainErrors, RunTracking
-from mlic.recipes import RecipeConfigLoader
+from mlic.config.recipes import RecipeConfigLoader
+from mlic.hooks.hooks import ClosingTable, PipelineShape, PlainErrors, RunTracking
 
 # Threads that wait for each other by spinning make a training twentyfold slower as soon as
 # something else wants a core: let them sleep sooner. GNU OpenMP reads this when torch is imported.

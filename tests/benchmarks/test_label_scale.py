@@ -19,10 +19,10 @@ def script():
     sys.path.remove(str(BENCHMARKS))
 
 
-def row(work, labels, seconds, pictures=10_000_000, seed=0, peak=900):
+def row(work, labels, seconds, images=10_000_000, seed=0, peak=900):
     return {
         "work": work,
-        "pictures": pictures,
+        "images": images,
         "labels": labels,
         "seed": seed,
         "seconds": seconds,
@@ -40,7 +40,7 @@ def test_the_worst_row_decides(script):
 
 
 def test_time_and_memory_of_counting_are_held_apart(script):
-    slow, smaller = row("count", 10_000, 16.0), row("count", 10_000, 99.0, pictures=1_000)
+    slow, smaller = row("count", 10_000, 16.0), row("count", 10_000, 99.0, images=1_000)
     assert [c.holds for c in script.judge([slow, smaller])] == [False, True]
     assert script.judge([row("count unknown", 10_000, 99.0), smaller]) == []
 
@@ -58,7 +58,7 @@ def test_states_are_drawn_in_three_values(script, unknown):
     assert states.shape == (400, 60) and states.dtype == np.int8
     assert set(states.data.tolist()) == ({-1, 1} if unknown else {1})
     assert states.has_canonical_format
-    assert 3 < (states == 1).sum() / 400 < 6  # labels a picture, whatever is unknown
+    assert 3 < (states == 1).sum() / 400 < 6  # labels an image, whatever is unknown
 
 
 @pytest.mark.skipif(not RESULTS.is_file(), reason="no committed result of label_scale")

@@ -16,7 +16,7 @@ import pytest
 import torch
 from scipy.stats import ttest_rel
 
-from mlic.images.store import PictureStore
+from mlic.images.store import ImageStore
 from mlic.labels import LabelMatrix, LabelSpace
 from mlic.models.options import ModelOptions
 from mlic.training.options import DistillationOptions, TrainingOptions
@@ -38,12 +38,12 @@ def gain(monkeypatch):
         sys.modules.pop(name)
 
 
-def features(views=3, pictures=24, width=5):
-    return torch.randn(views, pictures, width, generator=torch.Generator().manual_seed(0))
+def features(views=3, images=24, width=5):
+    return torch.randn(views, images, width, generator=torch.Generator().manual_seed(0))
 
 
-def states(pictures=24, labels=4):
-    drawn = torch.rand(pictures, labels, generator=torch.Generator().manual_seed(1))
+def states(images=24, labels=4):
+    drawn = torch.rand(images, labels, generator=torch.Generator().manual_seed(1))
     return (drawn < 0.4).to(torch.int8)
 
 
@@ -98,7 +98,7 @@ def test_specialists_start_from_the_plain_model(gain, recipe):
 
 
 def words(gain):
-    """Word b stands beside a in half of a's pictures; c stands alone."""
+    """Word b stands beside a in half of a's images; c stands alone."""
     train = [[1, 1, 0], [1, 0, 0], [0, 0, 1]] * 20
     test = [[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1]]
     split = ["train"] * len(train) + ["test"] * len(test)
@@ -363,26 +363,26 @@ def test_the_committee_that_ranks_a_label_better_weighs_more(gain):
     assert (weighed * right > 0.5).all()  # each label by the committee that is right of it
 
 
-def test_logits_move_towards_the_average_over_a_pictures_views(gain):
+def test_logits_move_towards_the_average_over_a_images_views(gain):
     committees = gain("committees")
     ways = gain("tries").Ways(committees.Field({}, words(gain)), [0])
-    logits = torch.tensor([[1.0, 5.0], [3.0, -5.0]])[None, :, :, None]  # 2 views, 2 pictures
+    logits = torch.tensor([[1.0, 5.0], [3.0, -5.0]])[None, :, :, None]  # 2 views, 2 images
     ways.usual = [committees.Opinion(logits.half(), logits, logits)]
     ((half,), (whole,)) = (ways._over_views(share) for share in (0.5, 1.0))
     assert half.train[0, ..., 0].tolist() == [[1.5, 2.5], [2.5, -2.5]]
     assert whole.train[0, ..., 0].tolist() == [[2, 0], [2, 0]]
 
 
-def test_few_pictures_of_every_class_leave_the_test_split_alone(gain):
+def test_few_images_of_every_class_leave_the_test_split_alone(gain):
     ids = [f"{name}{i:02}" for name in ("airplane", "beach") for i in range(12)]
     split = ["test" if i % 6 == 0 else "train" for i in range(24)]
-    states = [[i < 12, i >= 12, i == 0] for i in range(24)]  # the last label: a test picture's
+    states = [[i < 12, i >= 12, i == 0] for i in range(24)]  # the last label: a test image's
     labels = LabelMatrix(LabelSpace(tuple("abc")), ids, np.asarray(states, np.int8), split)
     one, other = (gain("merced").few_of_each(labels, 3, seed) for seed in (0, 1))
     assert one.space.names == ("a", "b")
     assert (one.rows("test") == labels.rows("test")).all()
     for name, number in (("train", 3), ("validation", 5)):
-        classes = [picture[:-2] for picture in one.in_split(name).ids]
+        classes = [image[:-2] for image in one.in_split(name).ids]
         assert sorted(classes) == ["airplane"] * number + ["beach"] * number
     assert one.in_split("train").ids.tolist() != other.in_split("train").ids.tolist()
 
@@ -423,7 +423,7 @@ def test_more_epochs_are_taken_only_if_they_are_worth_it(gain, monkeypatch, scor
 
 @pytest.fixture
 def ground(gain, monkeypatch, tmp_path):
-    """Thirty tiny pictures of six words, two groups, a backbone of a few thousand weights."""
+    """Thirty tiny images of six words, two groups, a backbone of a few thousand weights."""
     finetuned = gain("finetuned")
     monkeypatch.setattr(finetuned, "CACHE", tmp_path)
     rng = np.random.default_rng(0)
@@ -432,7 +432,7 @@ def ground(gain, monkeypatch, tmp_path):
     split = ["train"] * 18 + ["validation"] * 6 + ["test"] * 6
     drawn = (rng.random((30, 6)) < 0.4).astype(np.int8)
     return finetuned.Ground(
-        pictures=PictureStore.from_arrays(ids, pixels),
+        images=ImageStore.from_arrays(ids, pixels),
         words=gain("corel").Words(LabelMatrix(LabelSpace(tuple("abcdef")), ids, drawn, split)),
         image_size=side,
         model=ModelOptions(backbone="test_resnet"),
@@ -477,7 +477,7 @@ def test_groups_cost_what_as_many_plain_teachers_do(gain):
 
 def test_a_full_shift_breaks_company(gain):
     shifted_scenes = gain("scenes").shifted_scenes
-    scenes = gain("shift").load_parameters(quick=True).scenes
+    scenes = gain("shift").load_parameters(quick=True).synthetic
 
     def company(amount):
         """Mean correlation of two labels of one community."""

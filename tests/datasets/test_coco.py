@@ -34,7 +34,7 @@ def coco(tmp_path):
 
 def test_presence_order_splits_and_ids(coco):
     raw = CocoDataset(str(coco)).load()
-    assert raw.labels.space.names == ("cat", "emu", "dog")  # in id order, emu without a picture
+    assert raw.labels.space.names == ("cat", "emu", "dog")  # in id order, emu without an image
     assert raw.labels.ids.tolist() == ["train/4", "train/1", "val/4"]
     assert raw.labels.states.tolist() == [[1, 0, 1], [0, 0, 0], [1, 0, 0]]  # a crowd counts
     assert raw.labels.split.tolist() == ["train", "train", "test"]

@@ -9,10 +9,10 @@ from PIL import Image
 
 from mlic.datasets import (
     DatasetDataError,
-    FolderDataset,
+    DirectoryDataset,
+    ImageStoreDataset,
     LabelMatrixDataset,
     NusWideDataset,
-    PictureStoreDataset,
 )
 from mlic.errors import DataError
 from mlic.images.options import DataOptions
@@ -29,7 +29,7 @@ def jpeg(shade):
     return buffer.getvalue()
 
 
-def pictures(folder, names):
+def images(folder, names):
     for shade, name in enumerate(names):
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -69,13 +69,13 @@ def table(folder, text=TABLE):
 
 @pytest.fixture
 def listed(tmp_path):
-    pictures(tmp_path / "Flickr", [*TRAIN, *TEST])
+    images(tmp_path / "Flickr", [*TRAIN, *TEST])
     return lists(tmp_path)
 
 
 @pytest.fixture
 def tabled(tmp_path):
-    pictures(tmp_path / "images", [f"000{i}_2{i}.jpg" for i in (1, 2, 3, 9)])
+    images(tmp_path / "images", [f"000{i}_2{i}.jpg" for i in (1, 2, 3, 9)])
     return table(tmp_path)
 
 
@@ -106,7 +106,7 @@ def test_a_concept_list_orders_the_table(tabled):
 
 
 @pytest.mark.parametrize("layout", ["listed", "tabled"])
-def test_unlabelled_pictures_stay_unless_told(layout, request):
+def test_unlabelled_images_stay_unless_told(layout, request):
     folder = str(request.getfixturevalue(layout))
     kept, dropped = (NusWideDataset(folder, keep_unlabelled=keep).load() for keep in (True, False))
     assert (len(kept), len(dropped)) == (4, 3)
@@ -115,9 +115,9 @@ def test_unlabelled_pictures_stay_unless_told(layout, request):
 
 
 @pytest.mark.parametrize("place", ["Flickr", "images", "."])
-def test_pictures_lie_where_any_of_them_lies(tmp_path, place):
+def test_images_lie_where_any_of_them_lies(tmp_path, place):
     (tmp_path / "Flickr").mkdir()  # an empty one is passed over
-    pictures(tmp_path / place, [*TEST])
+    images(tmp_path / place, [*TEST])
     raw = NusWideDataset(str(lists(tmp_path, concepts="Concepts81.txt"))).load()
     assert raw.sources[-1] == (tmp_path / place / "actor/0009_29.jpg").resolve()
 
@@ -134,7 +134,7 @@ def test_two_forms_want_a_choice(listed):
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [
-        ("Groundtruth/TrainTestLabels/Labels_sky_Test.txt", "1\n0\n", ["2 lines", "1 pictures"]),
+        ("Groundtruth/TrainTestLabels/Labels_sky_Test.txt", "1\n0\n", ["2 lines", "1 images"]),
         ("Groundtruth/TrainTestLabels/Labels_cat_Test.txt", "-1\n", ["Labels_cat_Test", "'-1'"]),
         ("Groundtruth/TrainTestLabels/Labels_cat_Train.txt", None, ["Labels_cat_Train", "not exi"]),
         ("ConceptsList/Concepts81.txt", None, ["Concepts81.txt", "unpack"]),
@@ -173,7 +173,7 @@ def test_a_name_that_the_concept_list_lacks(tabled):
         NusWideDataset(str(tabled)).load()
 
 
-def test_no_picture_at_all(tmp_path):
+def test_no_image_at_all(tmp_path):
     with pytest.raises(DatasetDataError, match=r"such as actor/0001_21.jpg, lies in its Flickr"):
         NusWideDataset(str(lists(tmp_path))).load()
     with pytest.raises(DatasetDataError, match="read only"):
@@ -186,9 +186,9 @@ def prepare(folder, out, max_unreadable):
     )
     catalog = DataCatalog(
         {
-            "raw_pictures": NusWideDataset(str(folder), keep_unlabelled=False),
-            "pictures_folder": FolderDataset(str(out / "pictures")),
-            "pictures": PictureStoreDataset(str(out / "pictures")),
+            "raw_images": NusWideDataset(str(folder), keep_unlabelled=False),
+            "images_folder": DirectoryDataset(str(out / "images")),
+            "images": ImageStoreDataset(str(out / "images")),
             "labels": LabelMatrixDataset(str(out / "labels.parquet")),
             "quarantine": CSVDataset(
                 filepath=str(out / "quarantine.csv"), save_args={"index": False}
@@ -198,7 +198,7 @@ def prepare(folder, out, max_unreadable):
         }
     )
     SequentialRunner().run(create_pipeline("catalog"), catalog)
-    return catalog.load("pictures"), catalog.load("labels"), catalog.load("quarantine")
+    return catalog.load("images"), catalog.load("labels"), catalog.load("quarantine")
 
 
 def test_it_walks_through_the_data_preparation(tmp_path):
@@ -208,8 +208,8 @@ def test_it_walks_through_the_data_preparation(tmp_path):
     folder = lists(
         tmp_path / "raw", {n: rows[n] for n in names[:30]}, {n: rows[n] for n in names[30:]}
     )
-    pictures(folder / "Flickr", names[1:])
-    with pytest.raises(DataError, match=r"1 of 40 pictures are unreadable.*the file is missing"):
+    images(folder / "Flickr", names[1:])
+    with pytest.raises(DataError, match=r"1 of 40 images are unreadable.*the file is missing"):
         prepare(folder, tmp_path, max_unreadable=0)
     store, labels, quarantine = prepare(folder, tmp_path, max_unreadable=0.05)
     assert quarantine[["id", "reason"]].to_numpy().tolist() == [[names[0], "the file is missing"]]

@@ -9,7 +9,7 @@ SHARED = Path(__file__).resolve().parents[2] / "../shared/data/voc"
 
 
 def kit(folder, **sets):
-    """A development kit in which picture i shows class i, and person is difficult in all."""
+    """A development kit in which image i shows class i, and person is difficult in all."""
     root = folder / "VOCdevkit" / "VOC2007"
     (root / "JPEGImages").mkdir(parents=True)
     (root / "ImageSets" / "Main").mkdir(parents=True)

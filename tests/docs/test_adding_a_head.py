@@ -41,7 +41,7 @@ def test_the_pages_own_test_passes(own_test):
 
 
 @pytest.mark.usefixtures("own_test")
-def test_it_trains(pictures, labels, tmp_path):
+def test_it_trains(images, labels, tmp_path):
     model = ModelOptions(
         backbone="resnet10t",
         backbone_options={"channels": [8, 8, 16, 16], "stem_width": 8},
@@ -50,7 +50,7 @@ def test_it_trains(pictures, labels, tmp_path):
     )
     training = TrainingOptions(epochs=1, batch_size=8, learning_rate=0.01, threads=1)
     checkpoint = train_baseline(
-        pictures, labels, DataOptions(image_size=32), model, training, 0, tmp_path
+        images, labels, DataOptions(image_size=32), model, training, 0, tmp_path
     )
     assert "head.linear.weight" in checkpoint.weights
     assert checkpoint.build().head.sharpness == 8

@@ -11,7 +11,7 @@ from kedro.io import AbstractDataset, DatasetError
 from mlic.datasets import CocoDataset, ManifestDataset, NusWideDataset, VocDataset
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/data_formats.md").read_text(encoding="utf-8")
-PICTURES = ("kitchen/001.jpg", "kitchen/002.jpg", "street/017.jpg")
+IMAGES = ("kitchen/001.jpg", "kitchen/002.jpg", "street/017.jpg")
 STATES = [[1, 1, 0], [-1, 0, 1], [0, 0, 0]]
 
 
@@ -21,8 +21,8 @@ def blocks(language):
 
 @pytest.fixture
 def manifest(tmp_path):
-    """A manifest beside the pictures of the page, which are not decoded here."""
-    for name in PICTURES:
+    """A manifest beside the images of the page, which are not decoded here."""
+    for name in IMAGES:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
 
@@ -35,7 +35,7 @@ def manifest(tmp_path):
 
 def test_every_form_of_the_table_says_the_same(manifest, tmp_path, monkeypatch):
     tables = [manifest(text).load().labels for text in blocks("csv")]
-    for name in PICTURES:
+    for name in IMAGES:
         (tmp_path / Path(name).name).write_bytes(b"x")
     monkeypatch.chdir(tmp_path)
     exec(blocks("python")[0], {})
@@ -49,7 +49,7 @@ def test_every_form_of_the_table_says_the_same(manifest, tmp_path, monkeypatch):
 
 def test_folders_become_a_table(tmp_path, monkeypatch):
     for name in ("cat/1.jpg", "dog/1.jpg", "dog/2.jpg"):
-        path = tmp_path / "pictures" / name
+        path = tmp_path / "images" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     monkeypatch.chdir(tmp_path)
@@ -60,16 +60,16 @@ def test_folders_become_a_table(tmp_path, monkeypatch):
 
 
 def test_every_entry_is_one_that_kedro_makes():
-    entries = [yaml.safe_load(text)["raw_pictures"] for text in blocks("yaml")]
+    entries = [yaml.safe_load(text)["raw_images"] for text in blocks("yaml")]
     for entry in entries:
-        AbstractDataset.from_config("raw_pictures", entry)
+        AbstractDataset.from_config("raw_images", entry)
     kinds = (ManifestDataset, VocDataset, CocoDataset, NusWideDataset)
     assert [entry["type"] for entry in entries] == [f"mlic.datasets.{k.__name__}" for k in kinds]
 
 
 def test_mistakes_are_told_as_the_page_has_it(manifest, tmp_path):
     names, columns = blocks("csv")
-    torn = tmp_path / PICTURES[1]
+    torn = tmp_path / IMAGES[1]
     told = []
 
     def make(dataset):
@@ -79,9 +79,9 @@ def test_mistakes_are_told_as_the_page_has_it(manifest, tmp_path):
 
     make(manifest(names.replace("path,", "Path,")))
     torn.unlink()
-    (tmp_path / PICTURES[2]).unlink()
+    (tmp_path / IMAGES[2]).unlink()
     make(manifest(names))
-    for name in PICTURES:
+    for name in IMAGES:
         (tmp_path / name).write_bytes(b"x")
     make(manifest(names.replace("?fork", "Fork")))
     make(manifest(columns.replace("train,,0", "train,yes,0")))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mlic.checked import Checked
-from mlic.parameters import Parameters
+from mlic.config.parameters import Parameters
+from mlic.utils.strict_model import StrictModel
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -25,7 +25,7 @@ def known(key, model=Parameters):
     if field is None or not rest:
         return field is not None
     kind = field.annotation
-    return known(rest, kind) if isinstance(kind, type) and issubclass(kind, Checked) else True
+    return known(rest, kind) if isinstance(kind, type) and issubclass(kind, StrictModel) else True
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

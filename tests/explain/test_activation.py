@@ -41,7 +41,7 @@ def test_an_earlier_stage_gives_finer_maps(images, min_cells, side):
 
 
 def test_at_an_earlier_stage_it_is_gradient_times_activation(images):
-    """Against gradients of one picture and one label at a time, through the rest of the model."""
+    """Against gradients of one image and one label at a time, through the rest of the model."""
     model = model_of()
     maps = class_activation(model, images, WHICH, COLUMNS, 12)
     resnet = model.backbone

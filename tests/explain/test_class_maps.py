@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from mlic.datasets import TensorsDataset
+from mlic.datasets import SafetensorsDataset
 from mlic.errors import DataError
-from mlic.explain.class_maps import ClassMaps, choose_pictures
+from mlic.explain.class_maps import ClassMaps, choose_images
 from mlic.labels import LabelMatrix, LabelSpace
 
 
@@ -16,8 +16,8 @@ def class_maps():
 
 
 def test_a_file_keeps_pairs_maps_and_the_order_of_models(tmp_path):
-    dataset = TensorsDataset(
-        str(tmp_path / "maps.safetensors"), holds="mlic.explain.class_maps.ClassMaps"
+    dataset = SafetensorsDataset(
+        str(tmp_path / "maps.safetensors"), cls="mlic.explain.class_maps.ClassMaps"
     )
     dataset.save(class_maps())
     again = dataset.load()
@@ -29,9 +29,9 @@ def test_a_file_keeps_pairs_maps_and_the_order_of_models(tmp_path):
 
 def test_maps_of_other_models_stand_beside_these():
     mine, others = class_maps(), class_maps()
-    apart = ClassMaps(mine.ids, mine.labels, {"longer": others.maps["baseline"]})
+    apart = ClassMaps(mine.ids, mine.labels, {"budget_matched_baseline": others.maps["baseline"]})
     both = mine.beside(apart)
-    assert list(both.maps) == [*mine.maps, "longer"]
+    assert list(both.maps) == [*mine.maps, "budget_matched_baseline"]
     turned = ClassMaps(mine.ids[::-1], mine.labels, apart.maps)
     with pytest.raises(DataError, match="different pairs"):
         mine.beside(turned)
@@ -54,14 +54,14 @@ def test_maps_of_other_pairs_are_refused():
         ClassMaps(["p"], ["cat"], {"student": np.zeros((2, 3, 3), np.float32)})
 
 
-def test_the_choice_of_pictures_depends_on_ids_alone():
+def test_the_choice_of_images_depends_on_ids_alone():
     rng = np.random.default_rng(1)
     states = (rng.random((50, 3)) < 0.4).astype(np.int8)
     states[7] = [0, -1, 0]
     labels = LabelMatrix(LabelSpace(tuple("abc")), [f"p{i}" for i in range(50)], states, [""] * 50)
-    chosen = choose_pictures(labels, 10)
-    turned = choose_pictures(labels.take(rng.permutation(50)), 10)
+    chosen = choose_images(labels, 10)
+    turned = choose_images(labels.take(rng.permutation(50)), 10)
     assert chosen.ids.tolist() == turned.ids.tolist() != sorted(chosen.ids.tolist())
-    assert choose_pictures(labels, 5).ids.tolist() == chosen.ids.tolist()[:5]
-    everything = choose_pictures(labels, 99)
+    assert choose_images(labels, 5).ids.tolist() == chosen.ids.tolist()[:5]
+    everything = choose_images(labels, 99)
     assert set(everything.ids) == set(labels.ids[(states == 1).any(axis=1)])

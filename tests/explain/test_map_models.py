@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from mlic.explain.activation import class_activation
-from mlic.explain.class_maps import choose_pictures
+from mlic.explain.class_maps import choose_images
 from mlic.explain.map_models import map_models
-from mlic.images.render import render_whole
+from mlic.images.preprocess import preprocess_whole
 from mlic.labels import LabelSpace
 from mlic.models.classifier import build_classifier
 from mlic.models.options import ModelOptions
@@ -41,14 +41,14 @@ def checkpoint_of(name, names, backbone="resnet10t", backbone_options=TINY, imag
 
 @pytest.fixture
 def chosen(labels):
-    return choose_pictures(labels, 9)
+    return choose_images(labels, 9)
 
 
-def test_each_pair_is_mapped_by_the_models_that_know_its_label(pictures, chosen):
+def test_each_pair_is_mapped_by_the_models_that_know_its_label(images, chosen):
     names = chosen.space.names
     teacher = checkpoint_of("teachers.cgp_0", names[1::-1])  # in an order of its own
     models = (checkpoint_of("baseline", names), teacher)
-    found = map_models(models, pictures, chosen, OPTIONS, min_cells=4)
+    found = map_models(models, images, chosen, OPTIONS, min_cells=4)
     assert len(found) == (chosen.states == 1).sum() and list(found.maps) == [
         "baseline",
         "teachers.cgp_0",
@@ -56,25 +56,25 @@ def test_each_pair_is_mapped_by_the_models_that_know_its_label(pictures, chosen)
     assert found.known("baseline").all()
     assert found.known("teachers.cgp_0").tolist() == np.isin(found.labels, names[:2]).tolist()
     for pair in np.flatnonzero(found.known("teachers.cgp_0")):
-        alone = map_alone(teacher, pictures, found.ids[pair], found.labels[pair])
+        alone = map_alone(teacher, images, found.ids[pair], found.labels[pair])
         np.testing.assert_allclose(found.maps["teachers.cgp_0"][pair], alone, atol=1e-6)
 
 
-def map_alone(checkpoint, pictures, name, label):
+def map_alone(checkpoint, images, name, label):
     info, model = checkpoint.info, checkpoint.build().requires_grad_(False)
-    pixels = torch.from_numpy(pictures.pixels[pictures.rows([name])])
-    images = render_whole(pixels, info.image_size, info.mean, info.std)
+    pixels = torch.from_numpy(images.pixels[images.rows([name])])
+    images = preprocess_whole(pixels, info.image_size, info.mean, info.std)
     column = torch.tensor([info.labels.index(label)])
     return class_activation(model, images, torch.tensor([0]), column, 4)[0]
 
 
-def test_models_without_a_map_are_left_out_and_told(pictures, chosen, caplog):
+def test_models_without_a_map_are_left_out_and_told(images, chosen, caplog):
     vit = checkpoint_of("student", chosen.space.names, "test_vit", {}, image_size=160)
-    found = map_models([vit], pictures, chosen, OPTIONS, min_cells=4)
+    found = map_models([vit], images, chosen, OPTIONS, min_cells=4)
     assert found.maps == {} and "no class maps of student" in caplog.text
 
 
-def test_a_teacher_of_labels_that_no_picture_carries_has_no_map(pictures, chosen):
+def test_a_teacher_of_labels_that_no_image_carries_has_no_map(images, chosen):
     carried = chosen.with_labels([0, 1]).take(np.flatnonzero(chosen.states[:, 0] == 1))
     stranger = checkpoint_of("teachers.cgp_1", ("blue", "bright"))
-    assert map_models([stranger], pictures, carried, OPTIONS, 4).maps == {}
+    assert map_models([stranger], images, carried, OPTIONS, 4).maps == {}

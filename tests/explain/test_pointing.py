@@ -51,7 +51,7 @@ def test_hits_are_balanced_over_labels_and_teachers_played_as_one():
     game = pointing_game(ClassMaps(list("pqrpq"), labels, models), masks_at(*aim), 0)
     assert game["baseline"] == pytest.approx(100 * (2 / 3 + 1) / 2, abs=0.01)
     assert game["teachers"] == {"cgp": pytest.approx(100 * (1 / 3 + 0) / 2, abs=0.01), "user": None}
-    assert (game["pairs"], game["pictures"]) == (4, 3)
+    assert (game["pairs"], game["images"]) == (4, 3)
 
 
 def test_random_maps_hit_as_often_as_chance():
@@ -77,5 +77,5 @@ def test_masks_of_other_pairs_are_refused():
         pointing_game(ClassMaps(["p"], ["cat"], {}), masks_at(None, None), 1)
 
 
-def test_the_tolerance_grows_with_the_picture():
+def test_the_tolerance_grows_with_the_image():
     assert [ExplainOptions().tolerance_pixels(side) for side in (48, 448)] == [1, 13]

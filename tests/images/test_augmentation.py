@@ -1,4 +1,4 @@
-"""Views are a pure function of picture id, view number and seed."""
+"""Views are a pure function of image id, view number and seed."""
 
 import hashlib
 
@@ -7,25 +7,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlic.images.augmentation import ViewMaker
+from mlic.images.augmentation import ViewSampler
 from mlic.images.options import AugmentationOptions
 
-IDS = [f"picture {i}" for i in range(4000)]
+IDS = [f"image {i}" for i in range(4000)]
 
 
 def boxes(options, ids=IDS, seed=0, view=0):
-    return ViewMaker(ids, options, seed).boxes(np.arange(len(ids)), view)
+    return ViewSampler(ids, options, seed).boxes(np.arange(len(ids)), view)
 
 
 @given(st.permutations(range(20)), st.integers(0, 9), st.integers(0, 2**31))
-def test_a_picture_has_its_boxes_whatever_its_place(order, view, seed):
+def test_a_image_has_its_boxes_whatever_its_place(order, view, seed):
     shuffled = [IDS[i] for i in order]
     expected = boxes(AugmentationOptions(), IDS[:20], seed, view)[order]
     assert np.array_equal(boxes(AugmentationOptions(), shuffled, seed, view), expected)
 
 
 def test_rows_choose_and_may_repeat():
-    maker = ViewMaker(IDS[:5], AugmentationOptions(), 0)
+    maker = ViewSampler(IDS[:5], AugmentationOptions(), 0)
     whole = maker.boxes(np.arange(5), 1)
     assert np.array_equal(maker.boxes([3, 0, 3], 1), whole[[3, 0, 3]])
 
@@ -85,6 +85,6 @@ def test_the_draws_of_a_view_are_independent():
     assert abs(np.corrcoef(four[:, 0], flips)[0, 1]) < 0.05
 
 
-def test_no_freedom_is_the_whole_picture():
+def test_no_freedom_is_the_whole_image():
     options = AugmentationOptions(min_crop=1, flip=False)
     np.testing.assert_allclose(boxes(options), np.tile([0, 0, 1, 1, 0], (len(IDS), 1)), atol=1e-7)

@@ -11,8 +11,8 @@ from PIL import Image
 import mlic.images.ingest as ingest
 from mlic.errors import DataError
 from mlic.images.ingest import write_store
-from mlic.images.raw import RawPictures
-from mlic.images.store import PictureStore
+from mlic.images.records import ImageRecords
+from mlic.images.store import ImageStore
 from mlic.labels import LabelMatrix, LabelSpace
 
 SQUARES = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
@@ -28,7 +28,7 @@ def raw_of(sources):
     n = len(sources)
     states = np.ones((n, 1), dtype=np.int8)
     ids = [f"p{i}" for i in range(n)]
-    return RawPictures(LabelMatrix(LabelSpace(("cat",)), ids, states, [""] * n), sources)
+    return ImageRecords(LabelMatrix(LabelSpace(("cat",)), ids, states, [""] * n), sources)
 
 
 @pytest.fixture
@@ -36,16 +36,16 @@ def sources():
     return [encode(square) for square in SQUARES]
 
 
-def test_the_store_holds_the_pictures_in_order(tmp_path, sources):
+def test_the_store_holds_the_images_in_order(tmp_path, sources):
     store, quarantine = write_store(tmp_path, raw_of(sources), 8)
     np.testing.assert_array_equal(store.pixels, SQUARES)
     assert store.ids.tolist() == [f"p{i}" for i in range(6)]
     assert quarantine.empty and list(quarantine.columns) == ["id", "source", "reason"]
-    assert store.fingerprint == PictureStore.from_arrays(store.ids, SQUARES).fingerprint
+    assert store.fingerprint == ImageStore.from_arrays(store.ids, SQUARES).fingerprint
 
 
 @pytest.mark.parametrize("bad", [[0], [5], [2, 3], [0, 1, 2, 3, 4]])
-def test_unreadable_pictures_leave_no_gap_in_array_or_file(tmp_path, sources, bad):
+def test_unreadable_images_leave_no_gap_in_array_or_file(tmp_path, sources, bad):
     for row in bad:
         sources[row] = b"bad"
     store, quarantine = write_store(tmp_path / "holes", raw_of(sources), 8)
@@ -53,21 +53,21 @@ def test_unreadable_pictures_leave_no_gap_in_array_or_file(tmp_path, sources, ba
     np.testing.assert_array_equal(store.pixels, SQUARES[kept])
     assert quarantine["id"].tolist() == [f"p{row}" for row in bad]
     assert quarantine["source"].unique().tolist() == ["3 bytes"]
-    whole = PictureStore.from_arrays(store.ids, SQUARES[kept]).save(tmp_path / "whole")
+    whole = ImageStore.from_arrays(store.ids, SQUARES[kept]).save(tmp_path / "whole")
     assert whole.fingerprint == store.fingerprint
     written = [(tmp_path / name / "pixels.npy").read_bytes() for name in ("holes", "whole")]
     assert written[0] == written[1]
 
 
 def test_of_two_that_want_the_same_store_one_decodes_and_both_read(tmp_path, sources, monkeypatch):
-    decodings, decode = [], ingest.decode_pictures
+    decodings, decode = [], ingest.decode_images
 
     def slowly(raw, *rest):
         decodings.append(raw)
         time.sleep(0.2)
         return decode(raw, *rest)
 
-    monkeypatch.setattr(ingest, "decode_pictures", slowly)
+    monkeypatch.setattr(ingest, "decode_images", slowly)
     with ThreadPoolExecutor(2) as pool:
         made = list(pool.map(lambda _: write_store(tmp_path, raw_of(sources), 8)[0], range(2)))
     assert len(decodings) == 1
@@ -78,7 +78,7 @@ def test_of_two_that_want_the_same_store_one_decodes_and_both_read(tmp_path, sou
 def test_the_same_inputs_are_not_decoded_twice(tmp_path, sources, monkeypatch, caplog):
     sources[1] = b"bad"
     first, first_quarantine = write_store(tmp_path, raw_of(sources), 8)
-    monkeypatch.setattr(ingest, "decode_pictures", None)
+    monkeypatch.setattr(ingest, "decode_images", None)
     with caplog.at_level(logging.INFO):
         second, second_quarantine = write_store(tmp_path, raw_of(sources), 8)
     assert "reused" in caplog.text
@@ -120,8 +120,8 @@ def test_a_damaged_store_is_made_again_and_told(tmp_path, sources, caplog):
     assert "decoded again" in caplog.text
 
 
-def test_no_readable_picture_is_an_error_and_leaves_nothing(tmp_path):
-    with pytest.raises(DataError, match="none of the 2 pictures"):
+def test_no_readable_image_is_an_error_and_leaves_nothing(tmp_path):
+    with pytest.raises(DataError, match="none of the 2 images"):
         write_store(tmp_path, raw_of([b"bad", b"worse"]), 8)
     assert not list(tmp_path.glob("[!.]*"))
 
@@ -132,8 +132,8 @@ def test_an_interrupt_leaves_the_old_store_whole(tmp_path, sources, monkeypatch)
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ingest, "decode_pictures", interrupt)
+    monkeypatch.setattr(ingest, "decode_images", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_store(tmp_path, raw_of(sources), 4)
-    assert PictureStore.open(tmp_path).fingerprint == before.fingerprint
+    assert ImageStore.open(tmp_path).fingerprint == before.fingerprint
     assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["pixels.npy", "store.json"]

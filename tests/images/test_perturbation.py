@@ -11,20 +11,20 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as oracle
 
 from mlic.images import perturbation
-from mlic.images.augmentation import ViewMaker
+from mlic.images.augmentation import ViewSampler
 from mlic.images.options import AugmentationOptions
 from mlic.images.perturbation import OPERATIONS, cut_out, rand_augment
 
-IDS = [f"picture {i}" for i in range(600)]
-PICTURE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+IDS = [f"image {i}" for i in range(600)]
+IMAGE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 CALM = AugmentationOptions(views=3, cutout=0.5, rand_augment=2)
 unit = st.floats(0, 1, exclude_max=True)
 
 
-def augmented(name, strength=8, way=0.0, picture=PICTURE, place=(0.5, 0.5)):
+def augmented(name, strength=8, way=0.0, image=IMAGE, place=(0.5, 0.5)):
     """One operation of a strength from 0 to 8."""
     which = (list(OPERATIONS).index(name) + 0.5) / len(OPERATIONS)
-    return rand_augment(picture, np.array([[0, which, (strength + 0.5) / 9, way, *place]]))
+    return rand_augment(image, np.array([[0, which, (strength + 0.5) / 9, way, *place]]))
 
 
 # Cutout
@@ -45,9 +45,9 @@ def test_a_box_of_one_colour_is_all_that_changes(row, column, share):
 
 
 def test_a_box_in_the_middle_is_whole():
-    found = cut_out(PICTURE, 0.5, [0.5, 0.5, 0, 0, 0])
+    found = cut_out(IMAGE, 0.5, [0.5, 0.5, 0, 0, 0])
     assert not found[8:24, 8:24].any()
-    assert np.array_equal(found[:8], PICTURE[:8])
+    assert np.array_equal(found[:8], IMAGE[:8])
 
 
 # RandAugment: torchvision's functions of the same name
@@ -55,7 +55,7 @@ def test_a_box_in_the_middle_is_whole():
 
 @pytest.fixture
 def tensor():
-    return torch.from_numpy(PICTURE).permute(2, 0, 1)
+    return torch.from_numpy(IMAGE).permute(2, 0, 1)
 
 
 @pytest.mark.parametrize("way", [0.0, 0.9])
@@ -89,10 +89,10 @@ def test_translations_move_and_leave_grey(way):
     shift = round(150 / 331 * 32)
     for name, axis in (("translate_x", 1), ("translate_y", 0)):
         found = np.moveaxis(augmented(name, way=way), axis, 0)
-        picture = np.moveaxis(PICTURE, axis, 0)
+        image = np.moveaxis(IMAGE, axis, 0)
         if way > 0.5:
-            found, picture = found[::-1], picture[::-1]
-        assert np.array_equal(found[: 32 - shift - 1], picture[shift:-1][: 32 - shift - 1])
+            found, image = found[::-1], image[::-1]
+        assert np.array_equal(found[: 32 - shift - 1], image[shift:-1][: 32 - shift - 1])
         assert (found[-shift + 1 :] == 128).all()
 
 
@@ -100,15 +100,15 @@ def test_translations_move_and_leave_grey(way):
     ("name", "matrix"), [("shear_x", (1, 0.3, 0, 0, 1, 0)), ("shear_y", (1, 0, 0, 0.3, 1, 0))]
 )
 def test_shears_are_affine(name, matrix):
-    picture = Image.fromarray(PICTURE)
-    expected = picture.transform(
+    image = Image.fromarray(IMAGE)
+    expected = image.transform(
         (32, 32), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC, fillcolor=(128,) * 3
     )
     assert np.array_equal(augmented(name), np.asarray(expected))
 
 
 def test_rotation_turns_one_way_only():
-    expected = Image.fromarray(PICTURE).rotate(30, fillcolor=(128,) * 3)
+    expected = Image.fromarray(IMAGE).rotate(30, fillcolor=(128,) * 3)
     assert np.array_equal(augmented("rotate"), np.asarray(expected))
     assert np.array_equal(augmented("rotate", way=0.9), np.asarray(expected))
 
@@ -120,9 +120,9 @@ def test_a_hole_has_its_size_in_pixels():
 
 def test_half_of_the_operations_are_left_out_and_order_counts():
     one, two = [0, 0.01, 0, 0, 0, 0], [0, 0.3, 0.9, 0, 0, 0]  # invert, posterize
-    assert np.array_equal(rand_augment(PICTURE, np.array([[0.5, *one[1:]]])), PICTURE)
-    forth = rand_augment(PICTURE, np.array([one, two]))
-    back = rand_augment(PICTURE, np.array([two, one]))
+    assert np.array_equal(rand_augment(IMAGE, np.array([[0.5, *one[1:]]])), IMAGE)
+    forth = rand_augment(IMAGE, np.array([one, two]))
+    back = rand_augment(IMAGE, np.array([two, one]))
     assert not np.array_equal(forth, back)
 
 
@@ -130,12 +130,12 @@ def test_half_of_the_operations_are_left_out_and_order_counts():
 
 
 def perturbed(ids=IDS[:12], seed=0, view=0, options=CALM, threads=1):
-    pixels = np.stack([np.roll(PICTURE, int(name.split()[1]), axis=0) for name in ids])
-    return ViewMaker(ids, options, seed, threads).perturb(pixels, np.arange(len(ids)), view)
+    pixels = np.stack([np.roll(IMAGE, int(name.split()[1]), axis=0) for name in ids])
+    return ViewSampler(ids, options, seed, threads).perturb(pixels, np.arange(len(ids)), view)
 
 
 @given(st.permutations(range(12)), st.integers(0, 5), st.integers(1, 3))
-def test_a_view_belongs_to_its_picture_whatever_the_batch(order, view, threads):
+def test_a_view_belongs_to_its_image_whatever_the_batch(order, view, threads):
     shuffled = perturbed([IDS[i] for i in order], view=view, threads=threads)
     assert np.array_equal(shuffled, perturbed(view=view)[order])
 
@@ -157,18 +157,18 @@ def test_views_and_seeds_differ_and_views_repeat():
         assert (first != other).any(axis=(1, 2, 3)).mean() > 0.9
 
 
-def test_the_stored_pictures_stay_as_they_are():
-    pixels = np.stack([PICTURE] * 12)
+def test_the_stored_images_stay_as_they_are():
+    pixels = np.stack([IMAGE] * 12)
     pixels.setflags(write=False)
-    maker = ViewMaker(IDS[:12], CALM, 0)
+    maker = ViewSampler(IDS[:12], CALM, 0)
     assert maker.perturb(pixels, np.arange(12), 0).shape == pixels.shape
-    plain = ViewMaker(IDS[:12], AugmentationOptions(), 0)
+    plain = ViewSampler(IDS[:12], AugmentationOptions(), 0)
     assert plain.perturb(pixels, np.arange(12), 0) is pixels
 
 
 def test_the_draws_are_uniform_and_independent():
     black = np.zeros((600, 40, 40, 3), dtype=np.uint8)
-    maker = ViewMaker(IDS, AugmentationOptions(cutout=0.2, views=2), 0)
+    maker = ViewSampler(IDS, AugmentationOptions(cutout=0.2, views=2), 0)
     found = [maker.perturb(black, np.arange(600), view) for view in (0, 1)]
     colours = np.stack([f.max(axis=(1, 2)) for f in found]).astype(float)
     assert colours.mean(axis=1) == pytest.approx(127.5, abs=12)
@@ -180,13 +180,13 @@ def test_the_draws_are_uniform_and_independent():
 
 def test_half_of_the_operations_are_applied(monkeypatch):
     monkeypatch.setattr(perturbation, "OPERATIONS", {"invert": OPERATIONS["invert"]})
-    maker = ViewMaker(IDS, AugmentationOptions(rand_augment=2), 0)
+    maker = ViewSampler(IDS, AugmentationOptions(rand_augment=2), 0)
     black = np.zeros((600, 2, 2, 3), dtype=np.uint8)
     changed = maker.perturb(black, np.arange(600), 0).all(axis=(1, 2, 3))
     assert changed.mean() == pytest.approx(0.5, abs=0.06)  # one of two, but not both
 
 
 def test_crops_are_told():
-    assert ViewMaker(IDS, AugmentationOptions(), 0).crops
+    assert ViewSampler(IDS, AugmentationOptions(), 0).crops
     whole = AugmentationOptions(min_crop=1, max_aspect=1, flip=False, cutout=0.5)
-    assert not ViewMaker(IDS, whole, 0).crops
+    assert not ViewSampler(IDS, whole, 0).crops

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlic.errors import DataError
-from mlic.images.store import PictureStore
+from mlic.images.store import ImageStore
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
 IDS = [f"p{i}" for i in range(5)]
@@ -16,7 +16,7 @@ IDS = [f"p{i}" for i in range(5)]
 
 @pytest.fixture
 def stored(tmp_path):
-    return PictureStore.from_arrays(IDS, PIXELS).save(tmp_path / "store")
+    return ImageStore.from_arrays(IDS, PIXELS).save(tmp_path / "store")
 
 
 def test_a_store_comes_back_memory_mapped_and_read_only(stored):
@@ -29,11 +29,11 @@ def test_a_store_comes_back_memory_mapped_and_read_only(stored):
 
 
 def test_the_fingerprint_is_of_ids_and_pixels_alone(stored):
-    assert stored.fingerprint == PictureStore.from_arrays(IDS, PIXELS).fingerprint
-    assert stored.fingerprint != PictureStore.from_arrays(IDS[::-1], PIXELS).fingerprint
+    assert stored.fingerprint == ImageStore.from_arrays(IDS, PIXELS).fingerprint
+    assert stored.fingerprint != ImageStore.from_arrays(IDS[::-1], PIXELS).fingerprint
     other = PIXELS.copy()
     other[4, 7, 7, 2] ^= 1
-    assert stored.fingerprint != PictureStore.from_arrays(IDS, other).fingerprint
+    assert stored.fingerprint != ImageStore.from_arrays(IDS, other).fingerprint
 
 
 def test_rows_follow_the_ids_asked_for(stored):
@@ -47,7 +47,7 @@ def test_a_copy_of_a_store_is_its_address(stored):
     for twin in (pickle.loads(pickle.dumps(stored)), copy.deepcopy(stored)):
         assert isinstance(twin.pixels, np.memmap)
         np.testing.assert_array_equal(twin.pixels, PIXELS)
-    in_memory = PictureStore.from_arrays(IDS, PIXELS)
+    in_memory = ImageStore.from_arrays(IDS, PIXELS)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(in_memory)).pixels, PIXELS)
 
 
@@ -87,17 +87,15 @@ def damage_schema(folder):
 )
 def test_damage_is_told_with_the_mend(stored, damage):
     damage(stored.folder)
-    with pytest.raises(
-        DataError, match=r"no whole picture store in .*store .*run data_preparation"
-    ):
-        PictureStore.open(stored.folder)
+    with pytest.raises(DataError, match=r"no whole image store in .*store .*run data_preparation"):
+        ImageStore.open(stored.folder)
 
 
 def test_a_full_disk_is_refused_before_anything_is_written(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 9, 1))
     with pytest.raises(DataError, match="free: make room"):
-        PictureStore.from_arrays(IDS, PIXELS).save(tmp_path / "store")
+        ImageStore.from_arrays(IDS, PIXELS).save(tmp_path / "store")
     assert not list((tmp_path / "store").iterdir())
 
 
@@ -106,4 +104,4 @@ def test_a_full_disk_is_refused_before_anything_is_written(tmp_path, monkeypatch
 )
 def test_ids_and_pixels_must_fit(pixels):
     with pytest.raises(DataError, match="do not fit pixels"):
-        PictureStore.from_arrays(IDS, pixels)
+        ImageStore.from_arrays(IDS, pixels)

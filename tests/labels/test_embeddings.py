@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from mlic.datasets import TensorsDataset
+from mlic.datasets import SafetensorsDataset
 from mlic.errors import DataError, LabelError, ParameterError
 from mlic.labels import LabelSpace
 from mlic.labels.embeddings import LabelEmbeddings, embed_labels, spectral_vectors
@@ -68,7 +68,7 @@ def test_a_round_trip_through_the_catalog(scenes, tmp_path, width):
     vectors = np.random.default_rng(0).normal(size=(12, width))
     given = LabelEmbeddings(scenes.space, vectors, "spectral")
     holds = "mlic.labels.embeddings.LabelEmbeddings"
-    dataset = TensorsDataset(str(tmp_path / "e.safetensors"), holds=holds)
+    dataset = SafetensorsDataset(str(tmp_path / "e.safetensors"), cls=holds)
     dataset.save(given)
     back = dataset.load()
     assert back.space == given.space and back.fingerprint == given.fingerprint

@@ -5,19 +5,20 @@ import warnings
 import numpy as np
 import pytest
 
-from mlic.labels import LabelSpace, cuts
-from mlic.labels.partitioning import partition_labels
-from mlic.labels.quality import partition_quality
+from mlic.labels import LabelSpace
+from mlic.labels.partition import cuts
+from mlic.labels.partition.partitioning import partition_labels
+from mlic.labels.partition.quality import partition_quality
+from mlic.labels.partition.survey import suggest_parts
 from mlic.labels.statistics import count_labels
-from mlic.labels.survey import suggest_parts
 
 EXPONENTS = {"cgp": 1 / 2, "dgp": 1 / 3}
 
 
-def drawn(size, pictures=300, groups=4, seed=0):
+def drawn(size, images=300, groups=4, seed=0):
     rng = np.random.default_rng(seed)
-    at_home = np.arange(size) % groups == rng.integers(groups, size=pictures)[:, None]
-    return (rng.random((pictures, size)) < np.where(at_home, 0.4, 0.03)).astype(np.int8)
+    at_home = np.arange(size) % groups == rng.integers(groups, size=images)[:, None]
+    return (rng.random((images, size)) < np.where(at_home, 0.4, 0.03)).astype(np.int8)
 
 
 def isolated():
@@ -58,11 +59,11 @@ SETS = {
     "unknown": (unknown, 3, 2),
     "nothing at all": (lambda: np.zeros((9, 6), dtype=np.int8), 3, 2),
     "everything": (lambda: np.ones((9, 6), dtype=np.int8), 3, 2),
-    "no picture": (lambda: np.zeros((0, 6), dtype=np.int8), 2, 2),
+    "no image": (lambda: np.zeros((0, 6), dtype=np.int8), 2, 2),
     "smallest": (lambda: drawn(4, groups=2), 2, 2),
     "two labels": (lambda: drawn(2, groups=2), 2, 1),
     "one label": (lambda: drawn(1, groups=1), 1, 1),
-    "large": (lambda: drawn(500, pictures=2000, groups=20), 20, 2),
+    "large": (lambda: drawn(500, images=2000, groups=20), 20, 2),
 }
 
 

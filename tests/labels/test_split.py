@@ -10,10 +10,10 @@ from mlic.labels.split import _owed, stratified_split
 THREE = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
-def random_states(num_pictures=3000, num_labels=20, seed=0):
+def random_states(num_images=3000, num_labels=20, seed=0):
     rng = np.random.default_rng(seed)
     rates = np.geomspace(0.004, 0.5, num_labels)
-    return (rng.random((num_pictures, num_labels)) < rates).astype(np.int8)
+    return (rng.random((num_images, num_labels)) < rates).astype(np.int8)
 
 
 def test_every_split_has_its_share():
@@ -86,7 +86,7 @@ def test_what_is_owed_adds_up(shares, total):
     assert min(owed) >= (1 - 1e-9 if total >= len(shares) else 0)
 
 
-def test_pictures_without_labels_are_shared_out_too():
+def test_images_without_labels_are_shared_out_too():
     split = stratified_split(np.zeros((100, 3), dtype=np.int8), THREE, seed=0)
     assert [int(np.sum(split == name)) for name in THREE] == [80, 10, 10]
 
@@ -98,7 +98,7 @@ def test_fractions_must_be_shares(fractions):
 
 
 def test_groups_must_fit():
-    with pytest.raises(LabelError, match="2 groups are given for 4 pictures"):
+    with pytest.raises(LabelError, match="2 groups are given for 4 images"):
         stratified_split(np.eye(4), THREE, 0, np.array(["a", "b"]))
-    with pytest.raises(LabelError, match="1 pictures or groups cannot fill 3 splits"):
+    with pytest.raises(LabelError, match="1 images or groups cannot fill 3 splits"):
         stratified_split(np.eye(4), THREE, 0, np.array(["a"] * 4))

@@ -54,7 +54,7 @@ def test_lift_is_one_for_independent_labels():
 
 @given(STATES)
 @settings(max_examples=60)
-def test_lift_of_a_pair_is_that_of_the_pictures_in_which_both_are_known(states):
+def test_lift_of_a_pair_is_that_of_the_images_in_which_both_are_known(states):
     lift = count_labels(states, space_of(states)).lift
     np.testing.assert_array_equal(lift, lift.T)
     for i, j in np.argwhere(~np.eye(len(lift), dtype=bool)):
@@ -81,7 +81,7 @@ def test_tensors_and_back(scenes):
     tensors, metadata = scenes.to_tensors()
     assert all(isinstance(text, str) for text in metadata.values())
     again = LabelStatistics.from_tensors(tensors, metadata)
-    assert again.space == scenes.space and again.num_pictures == scenes.num_pictures
+    assert again.space == scenes.space and again.num_images == scenes.num_images
     assert_same(again, scenes)
     del tensors["hidden.data"]
     with pytest.raises(DataError, match=r"lack hidden\.data"):
@@ -96,7 +96,7 @@ def test_shapes_are_checked(scenes):
 
 
 def test_equals_the_published_coco_counts(coco, shared):
-    assert coco.num_pictures == 82081
+    assert coco.num_images == 82081
     assert_published(coco, shared / "embeddings/coco_glove_adj.npz")
 
 

@@ -129,5 +129,5 @@ def test_a_logit_that_is_no_number_is_not_hidden(logit):
     assert not loss.isfinite().all()
 
 
-def test_no_picture_no_loss():
+def test_no_image_no_loss():
     assert AsymmetricLoss()(torch.zeros(0, 3), torch.zeros(0, 3)).shape == (0, 3)

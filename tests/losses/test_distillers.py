@@ -8,8 +8,8 @@ from mlic.errors import ParameterError
 from mlic.losses.distillation.binary_kl import BinaryKL
 from mlic.losses.distillation.class_softmax_kl import ClassSoftmaxKL
 from mlic.losses.distillation.logit_mse import LogitMSE
-from mlic.plugins import build_plugin, plugin_names
 from mlic.training.options import DISTILLERS
+from mlic.utils.plugins import build_plugin, plugin_names
 
 
 @pytest.fixture

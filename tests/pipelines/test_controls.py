@@ -5,27 +5,27 @@ import sqlite3
 
 import pytest
 
-from mlic.images.options import SceneOptions
-from mlic.images.scenes import draw_scenes
+from mlic.images.options import SyntheticOptions
+from mlic.images.synthetic.scenes import draw_scenes
 
 pytestmark = pytest.mark.slow  # a whole run
 
 PARAMETERS = {
-    "scenes": {"num_pictures": 160, "size": 32},
+    "synthetic": {"num_images": 160, "size": 32},
     "data": {"image_size": 32, "validation_fraction": 0.2, "test_fraction": 0.3},
     "model": {"backbone_options": {"channels": [8, 8, 16, 16], "stem_width": 8}},
     "training": {"epochs": 1, "threads": 1, "augmentation": {"views": 2}},
-    "partition": {"num_parts": 2, "num_plain": 2, "strategies": "random+user+plain"},
-    "controls": {"longer_baseline": True},
+    "partition": {"num_parts": 2, "num_full_label": 2, "strategies": "random+user+full_label"},
+    "controls": {"budget_matched_baseline": True},
 }
-MODELS = {"baseline", "longer", "student"} | {
-    f"teachers.{strategy}_{i}" for strategy in ("random", "user", "plain") for i in (0, 1)
+MODELS = {"baseline", "budget_matched_baseline", "student"} | {
+    f"teachers.{strategy}_{i}" for strategy in ("random", "user", "full_label") for i in (0, 1)
 }
 
 
 @pytest.fixture(scope="module")
 def names():
-    return draw_scenes(SceneOptions(num_pictures=20, size=32), 0)[0].labels.space.names
+    return draw_scenes(SyntheticOptions(num_images=20, size=32), 0)[0].labels.space.names
 
 
 @pytest.fixture(scope="module")
@@ -42,24 +42,26 @@ def test_every_control_is_summed_up(project, names):
     summary = json.loads((project / "data/08_reporting/summary.json").read_text())
     assert set(summary["partitions"]) == {"random", "user"}
     assert set(summary["teachers"]) == set(summary["seconds"]["teachers"])
-    assert set(summary["teachers"]) == {"random", "user", "plain"}
+    assert set(summary["teachers"]) == {"random", "user", "full_label"}
     user = summary["partitions"]["user"]
     assert (user["titles"], user["parts"][0]) == (["rest", "first"], list(names[5:]))
     assert all(
         {"ncut", "modularity"} <= p["quality"].keys() for p in summary["partitions"].values()
     )
-    for figures in (summary["longer"], *summary["teachers"].values()):
+    for figures in (summary["budget_matched_baseline"], *summary["teachers"].values()):
         assert 0 < figures["mAP"] <= 100
-    assert len(summary["teachers"]["plain"]["parts"]) == 2
+    assert len(summary["teachers"]["full_label"]["parts"]) == 2
     report = (project / "data/08_reporting/report.html").read_text()
-    assert all(f">{shown}<" in report for shown in ("rest", "first", "plain_0", "plain_1"))
+    assert all(
+        f">{shown}<" in report for shown in ("rest", "first", "full_label_0", "full_label_1")
+    )
 
 
 def test_every_control_is_a_run_of_its_own(project):
     with sqlite3.connect(project / "mlflow.db") as database:
         runs = dict(database.execute("select name, status from runs").fetchall())
         query = """select value from params join runs using (run_uuid)
-                   where name = 'longer' and key = 'training.epochs'"""
+                   where name = 'budget_matched_baseline' and key = 'training.epochs'"""
         epochs = database.execute(query).fetchall()
     assert set(runs) > MODELS and set(runs.values()) == {"FINISHED"} and len(runs) == 10
     assert epochs == [(str(round((2 + 1 + 4 * 0.01) * (2 + 2 / 3) + 2)),)]
@@ -67,10 +69,13 @@ def test_every_control_is_a_run_of_its_own(project):
 
 def test_plain_teachers_have_no_partition(project):
     groups = [
-        json.loads((project / f"data/05_model_input/group_plain_{i}.json").read_text())
+        json.loads((project / f"data/05_model_input/group_full_label_{i}.json").read_text())
         for i in (0, 1)
     ]
     assert [group["part"] for group in groups] == [0, 1]
     assert not any("partition" in group for group in groups)
-    assert not (project / "data/05_model_input/partition_plain.json").exists()
-    assert "longer" in (project / "data/08_reporting/average_precision.csv").read_text()
+    assert not (project / "data/05_model_input/partition_full_label.json").exists()
+    assert (
+        "budget_matched_baseline"
+        in (project / "data/08_reporting/average_precision.csv").read_text()
+    )

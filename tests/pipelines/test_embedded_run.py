@@ -8,9 +8,9 @@ import pytest
 from kedro.config import OmegaConfigLoader
 
 from mlic import pipeline_registry
-from mlic.datasets import TensorsDataset
+from mlic.config.parameters import check_parameters
+from mlic.datasets import SafetensorsDataset
 from mlic.labels.embeddings import spectral_vectors
-from mlic.parameters import check_parameters
 
 pytestmark = pytest.mark.slow  # a whole run
 
@@ -18,7 +18,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf"
 DIMENSION = 5
 EMBEDDED = "label_embeddings"
 PARAMETERS = {
-    "scenes": {"num_pictures": 160, "size": 32},
+    "synthetic": {"num_images": 160, "size": 32},
     "data": {"image_size": 32, "validation_fraction": 0.2, "test_fraction": 0.3},
     "model": {
         "backbone_options": {"channels": [8, 8, 16, 16], "stem_width": 8},
@@ -28,7 +28,7 @@ PARAMETERS = {
     },
     "training": {"epochs": 1, "threads": 1, "augmentation": {"views": 2}},
     "partition": {"num_parts": 2, "strategies": "cgp"},
-    "explain": {"pictures": 8, "examples": 1},
+    "explain": {"images": 8, "examples": 1},
 }
 MODELS = ("baseline", "teachers.cgp_0", "teachers.cgp_1", "student")
 
@@ -41,7 +41,7 @@ def project(tmp_path_factory, copy_project, run_project):
 
 
 def load(project, path, holds):
-    return TensorsDataset(filepath=str(project / "data" / path), holds=holds).load()
+    return SafetensorsDataset(filepath=str(project / "data" / path), cls=holds).load()
 
 
 def test_every_training_reads_the_graphs_vectors(project):

@@ -10,12 +10,12 @@ from mlic.errors import LabelError, PartitionError
 from mlic.labels import LabelSpace
 from mlic.labels.graph import label_graph
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition import Partition
-from mlic.labels.partitioning import partition_labels
+from mlic.labels.partition.partition import Partition
+from mlic.labels.partition.partitioning import partition_labels
 from mlic.labels.statistics import count_labels
 from mlic.pipelines.graph_partition import create_pipeline
 from mlic.pipelines.graph_partition.nodes import CUTS, cut_graph, draw_groups, take_user_groups
-from mlic.seeds import derive_seed
+from mlic.utils.seeds import derive_seed
 
 AGAIN = [derive_seed(0, f"partition_dgp_{i}") for i in range(1, CUTS)]
 OPTIONS = PartitionOptions(num_parts=2)
@@ -41,7 +41,7 @@ def run(statistics, strategies, seed=0, options=OPTIONS, **more):
     catalog = DataCatalog.from_config({}, {})
     for name, value in inputs.items():
         catalog[name] = value
-    wanted = [f"partition_{name}" for name in strategies if name != "plain"]
+    wanted = [f"partition_{name}" for name in strategies if name != "full_label"]
     outputs = SequentialRunner().run(create_pipeline(strategies).to_outputs(*wanted), catalog)
     return {name: dataset.load() for name, dataset in outputs.items()}
 
@@ -75,7 +75,7 @@ def like(statistics, parts):
     [
         (("random", "dgp", "cgp"), "partition_cgp"),
         (("dgp", "random"), "partition_dgp"),
-        (("random", "user", "plain"), None),
+        (("random", "user", "full_label"), None),
     ],
 )
 def test_random_groups_take_the_sizes_of_a_cut(strategies, wired):
@@ -140,4 +140,4 @@ def test_a_cut_says_whether_another_seed_would_make_another(statistics):
 
 
 def test_plain_has_no_partition():
-    assert not create_pipeline(("plain",)).nodes
+    assert not create_pipeline(("full_label",)).nodes

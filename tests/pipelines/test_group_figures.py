@@ -79,7 +79,7 @@ def test_labels_without_company_suggest_nothing(survey):
     assert told == ["chosen: 3"]
 
 
-@pytest.mark.parametrize("strategies", [("cgp", "dgp"), ("dgp", "plain"), ("random", "user")])
+@pytest.mark.parametrize("strategies", [("cgp", "dgp"), ("dgp", "full_label"), ("random", "user")])
 def test_one_suggestion_stands_beside_all_surveys(strategies):
     cut = {name for name in strategies if name in ("cgp", "dgp")}
     pipeline = create_pipeline(strategies)

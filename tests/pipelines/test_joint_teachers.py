@@ -5,15 +5,15 @@ import pytest
 
 from mlic.labels import LabelMatrix
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition import Partition
-from mlic.pipelines import training_run
+from mlic.labels.partition.partition import Partition
 from mlic.pipelines.baseline_training.nodes import train_baseline
 from mlic.pipelines.distillation.nodes import join_logits
 from mlic.pipelines.teacher_training import create_pipeline
 from mlic.pipelines.teacher_training.nodes import assign_groups, train_teachers
-from mlic.seeds import derive_seed
+from mlic.tracking import trainings as training_run
 from mlic.training import frozen, joint
 from mlic.training.options import TeacherOptions
+from mlic.utils.seeds import derive_seed
 
 NAMES = ["cgp_0", "cgp_1", "dgp_0", "dgp_1"]
 MODES = ["joint", "frozen"]
@@ -32,14 +32,14 @@ def groups(labels):
 
 
 @pytest.fixture
-def baseline(pictures, labels, settings, tmp_path):
-    return train_baseline(pictures, labels, store=tmp_path, **settings)
+def baseline(images, labels, settings, tmp_path):
+    return train_baseline(images, labels, store=tmp_path, **settings)
 
 
 @pytest.fixture
-def teach(groups, baseline, pictures, labels, settings, tmp_path):
+def teach(groups, baseline, images, labels, settings, tmp_path):
     def teach(mode, **changes):
-        given = {"pictures": pictures, "labels": labels, **groups, **settings, "store": tmp_path}
+        given = {"images": images, "labels": labels, **groups, **settings, "store": tmp_path}
         given["teachers"] = TeacherOptions(mode=mode, branch={"width": 4})
         given |= {"baseline": baseline} if mode == "frozen" else {}
         return train_teachers(**{**given, **changes})
@@ -119,9 +119,9 @@ def test_who_is_trained_again_if_one_is_lost(
     assert (why in caplog.text) == (mode == "joint")
 
 
-def test_another_baseline_is_another_trunk(teach, pictures, labels, settings, tmp_path):
+def test_another_baseline_is_another_trunk(teach, images, labels, settings, tmp_path):
     first = prints(teach("frozen"))
-    other = train_baseline(pictures, labels, store=tmp_path, **{**settings, "seed": 1})
+    other = train_baseline(images, labels, store=tmp_path, **{**settings, "seed": 1})
     again = prints(teach("frozen", baseline=other))
     assert all(first[name] != again[name] for name in NAMES)
 
@@ -178,14 +178,17 @@ def test_every_teacher_has_its_run_and_one_failure_fails_all(teach, monkeypatch,
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_modes_differ_in_wiring_alone(mode):
-    shape = (("cgp", "plain"), 2, 2)
+    shape = (("cgp", "full_label"), 2, 2)
     apart, together = create_pipeline(*shape), create_pipeline(*shape, mode=mode)
     assert apart.outputs() == together.outputs()
     trained = {node.namespace: node for node in together.nodes if "training" in node.tags}
     node = trained.pop("teachers")
     assert node.name == "teachers.train"
     assert {"store", "teachers.cgp_1.group"} <= set(node.inputs)
-    assert set(trained) == {"teachers.plain_0", "teachers.plain_1"}  # another network each
+    assert set(trained) == {
+        "teachers.full_label_0",
+        "teachers.full_label_1",
+    }  # another network each
     extra = {"baseline.checkpoint"} if mode == "frozen" else set()
     assert together.inputs() - apart.inputs() == extra
     assert not apart.inputs() - together.inputs()

@@ -1,6 +1,6 @@
 """From the files of each data layout to its groups, by the environments' own catalogs.
 
-Every layout holds the same pictures and labels: what comes out is compared with what went in.
+Every layout holds the same images and labels: what comes out is compared with what went in.
 """
 
 import json
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlic.datasets import LabelMatrixDataset, PictureStoreDataset
+from mlic.datasets import ImageStoreDataset, LabelMatrixDataset
 from mlic.datasets.voc import CLASSES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,7 @@ def truth():
 
 
 def draw(folder, names, first=0):
-    """A grey picture a name, its shade told by its number."""
+    """A grey image a name, its shade told by its number."""
     for number, name in enumerate(names, first):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def readme_environment(project, manifest):
 
 def as_manifest(project, folder, truth):
     names = [f"at {place}" for place in CLASSES]
-    files = [f"pictures/{number}.jpg" for number in range(len(truth))]
+    files = [f"images/{number}.jpg" for number in range(len(truth))]
     draw(folder, files)
     rows = ["path,labels,split"]
     for number, (file, states) in enumerate(zip(files, truth, strict=True)):
@@ -117,7 +117,7 @@ def as_nuswide(project, folder, truth):
 @pytest.mark.parametrize("write", [as_manifest, as_voc, as_coco, as_nuswide])
 def test_a_layout_becomes_groups(write, truth, tmp_path, copy_project, run_project):
     project = copy_project(tmp_path)
-    folder = tmp_path / "pictures on disk"
+    folder = tmp_path / "images on disk"
     env, ids, names = write(project, folder, truth)
     run_project(project, env, PIPELINES, folder=str(folder), **SMALL)
 
@@ -128,7 +128,7 @@ def test_a_layout_becomes_groups(write, truth, tmp_path, copy_project, run_proje
     assert set(labels.split[rows[:TRAIN]]) == {"train", "validation"}
     assert set(labels.split[rows[TRAIN:]]) == {"test"}
 
-    store = PictureStoreDataset(filepath=str(project / "data/03_primary/pictures")).load()
+    store = ImageStoreDataset(filepath=str(project / "data/03_primary/images")).load()
     shades = store.pixels[store.rows(np.asarray(ids))].mean(axis=(1, 2, 3))
     np.testing.assert_allclose(shades, 5 * np.arange(len(ids)), atol=3)
 

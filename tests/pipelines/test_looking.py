@@ -10,16 +10,16 @@ from PIL import Image
 from mlic.errors import DataError, LabelError
 from mlic.explain.class_maps import ClassMaps
 from mlic.explain.options import ExplainOptions
-from mlic.images.options import SceneOptions
-from mlic.images.raw import RawPictures
-from mlic.images.scenes import draw_scenes
-from mlic.images.store import PictureStore
+from mlic.images.options import SyntheticOptions
+from mlic.images.records import ImageRecords
+from mlic.images.store import ImageStore
+from mlic.images.synthetic.scenes import draw_scenes
 from mlic.pipelines.reporting import create_pipeline
-from mlic.pipelines.reporting.cards import SIDE
-from mlic.pipelines.reporting.explain import draw_class_maps, play_pointing_game
-from mlic.pipelines.reporting.maps import overlay
+from mlic.report.cards import SIDE
+from mlic.report.explain import draw_class_maps, play_pointing_game
+from mlic.report.maps import overlay
 
-SCENES = SceneOptions(num_pictures=12, size=32, label_noise=0)
+SCENES = SyntheticOptions(num_images=12, size=32, label_noise=0)
 
 
 def map_of(*cell, side=4):
@@ -45,9 +45,9 @@ def scenes():
 
 
 def turned(raw):
-    """The same scenes in another order of pictures."""
+    """The same scenes in another order of images."""
     labels = raw.labels.take(np.arange(len(raw))[::-1])
-    return RawPictures(labels, list(raw.sources)[::-1])
+    return ImageRecords(labels, list(raw.sources)[::-1])
 
 
 def test_masks_are_found_by_id_and_by_name_of_the_label(scenes):
@@ -56,27 +56,27 @@ def test_masks_are_found_by_id_and_by_name_of_the_label(scenes):
     again = play_pointing_game(maps, turned(raw), {"masks": masks[::-1]}, ExplainOptions())
     assert game["student"] == again["student"] == 100 and game["pairs"] == len(maps)
     corner = play_pointing_game(maps, turned(raw), {"masks": masks}, ExplainOptions())
-    assert corner["student"] < 90, "masks of other pictures"
+    assert corner["student"] < 90, "masks of other images"
 
 
-def test_masks_of_other_pictures_or_labels_are_refused(scenes):
+def test_masks_of_other_images_or_labels_are_refused(scenes):
     raw, masks, maps = scenes
-    with pytest.raises(DataError, match="not of the same pictures"):
+    with pytest.raises(DataError, match="not of the same images"):
         play_pointing_game(maps, raw, {"masks": masks[:5]}, ExplainOptions())
     strangers = ClassMaps(np.char.add(maps.ids, "x"), maps.labels, maps.maps)
-    with pytest.raises(DataError, match="not of the same pictures"):
+    with pytest.raises(DataError, match="not of the same images"):
         play_pointing_game(strangers, raw, {"masks": masks}, ExplainOptions())
     fewer = raw.labels.with_labels([0, 1])
     with pytest.raises(LabelError, match="not in the class list"):
         play_pointing_game(
-            maps, RawPictures(fewer, raw.sources), {"masks": masks}, ExplainOptions()
+            maps, ImageRecords(fewer, raw.sources), {"masks": masks}, ExplainOptions()
         )
 
 
 def test_the_game_is_played_where_masks_are():
     with_masks, without = create_pipeline(masks=True), create_pipeline()
-    assert {"scene_masks", "scene_pictures"} <= with_masks.inputs()
-    assert not {"scene_masks", "scene_pictures"} & without.inputs()
+    assert {"synthetic_masks", "synthetic_images"} <= with_masks.inputs()
+    assert not {"synthetic_masks", "synthetic_images"} & without.inputs()
     assert with_masks.all_outputs() - without.all_outputs() == {"pointing_game"}
 
 
@@ -97,29 +97,29 @@ def size_of(source):
 
 
 def example():
-    pictures = PictureStore.from_arrays(
+    images = ImageStore.from_arrays(
         ["p<1>", "q"], np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     )
     values = np.stack([map_of(0, 0), map_of(1, 3), -np.abs(map_of(2, 2))])
     partly = values.copy()
     partly[0] = np.nan
     maps = {"baseline": values, "teachers.cgp_1": partly, "student": values}
-    return ClassMaps(["q", "p<1>", "q"], ["R&D", "R&D", "cow"], maps), pictures
+    return ClassMaps(["q", "p<1>", "q"], ["R&D", "R&D", "cow"], maps), images
 
 
-def test_each_example_is_a_row_of_pictures_with_words():
+def test_each_example_is_a_row_of_images_with_words():
     rows = draw_class_maps(*example(), ExplainOptions(examples=2))
     assert [row["label"] for row in rows] == ["R&D", "cow"]
     assert [[image["told"] for image in row["images"]] for row in rows] == [
         [
-            "Picture q",
-            "Map of baseline for 'R&D' in picture q: strongest 12 % across and 12 % down",
-            "Map of student for 'R&D' in picture q: strongest 12 % across and 12 % down",
+            "Image q",
+            "Map of baseline for 'R&D' in image q: strongest 12 % across and 12 % down",
+            "Map of student for 'R&D' in image q: strongest 12 % across and 12 % down",
         ],
         [
-            "Picture q",
+            "Image q",
             *(
-                f"Map of {model} for 'cow' in picture q: no evidence for it"
+                f"Map of {model} for 'cow' in image q: no evidence for it"
                 for model in ("baseline", "teacher cgp_1", "student")
             ),
         ],
@@ -129,7 +129,7 @@ def test_each_example_is_a_row_of_pictures_with_words():
 
 
 def test_without_maps_or_examples_there_is_no_figure():
-    maps, pictures = example()
-    assert draw_class_maps(maps, pictures, ExplainOptions(examples=0)) == []
+    maps, images = example()
+    assert draw_class_maps(maps, images, ExplainOptions(examples=0)) == []
     empty = ClassMaps(maps.ids, maps.labels, {})
-    assert draw_class_maps(empty, pictures, ExplainOptions()) == []
+    assert draw_class_maps(empty, images, ExplainOptions()) == []

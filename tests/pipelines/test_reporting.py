@@ -10,20 +10,20 @@ from scipy.special import expit
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
 import mlic
+from mlic.config.cost import count_psd_passes
+from mlic.config.parameters import EvaluationOptions
 from mlic.errors import CheckpointError, DataError, LabelError
+from mlic.evaluation.predictions import Predictions
 from mlic.explain.options import ExplainOptions
-from mlic.images.store import PictureStore
+from mlic.images.store import ImageStore
 from mlic.labels import LabelMatrix, LabelSpace
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition import user_partition
+from mlic.labels.partition.partition import user_partition
 from mlic.labels.statistics import count_labels
 from mlic.models.options import ModelOptions
-from mlic.parameters import EvaluationOptions
 from mlic.pipelines.graph_partition.figures import draw_partitions
 from mlic.pipelines.label_statistics.nodes import tabulate_labels
-from mlic.pipelines.plan import passes_of_psd
 from mlic.pipelines.reporting import create_pipeline
-from mlic.pipelines.reporting.explain import map_classes
 from mlic.pipelines.reporting.nodes import (
     describe_trainings,
     predict_learning_splits,
@@ -32,7 +32,8 @@ from mlic.pipelines.reporting.nodes import (
     tabulate_average_precision,
     write_report,
 )
-from mlic.pipelines.reporting.summary import (
+from mlic.report.explain import map_classes
+from mlic.report.summary import (
     committees,
     count_passes,
     describe_data,
@@ -41,7 +42,6 @@ from mlic.pipelines.reporting.summary import (
 )
 from mlic.training.checkpoint import Checkpoint, CheckpointInfo
 from mlic.training.options import TeacherOptions, TrainingOptions
-from mlic.training.predictions import Predictions
 
 NAMES = ("sea", "<b>R&D</b>", "cow", "field")
 SPACE = LabelSpace(NAMES)
@@ -107,7 +107,7 @@ def test_committees_stand_in_the_order_of_the_walk():
     assert {logits.shape for logits in joined.values()} == {(40, 4)}
 
 
-def test_predictions_of_other_pictures_are_refused():
+def test_predictions_of_other_images_are_refused():
     labels = matrix_of()
     with pytest.raises(DataError, match="run the reporting pipeline again"):
         committees(predictions_of(labels), labels.in_split("train"))
@@ -143,7 +143,7 @@ def test_parts_are_scored_in_the_order_of_the_partition():
 
 
 def test_top_three_are_the_three_highest_of_a_half_and_more():
-    """The oracle ranks each picture by hand; the evaluation's threshold is another."""
+    """The oracle ranks each image by hand; the evaluation's threshold is another."""
     labels = matrix_of()
     predictions, test = predictions_of(labels), labels.in_split("test")
     figures = score_models(predictions, test, threshold=0.9)["student"]
@@ -196,25 +196,30 @@ def test_what_no_positive_defines_is_left_out_and_the_rest_is_json():
 
 def test_plain_teachers_and_a_longer_baseline_stand_beside_the_rest():
     labels = matrix_of()
-    groups = {"plain": [NAMES, NAMES[::-1]], "cgp": GROUPS["cgp"]}
+    groups = {"full_label": [NAMES, NAMES[::-1]], "cgp": GROUPS["cgp"]}
     predictions, test = predictions_of(labels, groups), labels.in_split("test")
-    own = {"longer": NAMES, **predictions.labels}
+    own = {"budget_matched_baseline": NAMES, **predictions.labels}
     longer = np.random.default_rng(5).normal(size=(40, 4)).astype(np.float32)
-    predictions = Predictions(predictions.ids, {"longer": longer, **predictions.logits}, own)
+    predictions = Predictions(
+        predictions.ids, {"budget_matched_baseline": longer, **predictions.logits}, own
+    )
     joined = committees(predictions, test)
-    assert list(joined)[:2] == ["baseline", "longer"] and list(joined)[-1] == "student"
-    one, two = (predictions.logits[f"teachers.plain_{i}"] for i in (0, 1))
-    np.testing.assert_allclose(joined["plain"], (one + two[:, ::-1]) / 2, atol=1e-6)
+    assert (
+        list(joined)[:2] == ["baseline", "budget_matched_baseline"]
+        and list(joined)[-1] == "student"
+    )
+    one, two = (predictions.logits[f"teachers.full_label_{i}"] for i in (0, 1))
+    np.testing.assert_allclose(joined["full_label"], (one + two[:, ::-1]) / 2, atol=1e-6)
     scores = score_models(predictions, test, 0.5)
-    assert list(scores) == ["baseline", "longer", "teachers", "student"]
+    assert list(scores) == ["baseline", "budget_matched_baseline", "teachers", "student"]
     truth = test.states == 1
     for figure, logits in (
-        (scores["longer"]["mAP"], longer),
-        (scores["teachers"]["plain"]["parts"][1], two[:, ::-1]),
-        (scores["teachers"]["plain"]["mAP"], one + two[:, ::-1]),
+        (scores["budget_matched_baseline"]["mAP"], longer),
+        (scores["teachers"]["full_label"]["parts"][1], two[:, ::-1]),
+        (scores["teachers"]["full_label"]["mAP"], one + two[:, ::-1]),
     ):
         assert figure == pytest.approx(100 * average_precision_score(truth, logits), abs=1e-3)
-    assert "longer" in tabulate_average_precision(predictions, labels)
+    assert "budget_matched_baseline" in tabulate_average_precision(predictions, labels)
 
 
 def test_data_are_counted_by_split():
@@ -225,9 +230,9 @@ def test_data_are_counted_by_split():
         ["train"] * 3 + [""],
     )
     data = describe_data(labels, 2)
-    assert data["pictures"] == {"train": 3, "validation": 0, "test": 0}
+    assert data["images"] == {"train": 3, "validation": 0, "test": 0}
     assert (data["quarantined"], data["labels"]) == (2, 2)
-    assert (data["labels_per_picture"], data["unknown_share"]) == (0.75, 0.125)
+    assert (data["labels_per_image"], data["unknown_share"]) == (0.75, 0.125)
 
 
 def test_seconds_add_up():
@@ -243,9 +248,9 @@ def test_seconds_add_up():
     }
     with_baseline = time_models(trainings, PartitionOptions(num_parts=2))
     assert with_baseline == {**seconds, "psd": 31}  # it is a teacher, so its training counts
-    times = {"baseline": 1.0, "student": 1.0, "longer": 64.0}
+    times = {"baseline": 1.0, "student": 1.0, "budget_matched_baseline": 64.0}
     beside = time_models({name: {"seconds": value} for name, value in times.items()}, OPTIONS)
-    assert (beside["longer"], beside["total"]) == (64, 2)
+    assert (beside["budget_matched_baseline"], beside["total"]) == (64, 2)
 
 
 # --- nodes --------------------------------------------------------------------------------------
@@ -265,17 +270,17 @@ def weights():
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     ids = matrix_of().ids[::-1]  # in another order than the labels
     pixels = np.random.default_rng(2).integers(0, 256, (len(ids), 32, 32, 3), dtype=np.uint8)
-    return PictureStore.from_arrays(ids, pixels)
+    return ImageStore.from_arrays(ids, pixels)
 
 
-def test_models_see_the_test_pictures_by_id(pictures, weights):
+def test_models_see_the_test_images_by_id(images, weights):
     labels = matrix_of(num_test=9)
     checkpoint = checkpoint_of("student", weights=weights[4])
-    told = predict_test_split(pictures, labels, TRAINING, checkpoint)
-    turned = PictureStore.from_arrays(pictures.ids[::-1], pictures.pixels[::-1])
+    told = predict_test_split(images, labels, TRAINING, checkpoint)
+    turned = ImageStore.from_arrays(images.ids[::-1], images.pixels[::-1])
     again = predict_test_split(turned, labels, TRAINING, checkpoint)
     assert told.ids.tolist() == labels.in_split("test").ids.tolist()
     assert told.logits["student"].shape == (9, 4)
@@ -289,10 +294,10 @@ def test_models_see_the_test_pictures_by_id(pictures, weights):
         (["student"], ("sea", "fog"), LabelError, "'fog'"),
     ],
 )
-def test_unfit_checkpoints_are_refused(pictures, weights, names, labels, error, message):
+def test_unfit_checkpoints_are_refused(images, weights, names, labels, error, message):
     made = [checkpoint_of(name, labels, weights=weights[len(labels)]) for name in names]
     with pytest.raises(error, match=message):
-        predict_test_split(pictures, matrix_of(), TRAINING, *made)
+        predict_test_split(images, matrix_of(), TRAINING, *made)
 
 
 def test_average_precision_is_a_column_a_model_and_a_row_a_label():
@@ -332,7 +337,7 @@ def test_the_summary_agrees_with_itself():
     assert (summary["data"]["quarantined"], summary["seed"]) == (1, 7)
     assert summary["version"] == mlic.__version__ and summary["versions"] == {"torch": "2"}
     assert summary["fingerprints"] == {
-        "pictures": "0123",
+        "images": "0123",
         "labels": labels.fingerprint,
         "partition_user": partition.fingerprint,
         **{checkpoint.info.name: checkpoint.fingerprint for checkpoint in made},
@@ -345,29 +350,29 @@ def test_passes_are_those_that_a_longer_baseline_is_given():
     training = TRAINING.model_copy(update={"epochs": 12})
     passes = count_passes(training, partition, teachers)
     assert passes["baseline"] == 12
-    assert passes["psd"] == pytest.approx(passes_of_psd(training, partition, teachers), abs=1e-3)
+    assert passes["psd"] == pytest.approx(count_psd_passes(training, partition, teachers), abs=1e-3)
 
 
-def test_what_is_at_hand_of_other_models_is_taken_over(pictures, weights):
+def test_what_is_at_hand_of_other_models_is_taken_over(images, weights):
     labels = matrix_of(num_test=9)
     student, baseline = (
         checkpoint_of(name, weights=weights[4]) for name in ("student", "baseline")
     )
-    said = predict_test_split(pictures, labels, TRAINING, baseline)
-    both = predict_test_split(pictures, labels, TRAINING, student, said)
+    said = predict_test_split(images, labels, TRAINING, baseline)
+    both = predict_test_split(images, labels, TRAINING, student, said)
     assert both.logits.keys() == both.labels.keys() == {"student", "baseline"}
     np.testing.assert_array_equal(both.logits["baseline"], said.logits["baseline"])
     told = describe_trainings(student, describe_trainings(baseline))
     assert told == describe_trainings(student, baseline) and list(told) == ["student", "baseline"]
     others = matrix_of(num_test=8)
-    with pytest.raises(DataError, match="not of the pictures of the test split"):
-        predict_test_split(pictures, others, TRAINING, said)
+    with pytest.raises(DataError, match="not of the images of the test split"):
+        predict_test_split(images, others, TRAINING, said)
 
 
-def test_the_student_sees_the_pictures_it_learned_from(pictures, weights):
+def test_the_student_sees_the_images_it_learned_from(images, weights):
     labels = matrix_of(num_test=9)
     said = predict_learning_splits(
-        pictures, labels, TRAINING, checkpoint_of("student", weights=weights[4])
+        images, labels, TRAINING, checkpoint_of("student", weights=weights[4])
     )
     assert said.ids.tolist() == labels.ids[labels.split != "test"].tolist()
 
@@ -393,7 +398,7 @@ def test_the_pipeline_asks_for_every_model_once(strategies, num_parts):
     assert pipeline.outputs() == {"report"}, "what is made is shown"
 
 
-@pytest.mark.parametrize("strategies", [("cgp", "dgp"), ("dgp", "user"), ("random", "plain")])
+@pytest.mark.parametrize("strategies", [("cgp", "dgp"), ("dgp", "user"), ("random", "full_label")])
 def test_the_page_reads_the_surveys_of_the_graphs_that_were_cut(strategies):
     cut = [name for name in strategies if name in ("cgp", "dgp")]
     (write,) = [node for node in create_pipeline(strategies).nodes if node.func is write_report]
@@ -402,14 +407,14 @@ def test_the_page_reads_the_surveys_of_the_graphs_that_were_cut(strategies):
     assert ("suggested_parts" in write.inputs) == bool(cut)
 
 
-def test_the_pipeline_from_checkpoints_to_the_page(pictures, weights):
+def test_the_pipeline_from_checkpoints_to_the_page(images, weights):
     labels = matrix_of()
     statistics = count_labels(labels.in_split("train").states, SPACE)
     partition = user_partition(GROUPS["cgp"], SPACE)
     own = {f"teachers.user_{i}": names for i, names in enumerate(partition_names(partition))}
     own |= {"baseline": NAMES, "student": NAMES}
     entries = {
-        "pictures": pictures,
+        "images": images,
         "labels": labels,
         "quarantine": pd.DataFrame({"id": [], "source": [], "reason": []}),
         "label_counts": tabulate_labels(labels),
@@ -421,7 +426,7 @@ def test_the_pipeline_from_checkpoints_to_the_page(pictures, weights):
         "params:partition": OPTIONS,
         "params:teachers": TeacherOptions(),
         "params:evaluation": EvaluationOptions(),
-        "params:explain": ExplainOptions(pictures=4, examples=2),
+        "params:explain": ExplainOptions(images=4, examples=2),
         "params:seed": 0,
         **{
             f"{name}.checkpoint": checkpoint_of(name, names, weights=weights[len(names)])
@@ -445,10 +450,14 @@ def test_the_pipeline_from_checkpoints_to_the_page(pictures, weights):
 
 
 def test_controls_are_asked_for_when_they_are_wired():
-    pipeline = create_pipeline(("plain", "random"), 2, num_plain=3, longer=True)
+    pipeline = create_pipeline(("full_label", "random"), 2, num_full_label=3, longer=True)
     asked = {name for name in pipeline.inputs() if name.endswith(".checkpoint")}
     teachers = {f"teachers.random_{i}.checkpoint" for i in range(2)}
-    teachers |= {f"teachers.plain_{i}.checkpoint" for i in range(3)}
-    assert asked == {f"{name}.checkpoint" for name in ("baseline", "longer", "student")} | teachers
+    teachers |= {f"teachers.full_label_{i}.checkpoint" for i in range(3)}
+    assert (
+        asked
+        == {f"{name}.checkpoint" for name in ("baseline", "budget_matched_baseline", "student")}
+        | teachers
+    )
     partitions = {name for name in pipeline.inputs() if name.startswith("partition_")}
     assert partitions == {"partition_random"}

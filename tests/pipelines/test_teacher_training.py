@@ -7,13 +7,13 @@ import pytest
 
 from mlic.errors import PartitionError
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition import Partition
-from mlic.pipelines import training_run
+from mlic.labels.partition.partition import Partition
 from mlic.pipelines.teacher_training import create_pipeline
 from mlic.pipelines.teacher_training.nodes import assign_all_labels, assign_groups, train_teacher
-from mlic.seeds import derive_seed
-from mlic.training import loop
+from mlic.tracking import trainings as training_run
+from mlic.training import fit as loop
 from mlic.training.options import TeacherOptions
+from mlic.utils.seeds import derive_seed
 
 
 @pytest.fixture
@@ -47,23 +47,23 @@ def test_nodes_live_in_their_namespaces():
     teacher = nodes["teachers.cgp_0.train"]
     assert teacher.namespace == "teachers.cgp_0"
     assert set(teacher.outputs) == {"teachers.cgp_0.checkpoint", "teachers.cgp_0.logits"}
-    own = {"teachers.cgp_0.group", "pictures", "labels", "store", "params:seed"}
+    own = {"teachers.cgp_0.group", "images", "labels", "store", "params:seed"}
     assert own <= set(teacher.inputs)
     groups = ["teachers.cgp_0.group", "teachers.cgp_1.group"]
     assert nodes["graph_partition.assign_groups_cgp"].outputs == groups
 
 
 @pytest.fixture
-def teach(group, pictures, labels, settings, tmp_path):
+def teach(group, images, labels, settings, tmp_path):
     def teach(**changes):
-        common = {"group": group, "pictures": pictures, "labels": labels, "store": tmp_path}
+        common = {"group": group, "images": images, "labels": labels, "store": tmp_path}
         common |= {"teachers": TeacherOptions()}
         return train_teacher(**{**common, **settings, **changes})
 
     return teach
 
 
-def test_a_teacher_learns_its_labels_on_all_training_pictures(teach, labels):
+def test_a_teacher_learns_its_labels_on_all_training_images(teach, labels):
     checkpoint, logits = teach()
     assert checkpoint.info.name == "teachers.cgp_1" and checkpoint.info.role == "teacher"
     assert checkpoint.space.names == logits.space.names == ("green", "blue")
@@ -136,20 +136,23 @@ def test_the_run_is_told_and_gets_the_file(teach, monkeypatch, tmp_path):
     assert attached == (tmp_path / name / "checkpoint.safetensors", "checkpoint")
 
 
-def test_plain_teachers_differ_by_their_seed_alone(pictures, labels, settings, tmp_path):
-    groups = assign_all_labels(labels, PartitionOptions(num_parts=9, num_plain=2))
-    common = {"pictures": pictures, "labels": labels, "teachers": TeacherOptions(), **settings}
+def test_plain_teachers_differ_by_their_seed_alone(images, labels, settings, tmp_path):
+    groups = assign_all_labels(labels, PartitionOptions(num_parts=9, num_full_label=2))
+    common = {"images": images, "labels": labels, "teachers": TeacherOptions(), **settings}
     made = [train_teacher(group, store=tmp_path, **common) for group in groups]
     first, second = (checkpoint.info.components for checkpoint, _ in made)
     assert {key for key in first if first[key] != second[key]} == {"seed", "provenance"}
-    assert first["provenance"] == {"strategy": "plain", "part": 0}  # no partition made it
+    assert first["provenance"] == {"strategy": "full_label", "part": 0}  # no partition made it
     assert all(logits.space == labels.space for _, logits in made)
     assert not np.allclose(made[0][1].values, made[1][1].values)
 
 
 def test_plain_teachers_are_wired_beside_the_groups():
-    nodes = {node.name: node for node in create_pipeline(("cgp", "plain"), 3, num_plain=2).nodes}
+    nodes = {
+        node.name: node
+        for node in create_pipeline(("cgp", "full_label"), 3, num_full_label=2).nodes
+    }
     assign = nodes["graph_partition.assign_all_labels"]
     assert assign.inputs == ["labels", "params:partition"]
-    assert assign.outputs == ["teachers.plain_0.group", "teachers.plain_1.group"]
+    assert assign.outputs == ["teachers.full_label_0.group", "teachers.full_label_1.group"]
     assert len([name for name in nodes if name.endswith(".train")]) == 5

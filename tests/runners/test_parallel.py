@@ -32,7 +32,7 @@ def catalog(tmp_path):
             name: {"type": "json.JSONDataset", "filepath": str(tmp_path / f"{name}.json")}
             for name in names
         }
-        place = {"type": "mlic.datasets.FolderDataset", "filepath": str(tmp_path / "records")}
+        place = {"type": "mlic.datasets.DirectoryDataset", "filepath": str(tmp_path / "records")}
         return kind.from_config({**config, "node_records": place})
 
     (tmp_path / "a.json").write_text("1")

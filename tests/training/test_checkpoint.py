@@ -8,13 +8,13 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from mlic.datasets import DatasetDataError, TensorsDataset
+from mlic.caching.store import CheckpointStore
+from mlic.datasets import DatasetDataError, SafetensorsDataset
 from mlic.errors import CheckpointError
 from mlic.models.options import ModelOptions
 from mlic.training.checkpoint import Checkpoint
-from mlic.training.loop import train
+from mlic.training.fit import train
 from mlic.training.predict import predict_checkpoint
-from mlic.training.store import CheckpointStore
 
 HOLDS = "mlic.training.checkpoint.Checkpoint"
 IMAGES = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -31,7 +31,7 @@ def logits(checkpoint):
 
 
 def through_catalog(checkpoint, folder):
-    dataset = TensorsDataset(str(folder / "c.safetensors"), holds=HOLDS)
+    dataset = SafetensorsDataset(str(folder / "c.safetensors"), cls=HOLDS)
     dataset.save(checkpoint)
     return dataset.load()
 
@@ -55,8 +55,8 @@ def test_the_stored_weights_are_those_of_the_trained_model(make_job, tmp_path):
     job = make_job(ema_decay=0.0, ema_warmup=False)
     checkpoint = through_store(train(job), tmp_path)
     rows = job.labels.rows("validation")
-    predicted = predict_checkpoint(checkpoint, job.pictures, rows, job.options)
-    from mlic.metrics import mean_average_precision
+    predicted = predict_checkpoint(checkpoint, job.images, rows, job.options)
+    from mlic.evaluation.metrics import mean_average_precision
 
     score = mean_average_precision(predicted, job.labels.states[rows])
     assert score == pytest.approx(checkpoint.info.validation_map, abs=1e-9)
@@ -91,7 +91,7 @@ def test_labels_that_do_not_match_their_fingerprint_are_refused(checkpoint, tmp_
     swapped = checkpoint.info.model_copy(update={"labels": ("green", "red", "blue", "bright")})
     with pytest.raises(CheckpointError, match="labels do not match its own fingerprint"):
         Checkpoint.from_tensors(*Checkpoint(checkpoint.weights, swapped).to_tensors())
-    dataset = TensorsDataset(str(tmp_path / "c.safetensors"), holds=HOLDS)
+    dataset = SafetensorsDataset(str(tmp_path / "c.safetensors"), cls=HOLDS)
     dataset.save(Checkpoint(checkpoint.weights, swapped))
     with pytest.raises(DatasetDataError, match=r"c\.safetensors"):
         dataset.load()

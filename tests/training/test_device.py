@@ -6,7 +6,7 @@ from mlic.errors import ParameterError, TrainingError
 from mlic.training import device
 from mlic.training.device import compiles, make_fabric, memory_advice
 from mlic.training.options import DistillationOptions, TrainingOptions
-from mlic.training.probe import check_objectives, measure_step
+from mlic.training.step_timing import check_objectives, measure_step
 
 OPTIONS = TrainingOptions(epochs=1, batch_size=4, learning_rate=1, threads=1, precision="32")
 
@@ -24,7 +24,7 @@ def test_threads_are_pinned():
     assert torch.get_num_threads() == 2
 
 
-def test_advice_for_a_single_picture_does_not_go_below_one():
+def test_advice_for_a_single_image_does_not_go_below_one():
     one = OPTIONS.model_copy(update={"batch_size": 1})
     with (
         pytest.raises(TrainingError, match=r"student ran out .*batch_size=1,"),

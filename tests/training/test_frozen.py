@@ -10,8 +10,8 @@ from mlic.errors import ParameterError
 from mlic.models.classifier import build_classifier
 from mlic.models.options import BranchedModelOptions, ModelOptions
 from mlic.training.checkpoint import Checkpoint
+from mlic.training.fit import train
 from mlic.training.frozen import _Branch, predict_branch_views, train_branches
-from mlic.training.loop import train
 from mlic.training.predict import predict_checkpoint, predict_training_views
 from mlic.training.trunk import FrozenTrunk
 
@@ -92,7 +92,7 @@ def test_each_is_a_whole_model(make_branches, like, tmp_path):
             ):
                 np.testing.assert_allclose(ours, theirs, atol=2e-3)
                 assert np.ptp(theirs, axis=0).min() > 4e-3
-            assert predict_checkpoint(back, job.pictures, [0], job.options).shape[1] == len(
+            assert predict_checkpoint(back, job.images, [0], job.options).shape[1] == len(
                 job.labels.space
             )
     assert not list(tmp_path.iterdir())  # the features are gone
@@ -142,7 +142,7 @@ def test_heads_over_maps_train_on_a_branch(make_branches, like):
     jobs, trunk = make_branches(like)
     with trunk:
         (one,) = train_branches(jobs[:1], trunk, [ignore])
-    assert predict_checkpoint(one, jobs[0].pictures, [0, 1], jobs[0].options).shape == (2, 2)
+    assert predict_checkpoint(one, jobs[0].images, [0, 1], jobs[0].options).shape == (2, 2)
 
 
 def test_features_are_of_the_views_and_of_validation(make_branches, labels):

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from mlic.distillation.targets import SoftTargets
 from mlic.errors import DataError, LabelError, TrainingError
-from mlic.images.store import PictureStore
+from mlic.images.store import ImageStore
 from mlic.labels import LabelSpace
 from mlic.labels.embeddings import LabelEmbeddings
 from mlic.models.classifier import build_classifier
 from mlic.models.options import ModelOptions
 from mlic.training.checkpoint import Checkpoint, CheckpointInfo
-from mlic.training.loop import train
+from mlic.training.fit import train
 from mlic.training.options import DistillationOptions
 from mlic.training.predict import predict_checkpoint
-from mlic.training.targets import SoftTargets
 
 SOFT = DistillationOptions()
 TINY = {
@@ -45,9 +45,9 @@ def test_fitting_targets_are_taken(make_job, make_targets):
     assert job.components()["targets"] == job.targets.fingerprint
 
 
-def test_targets_of_other_pictures_are_refused(make_job, make_targets, labels):
+def test_targets_of_other_images_are_refused(make_job, make_targets, labels):
     for ids in (labels.ids[::-1][:24], make_job().train_ids[:5]):
-        with pytest.raises(DataError, match="other training pictures or other views"):
+        with pytest.raises(DataError, match="other training images or other views"):
             make_job(targets=make_targets(ids=ids), distillation=SOFT)
 
 
@@ -71,10 +71,10 @@ def test_targets_and_their_weight_go_together(make_job, make_targets):
             make_job(**half)
 
 
-def test_pictures_in_another_order_are_refused(make_job, pictures):
-    turned = PictureStore.from_arrays(pictures.ids[::-1], pictures.pixels[::-1])
-    with pytest.raises(DataError, match="not of the same pictures"):
-        make_job(pictures=turned)
+def test_images_in_another_order_are_refused(make_job, images):
+    turned = ImageStore.from_arrays(images.ids[::-1], images.pixels[::-1])
+    with pytest.raises(DataError, match="not of the same images"):
+        make_job(images=turned)
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,10 @@ def test_a_weights_file_counts_by_its_content(make_job, tmp_path):
     assert make_job().components()["weights"] is None
 
 
-def test_labels_and_pictures_are_components(make_job, labels, pictures):
+def test_labels_and_images_are_components(make_job, labels, images):
     before = make_job().components()
-    other = PictureStore.from_arrays(pictures.ids, pictures.pixels + np.uint8(1))
-    after = make_job(labels=labels.with_labels([0, 1, 2]), pictures=other).components()
+    other = ImageStore.from_arrays(images.ids, images.pixels + np.uint8(1))
+    after = make_job(labels=labels.with_labels([0, 1, 2]), images=other).components()
     assert {key for key in before if before[key] != after[key]} == {"labels", "data"}
 
 
@@ -188,7 +188,7 @@ def test_attention_heads_train_as_any_other(make_job, head):
     job = replace(make_job(), model=ModelOptions(**TINY, head=head, head_options=small))
     first, second = train(job), train(job)
     assert first.fingerprint == second.fingerprint
-    assert predict_checkpoint(first, job.pictures, [0, 1], job.options).shape == (2, 4)
+    assert predict_checkpoint(first, job.images, [0, 1], job.options).shape == (2, 4)
 
 
 def test_training_leaves_given_embeddings_as_they_are(make_job):

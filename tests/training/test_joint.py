@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
+from mlic.caching.store import CheckpointStore
 from mlic.errors import CheckpointError, TrainingError
+from mlic.evaluation.metrics import mean_average_precision
 from mlic.labels import LabelMatrix
-from mlic.metrics import mean_average_precision
 from mlic.models.classifier import build_classifier
 from mlic.models.options import BranchedModelOptions
-from mlic.training import loop
+from mlic.training import fit as loop
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.joint import _JointTraining, predict_jointly, train_jointly
 from mlic.training.predict import predict_checkpoint, predict_training_views, write_all_logits
-from mlic.training.store import CheckpointStore
 
 TINY = {"backbone": "resnet10t", "backbone_options": {"channels": [8, 8, 16, 16], "stem_width": 8}}
 PARTS = [[2, 0], [3, 1], [0, 1, 2, 3]]
@@ -82,7 +82,7 @@ def test_each_is_a_whole_model(teach, like):
             assert np.ptp(own, axis=0).min() > 1e-3
         rows = job.labels.rows("validation")
         score = mean_average_precision(
-            predict_checkpoint(back, job.pictures, rows, job.options), job.labels.states[rows]
+            predict_checkpoint(back, job.images, rows, job.options), job.labels.states[rows]
         )
         assert teacher.info.validation_map == pytest.approx(score)
 

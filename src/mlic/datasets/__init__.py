@@ -2,22 +2,22 @@
 
 from mlic.datasets.base import DatasetDataError
 from mlic.datasets.coco import CocoDataset
+from mlic.datasets.image_store import DirectoryDataset, ImageStoreDataset
 from mlic.datasets.label_matrix import LabelMatrixDataset
-from mlic.datasets.manifest import ManifestDataset
+from mlic.datasets.manifest.dataset import ManifestDataset
 from mlic.datasets.nuswide import NusWideDataset
-from mlic.datasets.picture_store import FolderDataset, PictureStoreDataset
-from mlic.datasets.science import DocumentDataset, TensorsDataset
+from mlic.datasets.serialized import JSONObjectDataset, SafetensorsDataset
 from mlic.datasets.voc import VocDataset
 
 __all__ = [
     "CocoDataset",
     "DatasetDataError",
-    "DocumentDataset",
-    "FolderDataset",
+    "DirectoryDataset",
+    "ImageStoreDataset",
+    "JSONObjectDataset",
     "LabelMatrixDataset",
     "ManifestDataset",
     "NusWideDataset",
-    "PictureStoreDataset",
-    "TensorsDataset",
+    "SafetensorsDataset",
     "VocDataset",
 ]

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DatasetDataError",
+    "atomic_write",
     "label_table",
     "preview_labels",
     "read_json",
     "require_files",
     "resolve_inside",
-    "spoken_once",
-    "write_whole",
+    "wrap_errors",
 ]
 
 
@@ -36,7 +36,7 @@ class DatasetDataError(DataError, DatasetError):
 
 
 @contextmanager
-def spoken_once(place: object) -> Iterator[None]:
+def wrap_errors(place: object) -> Iterator[None]:
     """Turn what goes wrong inside into one `DatasetDataError` that names the place.
 
     Kedro wraps every foreign error of a dataset in a longer one, which would bury the message.
@@ -69,7 +69,7 @@ def spoken_once(place: object) -> Iterator[None]:
 
 
 @contextmanager
-def write_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Name of a temporary neighbour that replaces the file once it is written without error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
@@ -88,7 +88,7 @@ def read_json(path: Path) -> Any:
     DatasetDataError
         If it is absent or damaged.
     """
-    with spoken_once(path):
+    with wrap_errors(path):
         return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -118,7 +118,7 @@ def resolve_inside(folder: Path, names: Sequence[str]) -> list[Path]:
     for name, path in zip(names, paths, strict=True):
         if os.path.isabs(name) or not path.startswith(inside):
             raise DatasetDataError(
-                f"the picture path '{name}' is absolute or leaves the folder {folder}: "
+                f"the image path '{name}' is absolute or leaves the folder {folder}: "
                 "give paths relative to that folder, to files inside it"
             )
     return [Path(path) for path in paths]
@@ -134,7 +134,7 @@ def _follow(folder: Path, name: str, parents: dict[str, str]) -> str:
 
 
 def require_files(paths: Sequence[Path], listed_in: object) -> None:
-    """Refuse a list of pictures of which some do not exist.
+    """Refuse a list of images of which some do not exist.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def require_files(paths: Sequence[Path], listed_in: object) -> None:
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise DatasetDataError(
-            f"{len(missing)} of {len(paths)} pictures listed in {listed_in} are missing, first "
+            f"{len(missing)} of {len(paths)} images listed in {listed_in} are missing, first "
             f"{missing[0]}: {_mend_missing(missing, paths)}"
         )
 

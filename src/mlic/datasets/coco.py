@@ -14,9 +14,9 @@ from mlic.datasets.base import (
     read_json,
     require_files,
     resolve_inside,
-    spoken_once,
+    wrap_errors,
 )
-from mlic.images.raw import RawPictures
+from mlic.images.records import ImageRecords
 from mlic.labels import PRESENT, LabelMatrix, LabelSpace
 
 __all__ = ["CocoDataset"]
@@ -24,18 +24,18 @@ __all__ = ["CocoDataset"]
 SPLITS = {"train": "train", "val": "test"}
 
 
-class CocoDataset(AbstractDataset[None, RawPictures]):
+class CocoDataset(AbstractDataset[None, ImageRecords]):
     """One year of MS-COCO as a multi-label data set.
 
-    A category is present in a picture that has any annotation of it, crowds included; labels
-    stand in category-id order, categories without a picture included. Pictures without
+    A category is present in an image that has any annotation of it, crowds included; labels
+    stand in category-id order, categories without an image included. Images without
     annotations stay, with every label absent. COCO's ``val`` is the test split, as in the
-    literature; validation is to be split off training. Picture ids are ``<train|val>/<image id>``.
+    literature; validation is to be split off training. Image ids are ``<train|val>/<image id>``.
 
     Parameters
     ----------
     folder
-        Holds ``annotations/instances_{train,val}<year>.json`` and the pictures in
+        Holds ``annotations/instances_{train,val}<year>.json`` and the images in
         ``{train,val}<year>/``.
     year
         Such as 2014; may be left out where there is only one.
@@ -60,15 +60,15 @@ class CocoDataset(AbstractDataset[None, RawPictures]):
     def _exists(self) -> bool:
         return any(self._folder.glob(f"annotations/instances_train{self._year or '*'}.json"))
 
-    def load(self) -> RawPictures:
-        """Read ids, labels and splits; no picture is decoded.
+    def load(self) -> ImageRecords:
+        """Read ids, labels and splits; no image is decoded.
 
         Raises
         ------
         DatasetDataError
-            If annotations are absent, damaged or contradict each other, or pictures are missing.
+            If annotations are absent, damaged or contradict each other, or images are missing.
         """
-        with spoken_once(self._folder):
+        with wrap_errors(self._folder):
             year = self._year or self._find_year()
             files = {name: self._annotations(name, year) for name in SPLITS}
             names = [name for name, file in files.items() if name == "train" or file.is_file()]
@@ -76,7 +76,7 @@ class CocoDataset(AbstractDataset[None, RawPictures]):
             first = parts[0][0]
             for name, (labels, _) in zip(names, parts, strict=True):
                 first.space.require_same(labels.space, str(files["train"]), str(files[name]))
-            return RawPictures(
+            return ImageRecords(
                 LabelMatrix(
                     first.space,
                     np.concatenate([labels.ids for labels, _ in parts]),
@@ -111,7 +111,7 @@ class CocoDataset(AbstractDataset[None, RawPictures]):
         return years[0]
 
     def _load_part(self, file: Path, name: str, year: str) -> tuple[LabelMatrix, list[Path]]:
-        with spoken_once(file):
+        with wrap_errors(file):
             labels, file_names = read_instances(file, name)
             folder = (self._folder / f"{name}{year}").resolve()
             paths = resolve_inside(folder, file_names)
@@ -132,10 +132,10 @@ def read_instances(file: Path, name: str) -> tuple[LabelMatrix, list[str]]:
     Raises
     ------
     DatasetDataError
-        If the file is damaged, or an annotation is of an unknown picture or category.
+        If the file is damaged, or an annotation is of an unknown image or category.
     """
     content = read_json(file)
-    with spoken_once(file):
+    with wrap_errors(file):
         categories = sorted(content["categories"], key=lambda category: int(category["id"]))
         images = content["images"]
         columns = {category["id"]: column for column, category in enumerate(categories)}

@@ -11,10 +11,10 @@ from kedro.io import AbstractDataset
 
 from mlic.datasets.base import (
     DatasetDataError,
+    atomic_write,
     label_table,
     preview_labels,
-    spoken_once,
-    write_whole,
+    wrap_errors,
 )
 from mlic.labels import LabelMatrix, LabelSpace
 
@@ -64,7 +64,7 @@ class LabelMatrixDataset(AbstractDataset[LabelMatrix, LabelMatrix]):
         """
         import pyarrow.parquet as pq
 
-        with spoken_once(self._filepath):
+        with wrap_errors(self._filepath):
             table = pq.read_table(self._filepath)
             labels = _from_table(table)
             if labels.fingerprint != _metadata(table, "fingerprint"):
@@ -78,7 +78,7 @@ class LabelMatrixDataset(AbstractDataset[LabelMatrix, LabelMatrix]):
         """Write the matrix."""
         import pyarrow.parquet as pq
 
-        with spoken_once(self._filepath), write_whole(self._filepath) as partial:
+        with wrap_errors(self._filepath), atomic_write(self._filepath) as partial:
             table = label_table(data)
             known = table.schema.metadata | {"fingerprint": data.fingerprint}
             pq.write_table(table.replace_schema_metadata(known), partial)
@@ -87,7 +87,7 @@ class LabelMatrixDataset(AbstractDataset[LabelMatrix, LabelMatrix]):
         """First rows, for Kedro-Viz."""
         import pyarrow.parquet as pq
 
-        with spoken_once(self._filepath):
+        with wrap_errors(self._filepath):
             table = pq.read_table(self._filepath).slice(0, nrows)
             return preview_labels(_from_table(table))
 

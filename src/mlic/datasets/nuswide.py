@@ -10,9 +10,9 @@ import numpy as np
 from kedro.io import AbstractDataset
 from numpy.typing import NDArray
 
-from mlic.datasets.base import DatasetDataError, resolve_inside, spoken_once
+from mlic.datasets.base import DatasetDataError, resolve_inside, wrap_errors
 from mlic.errors import LabelError
-from mlic.images.raw import RawPictures
+from mlic.images.records import ImageRecords
 from mlic.labels import PRESENT, LabelMatrix, LabelSpace
 
 __all__ = ["NusWideDataset"]
@@ -20,25 +20,25 @@ __all__ = ["NusWideDataset"]
 LIST_SPLITS = {"Train": "train", "Test": "test"}
 TABLE_SPLITS = {"train": "train", "val": "test"}
 FILES = {"lists": "ImageList/TrainImagelist.txt", "table": "nus_wid_data.csv"}
-PICTURES = ("Flickr", "images", ".")
+IMAGES = ("Flickr", "images", ".")
 
 
-class NusWideDataset(AbstractDataset[None, RawPictures]):
+class NusWideDataset(AbstractDataset[None, ImageRecords]):
     r"""NUS-WIDE and its 81 concepts, in either of the two forms in which people have it.
 
     ``lists``, as published: ``ImageList/{Train,Test}Imagelist.txt`` with paths such as
     ``actor\0001_2124494179.jpg``; ``Groundtruth/TrainTestLabels/Labels_<concept>_{Train,Test}.txt``
-    with one 0 or 1 a picture; ``Concepts81.txt``, here or in ``ConceptsList/``.
+    with one 0 or 1 an image; ``Concepts81.txt``, here or in ``ConceptsList/``.
 
     ``table``, as passed on with ASL and its followers: ``nus_wid_data.csv``, whose three columns
-    are a picture's path, ``label`` (a list of names, such as ``['sky', 'clouds']``) and the split,
+    are an image's path, ``label`` (a list of names, such as ``['sky', 'clouds']``) and the split,
     ``train`` or ``val``. Without ``Concepts81.txt`` the names, sorted, are the class list. Such
-    tables differ in pictures and split: figures compare on the same one alone.
+    tables differ in images and split: figures compare on the same one alone.
 
-    ``Test`` and ``val`` are the test split; validation is to be split off training. Picture ids are
-    the listed paths, with ``/``. Pictures lie in ``Flickr/``, in ``images/`` or in the folder
+    ``Test`` and ``val`` are the test split; validation is to be split off training. Image ids are
+    the listed paths, with ``/``. Images lie in ``Flickr/``, in ``images/`` or in the folder
     itself: the first that holds any of them. Many are gone from the web, so missing ones are not
-    refused here but set aside when the pictures are decoded, up to ``data.max_unreadable``.
+    refused here but set aside when the images are decoded, up to ``data.max_unreadable``.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class NusWideDataset(AbstractDataset[None, RawPictures]):
     form
         ``"lists"`` or ``"table"``; may be left out where there is only one.
     keep_unlabelled
-        Whether pictures without any label stay, with every label absent. Published figures are
+        Whether images without any label stay, with every label absent. Published figures are
         mostly without them.
     metadata
         For plugins; not used here.
@@ -88,21 +88,21 @@ class NusWideDataset(AbstractDataset[None, RawPictures]):
     def _exists(self) -> bool:
         return bool(self._forms())
 
-    def load(self) -> RawPictures:
-        """Read ids, labels and splits; no picture is decoded.
+    def load(self) -> ImageRecords:
+        """Read ids, labels and splits; no image is decoded.
 
         Raises
         ------
         DatasetDataError
-            If lists or table are absent, damaged or contradict each other, or no listed picture
+            If lists or table are absent, damaged or contradict each other, or no listed image
             is there at all.
         """
-        with spoken_once(self._folder):
+        with wrap_errors(self._folder):
             read = {"lists": _read_lists, "table": _read_table}[self._find_form()]
             labels = read(self._folder)
             if not self._keep_unlabelled:
                 labels = labels.take(np.flatnonzero((labels.states == PRESENT).any(axis=1)))
-            return RawPictures(labels, self._find_pictures(labels.ids.tolist()))
+            return ImageRecords(labels, self._find_images(labels.ids.tolist()))
 
     def save(self, data: None) -> None:
         """Refuse: NUS-WIDE's layout is read only.
@@ -131,16 +131,16 @@ class NusWideDataset(AbstractDataset[None, RawPictures]):
             "unpack NUS-WIDE there, or correct 'folder' or 'form'"
         )
 
-    def _find_pictures(self, names: list[str]) -> list[Path]:
-        """Paths in the first folder that holds a listed picture; some may be missing."""
-        for place in PICTURES:
+    def _find_images(self, names: list[str]) -> list[Path]:
+        """Paths in the first folder that holds a listed image; some may be missing."""
+        for place in IMAGES:
             folder = (self._folder / place).resolve()
             paths = resolve_inside(folder, names) if folder.is_dir() else []
             if any(path.is_file() for path in paths):
                 return paths
         raise DatasetDataError(
-            f"{self._folder}: no listed picture{f', such as {names[0]},' if names else ''} lies in "
-            f"its {', '.join(PICTURES[:-1])} or itself: unpack the pictures there, or link to them"
+            f"{self._folder}: no listed image{f', such as {names[0]},' if names else ''} lies in "
+            f"its {', '.join(IMAGES[:-1])} or itself: unpack the images there, or link to them"
         )
 
 
@@ -169,16 +169,16 @@ def _read_names(file: Path) -> list[str]:
     return [line.strip().replace("\\", "/") for line in lines if line.strip()]
 
 
-def _read_states(folder: Path, space: LabelSpace, part: str, num_pictures: int) -> NDArray[np.int8]:
-    """States of one set; shape (num_pictures, C)."""
-    states = np.zeros((num_pictures, len(space)), dtype=np.int8)
+def _read_states(folder: Path, space: LabelSpace, part: str, num_images: int) -> NDArray[np.int8]:
+    """States of one set; shape (num_images, C)."""
+    states = np.zeros((num_images, len(space)), dtype=np.int8)
     for column, name in enumerate(space.names):
         file = folder / "Groundtruth" / "TrainTestLabels" / f"Labels_{name}_{part}.txt"
         words = file.read_text(encoding="utf-8").split()
         strange = set(words) - {"0", "1"}
-        if strange or len(words) != num_pictures:
+        if strange or len(words) != num_images:
             raise DatasetDataError(
-                f"{file} has {len(words)} lines for the {num_pictures} pictures of "
+                f"{file} has {len(words)} lines for the {num_images} images of "
                 f"{part}Imagelist.txt"
                 + (f", and '{min(strange)}' for 0 or 1" if strange else "")
                 + ": unpack NUS-WIDE's ground truth again"
@@ -192,18 +192,18 @@ def _read_table(folder: Path) -> LabelMatrix:
     import pandas as pd
 
     file = folder / FILES["table"]
-    with spoken_once(file):
+    with wrap_errors(file):
         frame = pd.read_csv(file, dtype=str, keep_default_na=False)
         if frame.shape[1] != 3 or frame.columns[1] != "label":
             raise DatasetDataError(
                 f"{file} has the columns {', '.join(frame.columns)}: "
-                "give three, the picture's path, 'label' and the split"
+                "give three, the image's path, 'label' and the split"
             )
         paths, labels, split = (frame.iloc[:, column] for column in range(3))
         strange = sorted(set(split) - set(TABLE_SPLITS))
         if strange:
             raise DatasetDataError(f"{file}: the split '{strange[0]}' is neither train nor val")
-        codes, texts = pd.factorize(labels)  # many pictures share their labels: parse each once
+        codes, texts = pd.factorize(labels)  # many images share their labels: parse each once
         lists = [_parse_label(text, file) for text in texts]
         space = _read_concepts(folder) or LabelSpace(tuple(sorted(set().union(*lists))))
         states = _mark(lists, space, file)[codes]

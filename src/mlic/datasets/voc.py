@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from kedro.io import AbstractDataset
 
-from mlic.datasets.base import DatasetDataError, require_files, spoken_once
-from mlic.images.raw import RawPictures
+from mlic.datasets.base import DatasetDataError, require_files, wrap_errors
+from mlic.images.records import ImageRecords
 from mlic.labels import ABSENT, PRESENT, UNKNOWN, LabelMatrix, LabelSpace
 
 __all__ = ["VocDataset"]
@@ -39,11 +39,11 @@ CLASSES = (
     "train",
     "tvmonitor",
 )
-STATES = {"-1": ABSENT, "0": UNKNOWN, "1": PRESENT}  # VOC's 0 marks pictures judged difficult
+STATES = {"-1": ABSENT, "0": UNKNOWN, "1": PRESENT}  # VOC's 0 marks images judged difficult
 States = dict[str, list[int]]
 
 
-class VocDataset(AbstractDataset[None, RawPictures]):
+class VocDataset(AbstractDataset[None, ImageRecords]):
     """One year of PASCAL VOC, read from ``ImageSets/Main/<class>_<set>.txt``.
 
     VOC's -1, 0 and 1 become absent, unknown (difficult) and present. ``test`` is read where the
@@ -96,15 +96,15 @@ class VocDataset(AbstractDataset[None, RawPictures]):
             return self._folder
         return (nested if nested.is_dir() else self._folder) / name
 
-    def load(self) -> RawPictures:
-        """Read ids, labels and splits; no picture is decoded.
+    def load(self) -> ImageRecords:
+        """Read ids, labels and splits; no image is decoded.
 
         Raises
         ------
         DatasetDataError
-            If lists are absent or contradict each other, or listed pictures are missing.
+            If lists are absent or contradict each other, or listed images are missing.
         """
-        with spoken_once(self._root):
+        with wrap_errors(self._root):
             splits = self._splits()
             ids = [name for states in splits.values() for name in states]
             states = [row for each in splits.values() for row in each.values()]
@@ -117,7 +117,7 @@ class VocDataset(AbstractDataset[None, RawPictures]):
                 np.asarray(states, np.int8),
                 np.asarray(declared),
             )
-            return RawPictures(labels, paths)
+            return ImageRecords(labels, paths)
 
     def save(self, data: None) -> None:
         """Refuse: VOC's layout is read only.
@@ -147,14 +147,14 @@ class VocDataset(AbstractDataset[None, RawPictures]):
             )
         if not splits["test"]:
             logger.warning(
-                "%s has no lists of its test set: test pictures are split off the training "
-                "pictures; unpack VOC's test archive over it, if the year has one",
+                "%s has no lists of its test set: test images are split off the training "
+                "images; unpack VOC's test archive over it, if the year has one",
                 self._root,
             )
         return {split: states or {} for split, states in splits.items()}
 
     def _read_set(self, name: str) -> States | None:
-        """States of every class by picture id, or None where no class has a list of that set."""
+        """States of every class by image id, or None where no class has a list of that set."""
         # Class names are VOC's own: 'train_val.txt' is the class train in the set val.
         files = [self._root / "ImageSets" / "Main" / f"{label}_{name}.txt" for label in CLASSES]
         missing = [file for file in files if not file.is_file()]
@@ -169,19 +169,19 @@ class VocDataset(AbstractDataset[None, RawPictures]):
         for file, column in zip(files, columns, strict=True):
             if list(column) != list(columns[0]):
                 raise DatasetDataError(
-                    f"{file} lists other pictures than {files[0].name}: unpack VOC's archive again"
+                    f"{file} lists other images than {files[0].name}: unpack VOC's archive again"
                 )
         return {name: [column[name] for column in columns] for name in columns[0]}
 
 
 def _read_list(file: Path) -> dict[str, int]:
-    """State of one class by picture id."""
+    """State of one class by image id."""
     states: dict[str, int] = {}
     for line in filter(str.strip, file.read_text(encoding="utf-8").splitlines()):
         name, _, state = line.strip().partition(" ")
         if state.strip() not in STATES or name in states or Path(name).name != name:
             raise DatasetDataError(
-                f"{file}: the line '{line.strip()}' is not a new picture id and -1, 0 or 1: "
+                f"{file}: the line '{line.strip()}' is not a new image id and -1, 0 or 1: "
                 "unpack VOC's archive again"
             )
         states[name] = STATES[state.strip()]

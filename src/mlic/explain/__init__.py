@@ -1,1 +1,1 @@
-"""Where in a picture a model sees a label, and how often that is where the label is."""
+"""Where in an image a model sees a label, and how often that is where the label is."""

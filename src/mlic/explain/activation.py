@@ -22,9 +22,9 @@ def attention_maps(
     model
         A classifier whose head has ``attention(features, known) -> (B, C, h, w)``.
     images
-        Normalised pictures; shape (B, 3, H, W).
+        Normalised images; shape (B, 3, H, W).
     which, columns
-        Picture in the batch and label of each pair; shape (n,).
+        Image in the batch and label of each pair; shape (n,).
 
     Returns
     -------
@@ -51,16 +51,16 @@ def class_activation(
     over channels (HiResCAM; Draelos and Carin, 2020). At the last stage, with a linear head on
     mean-pooled features, that is the class-activation map of Zhou et al. (2016), as Grad-CAM is,
     divided by the number of places. At earlier stages Grad-CAM would average gradients over places
-    and so tell labels of one picture apart less well.
+    and so tell labels of one image apart less well.
 
     Parameters
     ----------
     model
         A classifier whose backbone has timm's ``feature_info``; in evaluation mode.
     images
-        Normalised pictures; shape (B, 3, H, W).
+        Normalised images; shape (B, 3, H, W).
     which, columns
-        Picture in the batch and label of each pair; shape (n,).
+        Image in the batch and label of each pair; shape (n,).
     min_cells
         The deepest stage with as many cells a side is taken, or the finest if none has.
 
@@ -87,7 +87,7 @@ def class_activation(
 
 
 def _turns(which: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Pairs in groups with each picture once at most: gradients of a group do not mix."""
+    """Pairs in groups with each image once at most: gradients of a group do not mix."""
     same = which[:, None] == which[None, :]
     rank = torch.tril(same, diagonal=-1).sum(dim=1)
     for turn in range(int(rank.max()) + 1):

@@ -1,4 +1,4 @@
-"""Maps of several models for the same pairs of picture and label, and which pairs those are."""
+"""Maps of several models for the same pairs of image and label, and which pairs those are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mlic.errors import DataError
 from mlic.labels import PRESENT, LabelMatrix
 
-__all__ = ["ClassMaps", "choose_pictures"]
+__all__ = ["ClassMaps", "choose_images"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ClassMaps:
     Parameters
     ----------
     ids
-        Picture of each pair; shape (n,), strings.
+        Image of each pair; shape (n,), strings.
     labels
         Label of each pair; shape (n,), strings.
     maps
@@ -54,7 +54,7 @@ class ClassMaps:
         lengths = {len(self.ids), len(self.labels), *map(len, self.maps.values())}
         if len(lengths) > 1:
             raise DataError(
-                f"pictures, labels and maps differ in number ({sorted(lengths)}): run the "
+                f"images, labels and maps differ in number ({sorted(lengths)}): run the "
                 "reporting pipeline again"
             )
 
@@ -79,7 +79,7 @@ class ClassMaps:
         """
         if not np.array_equal(self.ids, other.ids) or not np.array_equal(self.labels, other.labels):
             raise DataError(
-                "class maps of different pairs of picture and label cannot stand side by side: run "
+                "class maps of different pairs of image and label cannot stand side by side: run "
                 "the reporting pipeline again"
             )
         return ClassMaps(self.ids, self.labels, self.maps | other.maps)
@@ -102,29 +102,29 @@ class ClassMaps:
         return cls(about["ids"], about["labels"], maps)
 
 
-def choose_pictures(labels: LabelMatrix, num_pictures: int) -> LabelMatrix:
-    """Choose pictures by a hash of their id, which no one can have had an eye on.
+def choose_images(labels: LabelMatrix, num_images: int) -> LabelMatrix:
+    """Choose images by a hash of their id, which no one can have had an eye on.
 
     Parameters
     ----------
     labels
-        The pictures to choose from.
-    num_pictures
-        How many, at most; pictures without a present label are passed over.
+        The images to choose from.
+    num_images
+        How many, at most; images without a present label are passed over.
 
     Returns
     -------
     LabelMatrix
-        The chosen pictures, ascending in SHA-256 of their id.
+        The chosen images, ascending in SHA-256 of their id.
 
     Examples
     --------
     >>> from mlic.labels import LabelSpace
     >>> all_of_them = LabelMatrix(LabelSpace(("cat",)), ["a", "b"], [[1], [0]], ["", ""])
-    >>> choose_pictures(all_of_them, 5).ids.tolist()
+    >>> choose_images(all_of_them, 5).ids.tolist()
     ['a']
     """
     hashes = [hashlib.sha256(name.encode()).digest() for name in labels.ids.tolist()]
     order = np.asarray(sorted(range(len(labels)), key=hashes.__getitem__), dtype=np.intp)
     carrying = (labels.states[order] == PRESENT).any(axis=1)
-    return labels.take(order[carrying][:num_pictures])
+    return labels.take(order[carrying][:num_images])

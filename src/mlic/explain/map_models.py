@@ -1,4 +1,4 @@
-"""Class maps of several checkpoints for the labels that some pictures carry."""
+"""Class maps of several checkpoints for the labels that some images carry."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from mlic.explain.activation import attention_maps, class_activation
 from mlic.explain.class_maps import ClassMaps
-from mlic.images.render import render_whole
+from mlic.images.preprocess import preprocess_whole
 from mlic.labels import PRESENT, LabelMatrix
 from mlic.training.device import make_fabric, memory_advice
 
 if TYPE_CHECKING:
-    from mlic.images.store import PictureStore
+    from mlic.images.store import ImageStore
     from mlic.training.checkpoint import Checkpoint
     from mlic.training.options import TrainingOptions
 
@@ -28,21 +28,21 @@ logger = logging.getLogger(__name__)
 
 def map_models(
     checkpoints: Iterable[Checkpoint],
-    pictures: PictureStore,
+    images: ImageStore,
     labels: LabelMatrix,
     options: TrainingOptions,
     min_cells: int,
 ) -> ClassMaps:
-    """Map every label that some pictures carry, with every model that knows it.
+    """Map every label that some images carry, with every model that knows it.
 
     Parameters
     ----------
     checkpoints
         The models, in the order in which their maps will stand.
-    pictures
-        Where the pictures are stored.
+    images
+        Where the images are stored.
     labels
-        The pictures to look at, and what they carry.
+        The images to look at, and what they carry.
     options
         Threads, precision and batch size.
     min_cells
@@ -54,14 +54,14 @@ def map_models(
         A pair for each present state of ``labels``, row by row.
     """
     holders, columns = np.nonzero(labels.states == PRESENT)
-    rows = pictures.rows(labels.ids)[holders]
+    rows = images.rows(labels.ids)[holders]
     names = np.asarray(labels.space.names)[columns]
     maps = {}
     for checkpoint in checkpoints:
         space = checkpoint.space
         known = np.flatnonzero(np.isin(names, space.names))
         own = np.asarray(space.indices(names[known]), dtype=np.intp)
-        found = map_checkpoint(checkpoint, pictures, rows[known], own, options, min_cells)
+        found = map_checkpoint(checkpoint, images, rows[known], own, options, min_cells)
         if found is not None:
             every = np.full((len(names), *found.shape[1:]), np.nan, dtype=np.float32)
             every[known] = found
@@ -71,20 +71,20 @@ def map_models(
 
 def map_checkpoint(
     checkpoint: Checkpoint,
-    pictures: PictureStore,
+    images: ImageStore,
     rows: NDArray[np.intp],
     columns: NDArray[np.intp],
     options: TrainingOptions,
     min_cells: int,
 ) -> NDArray[np.float32] | None:
-    """Map pairs of picture and label with a checkpoint's model.
+    """Map pairs of image and label with a checkpoint's model.
 
     Parameters
     ----------
     checkpoint
         The model.
-    pictures
-        Where the pictures are stored.
+    images
+        Where the images are stored.
     rows, columns
         Row in the store and column of the model's logits of each pair; shape (n,).
     options
@@ -97,7 +97,7 @@ def map_checkpoint(
     -------
     numpy.ndarray or None
         Shape (n, h, w), float32; None where there is no pair, or where the backbone's features
-        have no place in the picture, which is logged.
+        have no place in the image, which is logged.
     """
     fabric = make_fabric(options)
     model: Any = fabric.to_device(checkpoint.build().to(memory_format=torch.channels_last))
@@ -106,14 +106,14 @@ def map_checkpoint(
     frame = (info.image_size, info.mean, info.std)
     with memory_advice(options, info.name), fabric.autocast():
         for held, batch in _batches(rows, options.batch_size):
-            pixels = torch.from_numpy(np.asarray(pictures.pixels[batch]))
-            images = render_whole(fabric.to_device(pixels), *frame)
+            pixels = torch.from_numpy(np.asarray(images.pixels[batch]))
+            inputs = preprocess_whole(fabric.to_device(pixels), *frame)
             which, wanted = np.searchsorted(batch, rows[held]), columns[held]
-            found = _map_batch(model, images, which, wanted, min_cells)
+            found = _map_batch(model, inputs, which, wanted, min_cells)
             if found is None:
                 logger.warning(
                     "There are no class maps of %s: features of the backbone %s have no place in "
-                    "the picture.",
+                    "the image.",
                     info.name,
                     info.model.backbone,
                 )
@@ -126,7 +126,7 @@ def map_checkpoint(
 def _batches(
     rows: NDArray[np.intp], size: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Pairs whose pictures make up a batch, and those pictures' rows, ascending."""
+    """Pairs whose images make up a batch, and those images' rows, ascending."""
     unique = np.unique(rows)
     for start in range(0, len(unique), size):
         batch = unique[start : start + size]
@@ -135,16 +135,16 @@ def _batches(
 
 def _map_batch(
     model: Any,
-    images: torch.Tensor,
+    inputs: torch.Tensor,
     which: NDArray[np.intp],
     columns: NDArray[np.intp],
     min_cells: int,
 ) -> NDArray[np.float32] | None:
     """Maps of whichever kind the head has."""
-    picked = torch.from_numpy(which).to(images.device)
-    wanted = torch.from_numpy(columns).to(images.device)
+    picked = torch.from_numpy(which).to(inputs.device)
+    wanted = torch.from_numpy(columns).to(inputs.device)
     if hasattr(model.head, "attention"):
-        found: torch.Tensor | None = attention_maps(model, images, picked, wanted)
+        found: torch.Tensor | None = attention_maps(model, inputs, picked, wanted)
     else:
-        found = class_activation(model, images, picked, wanted, min_cells)
+        found = class_activation(model, inputs, picked, wanted, min_cells)
     return None if found is None else found.float().cpu().numpy()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from mlic.checked import Checked
+from mlic.utils.strict_model import StrictModel
 
 __all__ = ["ExplainOptions"]
 
 
-class ExplainOptions(Checked):
+class ExplainOptions(StrictModel):
     """How many maps are made and shown, how fine they are, and what counts as a hit.
 
     Examples
@@ -18,8 +18,8 @@ class ExplainOptions(Checked):
     15
     """
 
-    pictures: int = Field(
-        default=200, ge=1, description="test pictures that are mapped, the first by a hash of id"
+    images: int = Field(
+        default=200, ge=1, description="test images that are mapped, the first by a hash of id"
     )
     examples: int = Field(
         default=4, ge=0, description="labels of which the report shows maps, most frequent first"
@@ -27,7 +27,7 @@ class ExplainOptions(Checked):
     min_cells: int = Field(
         default=6,
         ge=1,
-        description="cells a side that a map has at least: of small pictures, maps are taken "
+        description="cells a side that a map has at least: of small images, maps are taken "
         "from an earlier stage of the backbone than the last",
     )
     tolerance: float = Field(
@@ -35,9 +35,9 @@ class ExplainOptions(Checked):
         ge=0,
         le=0.5,
         description="how far beside a thing still counts as pointing at it, as a share of the "
-        "picture's side; 0.03 are the 15 pixels of Zhang et al. (2016) at VOC's 500",
+        "image's side; 0.03 are the 15 pixels of Zhang et al. (2016) at VOC's 500",
     )
 
     def tolerance_pixels(self, side: int) -> int:
-        """Tolerance in whole pixels of a picture of this side."""
+        """Tolerance in whole pixels of an image of this side."""
         return round(self.tolerance * side)

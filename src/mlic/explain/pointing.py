@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from mlic.distillation.teacher_id import strategy_of
 from mlic.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def peaks(maps: NDArray[np.float32], side: int) -> NDArray[np.intp]:
     maps
         Shape (n, h, w).
     side
-        Side of the pictures, in pixels.
+        Side of the images, in pixels.
 
     Returns
     -------
@@ -33,7 +34,7 @@ def peaks(maps: NDArray[np.float32], side: int) -> NDArray[np.intp]:
 
     Notes
     -----
-    A map enlarged by interpolation has its maximum at the edge of the picture as soon as its
+    A map enlarged by interpolation has its maximum at the edge of the image as soon as its
     strongest cell is an outer one, half a cell away from what the cell saw: hence the middle.
 
     Examples
@@ -69,7 +70,7 @@ def pointing_game(
     -------
     dict
         In percent: ``baseline``, ``student`` and any other single model, ``teachers`` by strategy,
-        and ``chance``, the hits of a place drawn at random. Besides ``pairs``, ``pictures`` and
+        and ``chance``, the hits of a place drawn at random. Besides ``pairs``, ``images`` and
         ``tolerance_pixels``. None where a model has no map of any pair.
 
     Raises
@@ -95,7 +96,7 @@ def pointing_game(
         "teachers": teachers,
         "chance": _balanced(targets.mean(axis=(1, 2))[None], labels),
         "pairs": len(shown),
-        "pictures": len(set(class_maps.ids[shown].tolist())),
+        "images": len(set(class_maps.ids[shown].tolist())),
         "tolerance_pixels": tolerance,
     }
 
@@ -116,7 +117,7 @@ def _hits(maps: NDArray[np.float32], targets: NDArray[np.bool_]) -> NDArray[np.f
 
 def _committee(model: str) -> str:
     """Teachers of one strategy count as one model."""
-    return model.rpartition("_")[0] if model.startswith("teachers.") else model
+    return strategy_of(model)
 
 
 def _balanced(points: NDArray[np.floating[Any]], labels: NDArray[np.str_]) -> float | None:

@@ -1,7 +1,7 @@
-"""Views of a picture: a pure function of picture id, view number and seed.
+"""Views of an image: a pure function of image id, view number and seed.
 
 Baseline, teachers and student read the same views, so the logits that a teacher wrote for view v
-of a picture belong to the very pixels that the student sees there.
+of an image belong to the very pixels that the student sees there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mlic.images.perturbation import CUTOUT_DRAWS, OPERATION_DRAWS, cut_out, ran
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ViewMaker"]
+__all__ = ["ViewSampler"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
@@ -27,28 +27,31 @@ _PERTURBATIONS = 2**32  # their draws lie far from those of the boxes
 _MOST_DRAWS = 64  # of perturbations, a view
 
 
-class ViewMaker:
+class ViewSampler:
     """Views, the same for one seed on any machine.
 
-    Cutout and RandAugment come first, on the stored picture; crop, mirroring and the size of the
+    Cutout and RandAugment come first, on the stored image; crop, mirroring and the size of the
     model's input follow.
 
     Parameters
     ----------
     ids
-        Picture ids; their hashes, not their order, decide the views.
+        Image ids; their hashes, not their order, decide the views.
     options
         What views may look like.
     seed
         The run's seed.
     threads
-        Pictures perturbed at once; no pixel depends on it.
+        Images perturbed at once; no pixel depends on it.
 
     Examples
     --------
-    >>> maker = ViewMaker(["a", "b"], AugmentationOptions(), seed=0)
+    >>> maker = ViewSampler(["a", "b"], AugmentationOptions(), seed=0)
     >>> boxes = maker.boxes(np.array([1]), view=2)
-    >>> boxes.shape, bool((boxes == ViewMaker(["b"], AugmentationOptions(), 0).boxes([0], 2)).all())
+    >>> (
+    ...     boxes.shape,
+    ...     bool((boxes == ViewSampler(["b"], AugmentationOptions(), 0).boxes([0], 2)).all()),
+    ... )
     ((1, 5), True)
     """
 
@@ -60,16 +63,16 @@ class ViewMaker:
 
     @property
     def num_views(self) -> int:
-        """Different views of each picture."""
+        """Different views of each image."""
         return self.options.views
 
     @property
     def crops(self) -> bool:
-        """Whether a view may be less than the whole picture, or mirrored."""
+        """Whether a view may be less than the whole image, or mirrored."""
         return self.options.min_crop < 1 or self.options.max_aspect > 1 or self.options.flip
 
     def boxes(self, rows: NDArray[np.intp] | Sequence[int], view: int) -> NDArray[np.float32]:
-        """Crops of some pictures.
+        """Crops of some images.
 
         Parameters
         ----------
@@ -81,7 +84,7 @@ class ViewMaker:
         Returns
         -------
         numpy.ndarray
-            Left, top, width and height as shares of the picture, then 1 for a mirrored view or
+            Left, top, width and height as shares of the image, then 1 for a mirrored view or
             0; shape (B, 5), float32.
         """
         keys = self._keys[np.asarray(rows, dtype=np.intp)]
@@ -102,7 +105,7 @@ class ViewMaker:
         Parameters
         ----------
         pixels
-            The stored pictures of `rows`; shape (B, H, W, 3), uint8.
+            The stored images of `rows`; shape (B, H, W, 3), uint8.
         rows, view
             As in `boxes`.
 
@@ -119,10 +122,10 @@ class ViewMaker:
         number = CUTOUT_DRAWS + options.rand_augment * OPERATION_DRAWS
         draws = np.stack([_uniform(keys, first + i) for i in range(number)], axis=1)
 
-        def change(picture: NDArray[np.uint8], own: NDArray[np.float64]) -> NDArray[np.uint8]:
+        def change(image: NDArray[np.uint8], own: NDArray[np.float64]) -> NDArray[np.uint8]:
             if options.cutout:
-                picture = cut_out(picture, options.cutout, own[:CUTOUT_DRAWS].tolist())
-            return rand_augment(picture, own[CUTOUT_DRAWS:].reshape(-1, OPERATION_DRAWS))
+                image = cut_out(image, options.cutout, own[:CUTOUT_DRAWS].tolist())
+            return rand_augment(image, own[CUTOUT_DRAWS:].reshape(-1, OPERATION_DRAWS))
 
         with ThreadPoolExecutor(self.threads) as pool:  # Pillow lets go of Python's lock
             return np.stack(list(pool.map(change, pixels, draws)))

@@ -1,4 +1,4 @@
-"""From encoded pictures to one array of pixels; what cannot be read is recorded, not fatal."""
+"""From encoded images to one array of pixels; what cannot be read is recorded, not fatal."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mlic.errors import DataError
-from mlic.progress import progress
+from mlic.utils.progress import progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mlic.images.raw import RawPictures
+    from mlic.images.records import ImageRecords
 
-__all__ = ["decode_picture", "decode_pictures"]
+__all__ = ["decode_image", "decode_images"]
 
 # What Pillow's readers raise on damaged files; anything else is a bug and is not hidden.
 UNREADABLE = (
@@ -38,10 +38,10 @@ UNREADABLE = (
 )
 
 
-def decode_picture(source: bytes | Path, size: int) -> NDArray[np.uint8]:
-    """Decode one picture to a square of RGB pixels.
+def decode_image(source: bytes | Path, size: int) -> NDArray[np.uint8]:
+    """Decode one image to a square of RGB pixels.
 
-    The picture is turned upright by its EXIF orientation and resized, antialiased bilinear,
+    The image is turned upright by its EXIF orientation and resized, antialiased bilinear,
     without keeping its aspect, as is usual for multi-label training. Transparency is dropped.
 
     Parameters
@@ -58,14 +58,14 @@ def decode_picture(source: bytes | Path, size: int) -> NDArray[np.uint8]:
     Raises
     ------
     DataError
-        If the picture is missing, damaged, cut short, larger than
+        If the image is missing, damaged, cut short, larger than
         ``PIL.Image.MAX_IMAGE_PIXELS``, or deeper than 8 bits a channel.
 
     Examples
     --------
     >>> buffer = io.BytesIO()
     >>> Image.new("L", (4, 2), 255).save(buffer, "png")
-    >>> decode_picture(buffer.getvalue(), 8).shape
+    >>> decode_image(buffer.getvalue(), 8).shape
     (8, 8, 3)
     """
     try:
@@ -97,24 +97,24 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "the file is missing"
     if isinstance(error, UnidentifiedImageError):
-        return "is not a picture in a known format"
+        return "is not an image in a known format"
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'damaged'}"
 
 
-def decode_pictures(
-    raw: RawPictures, size: int, out: NDArray[np.uint8], workers: int | None = None
+def decode_images(
+    raw: ImageRecords, size: int, out: NDArray[np.uint8], workers: int | None = None
 ) -> list[tuple[str, str]]:
-    """Decode every picture into its row of an array.
+    """Decode every image into its row of an array.
 
     Parameters
     ----------
     raw
-        The encoded pictures; n of them.
+        The encoded images; n of them.
     size
         Side of the squares, in pixels.
     out
         Filled in place; uint8, shape (n, size, size, 3), usually a memory-map. Rows of
-        unreadable pictures are left as they are.
+        unreadable images are left as they are.
     workers
         Threads; by default as many as there are processors, 16 at most. Pillow decodes and
         resizes outside Python's lock.
@@ -122,21 +122,21 @@ def decode_pictures(
     Returns
     -------
     list of (id, reason)
-        The unreadable pictures, in the order of ``raw``.
+        The unreadable images, in the order of ``raw``.
 
     Examples
     --------
-    >>> from mlic.images.raw import RawPictures
+    >>> from mlic.images.records import ImageRecords
     >>> from mlic.labels import LabelMatrix, LabelSpace
-    >>> raw = RawPictures(LabelMatrix(LabelSpace(("cat",)), ["a"], [[1]], [""]), [b"no picture"])
-    >>> decode_pictures(raw, 8, np.zeros((1, 8, 8, 3), dtype=np.uint8))
-    [('a', 'is not a picture in a known format')]
+    >>> raw = ImageRecords(LabelMatrix(LabelSpace(("cat",)), ["a"], [[1]], [""]), [b"no image"])
+    >>> decode_images(raw, 8, np.zeros((1, 8, 8, 3), dtype=np.uint8))
+    [('a', 'is not an image in a known format')]
     """
 
     def decode_row(row: int) -> str | None:
-        """Decode one picture; return what is wrong with it."""
+        """Decode one image; return what is wrong with it."""
         try:
-            out[row] = decode_picture(raw.sources[row], size)
+            out[row] = decode_image(raw.sources[row], size)
         except DataError as error:
             return str(error)
         return None
@@ -144,7 +144,7 @@ def decode_pictures(
     pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16))
     try:
         decoded = pool.map(decode_row, range(len(raw)))
-        reasons = list(progress(decoded, what="decoding", unit="picture", total=len(raw)))
+        reasons = list(progress(decoded, what="decoding", unit="image", total=len(raw)))
     finally:
-        pool.shutdown(cancel_futures=True)  # an interrupt ends soon, not after the last picture
+        pool.shutdown(cancel_futures=True)  # an interrupt ends soon, not after the last image
     return [(str(raw.labels.ids[i]), why) for i, why in enumerate(reasons) if why is not None]

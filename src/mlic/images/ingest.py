@@ -1,4 +1,4 @@
-"""From encoded pictures to a store on disk, made once and reused while its inputs are the same."""
+"""From encoded images to a store on disk, made once and reused while its inputs are the same."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from mlic.errors import DataError
-from mlic.images.decode import decode_pictures
+from mlic.images.decode import decode_images
 from mlic.images.store import (
     SCHEMA,
-    PictureStore,
-    fingerprint_pictures,
+    ImageStore,
+    fingerprint_images,
     partial_pixels,
     read_about,
     refuse_full_disk,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from mlic.images.raw import RawPictures
+    from mlic.images.records import ImageRecords
 
 __all__ = ["write_store"]
 
@@ -37,11 +37,11 @@ logger = logging.getLogger(__name__)
 
 
 def write_store(
-    folder: str | Path, raw: RawPictures, size: int, workers: int | None = None
-) -> tuple[PictureStore, pd.DataFrame]:
-    """Decode pictures to a store on disk, or open the one already made from the same inputs.
+    folder: str | Path, raw: ImageRecords, size: int, workers: int | None = None
+) -> tuple[ImageStore, pd.DataFrame]:
+    """Decode images to a store on disk, or open the one already made from the same inputs.
 
-    Pixels go straight to the disk: the pictures need not fit in memory. Files count as the same
+    Pixels go straight to the disk: the images need not fit in memory. Files count as the same
     while path, size and time of change are; bytes, while their hash is. Of several processes that
     want the same folder, one writes; the others wait and open what it made.
 
@@ -50,50 +50,50 @@ def write_store(
     folder
         Where the store is to lie; made if absent.
     raw
-        The encoded pictures.
+        The encoded images.
     size
         Side of the decoded squares, in pixels.
     workers
-        Threads that decode; see `decode_pictures`.
+        Threads that decode; see `decode_images`.
 
     Returns
     -------
-    store : PictureStore
-        The readable pictures, in the order of ``raw``.
+    store : ImageStore
+        The readable images, in the order of ``raw``.
     quarantine : DataFrame
         The others: columns id, source, reason.
 
     Raises
     ------
     DataError
-        If the disk has not room for the pixels, or no picture at all is readable.
+        If the disk has not room for the pixels, or no image at all is readable.
     """
     folder = Path(folder)
     inputs = fingerprint_inputs(raw, size)
     with _alone_in(folder):
         known = _matching(folder, inputs)
         if known is not None:
-            logger.info("Pictures are decoded already: %s is reused.", folder)
+            logger.info("Images are decoded already: %s is reused.", folder)
             unreadable = known["quarantine"]
         else:
             unreadable = _decode_to(folder, raw, size, workers, inputs)
-        return PictureStore.open(folder), _quarantine(raw, unreadable)
+        return ImageStore.open(folder), _quarantine(raw, unreadable)
 
 
 def _decode_to(
-    folder: Path, raw: RawPictures, size: int, workers: int | None, inputs: str
+    folder: Path, raw: ImageRecords, size: int, workers: int | None, inputs: str
 ) -> list[tuple[str, str]]:
-    """Write a store; return ids of unreadable pictures with reasons."""
+    """Write a store; return ids of unreadable images with reasons."""
     shape = (len(raw), size, size, 3)
     refuse_full_disk(folder, int(np.prod(shape, dtype=np.int64)))
     with partial_pixels(folder, shape) as pixels:
-        unreadable = decode_pictures(raw, size, pixels, workers)
+        unreadable = decode_images(raw, size, pixels, workers)
         kept = np.flatnonzero(~np.isin(raw.labels.ids, [name for name, _ in unreadable]))
         if not len(kept):
-            raise DataError(f"none of the {len(raw)} pictures is readable: {unreadable[0][1]}")
+            raise DataError(f"none of the {len(raw)} images is readable: {unreadable[0][1]}")
         _move_up(pixels, kept)
         ids = raw.labels.ids[kept]
-        fingerprint = fingerprint_pictures(ids, pixels[: len(kept)])
+        fingerprint = fingerprint_images(ids, pixels[: len(kept)])
     _truncate(folder / "pixels.npy", (len(kept), size, size, 3))
     about = {"ids": ids.tolist(), "fingerprint": fingerprint}
     write_about(folder, about | {"inputs": inputs, "quarantine": unreadable})
@@ -115,7 +115,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def fingerprint_inputs(raw: RawPictures, size: int) -> str:
+def fingerprint_inputs(raw: ImageRecords, size: int) -> str:
     """Sixteen hex digits over what a store is made from, without decoding it."""
     digest = hashlib.sha256(f"{SCHEMA}\x1f{size}".encode())
     for name, source in zip(raw.labels.ids.tolist(), raw.sources, strict=True):
@@ -135,7 +135,7 @@ def _state(path: Path) -> bytes:
 
 
 def _move_up(pixels: NDArray[np.uint8], kept: NDArray[np.intp]) -> None:
-    """Close the gaps that unreadable pictures left; rows only ever move up, so none is lost."""
+    """Close the gaps that unreadable images left; rows only ever move up, so none is lost."""
     for target, row in enumerate(kept.tolist()):
         if target != row:
             pixels[target] = pixels[row]
@@ -156,17 +156,17 @@ def _matching(folder: Path, inputs: str) -> dict[str, Any] | None:
         return None
     try:
         about = read_about(folder)
-        PictureStore.open(folder)
+        ImageStore.open(folder)
     except DataError as error:
-        logger.warning("Pictures are decoded again: %s", error)
+        logger.warning("Images are decoded again: %s", error)
         return None
     if about.get("inputs") == inputs:
         return about
-    logger.info("The pictures, their labels' ids or the size changed: %s is made anew.", folder)
+    logger.info("The images, their labels' ids or the size changed: %s is made anew.", folder)
     return None
 
 
-def _quarantine(raw: RawPictures, unreadable: list[tuple[str, str]]) -> pd.DataFrame:
+def _quarantine(raw: ImageRecords, unreadable: list[tuple[str, str]]) -> pd.DataFrame:
     import pandas as pd
 
     reasons = dict(unreadable)

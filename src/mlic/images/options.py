@@ -1,4 +1,4 @@
-"""What a person may choose about the pictures, as typed and checked parameters."""
+"""What a person may choose about the images, as typed and checked parameters."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from mlic.checked import Checked
+from mlic.utils.strict_model import StrictModel
 
-__all__ = ["AugmentationOptions", "DataOptions", "SceneOptions"]
+__all__ = ["AugmentationOptions", "DataOptions", "SyntheticOptions"]
 
 
-class DataOptions(Checked):
-    """Where pictures come from, how large they are kept, and how they are split.
+class DataOptions(StrictModel):
+    """Where images come from, how large they are kept, and how they are split.
 
     Examples
     --------
@@ -22,73 +22,73 @@ class DataOptions(Checked):
     512
     """
 
-    source: Literal["scenes", "catalog"] = Field(
-        default="scenes",
-        description="'scenes': drawn by mlic; 'catalog': the entry raw_pictures of the environment",
+    source: Literal["synthetic", "catalog"] = Field(
+        default="synthetic",
+        description="'synthetic': drawn by mlic; 'catalog': the entry raw_images of --env",
     )
     image_size: int = Field(
-        default=224, ge=8, description="side of the square picture the model sees, in pixels"
+        default=224, ge=8, description="side of the square image the model sees, in pixels"
     )
     store_size: int | None = Field(
         default=None,
         ge=8,
-        description="side of the square picture kept on disk, in pixels; null: image_size",
+        description="side of the square image kept on disk, in pixels; null: image_size",
     )
     validation_fraction: float = Field(
         default=0.1,
         gt=0,
         le=0.5,
-        description="share of the training pictures split off for validation, in (0, 0.5], "
-        "where the data set declares no validation pictures",
+        description="share of the training images split off for validation, in (0, 0.5], "
+        "where the data set declares no validation images",
     )
     test_fraction: float = Field(
         default=0.2,
         gt=0,
         le=0.5,
-        description="share of the training pictures split off for the test, in (0, 0.5], "
-        "where the data set declares no test pictures",
+        description="share of the training images split off for the test, in (0, 0.5], "
+        "where the data set declares no test images",
     )
     drop_labels_below: int | None = Field(
         default=None,
         ge=1,
-        description="a label present in fewer training pictures than this is dropped; "
+        description="a label present in fewer training images than this is dropped; "
         "null: every label is kept",
     )
     max_unreadable: float = Field(
         default=0.01,
         ge=0,
         le=1,
-        description="share of the pictures that may be unreadable, in [0, 1]; the number is "
-        "rounded up, so any share above 0 forgives at least one picture",
+        description="share of the images that may be unreadable, in [0, 1]; the number is "
+        "rounded up, so any share above 0 forgives at least one image",
     )
 
     @model_validator(mode="after")
-    def _leave_training_pictures(self) -> Self:
+    def _leave_training_images(self) -> Self:
         if self.validation_fraction + self.test_fraction >= 1:
-            raise ValueError("validation_fraction and test_fraction leave no training pictures")
+            raise ValueError("validation_fraction and test_fraction leave no training images")
         return self
 
     @property
     def side(self) -> int:
-        """Side of the pictures in the store, in pixels."""
+        """Side of the images in the store, in pixels."""
         return self.store_size or self.image_size
 
 
-class SceneOptions(Checked):
+class SyntheticOptions(StrictModel):
     """What the scenes look like and how their labels keep company."""
 
-    num_pictures: int = Field(3000, ge=1, description="pictures to draw")
-    size: int = Field(64, ge=32, le=512, description="side of a picture, pixels")
+    num_images: int = Field(3000, ge=1, description="images to draw")
+    size: int = Field(64, ge=32, le=512, description="side of an image, pixels")
     num_communities: int = Field(3, ge=2, le=8, description="groups of labels that keep company")
     labels_per_community: int = Field(4, ge=2, le=8, description="labels in each group")
     cross_probability: float = Field(
         0.12, ge=0, le=1, description="chance that a thing is a guest from another community"
     )
     label_noise: float = Field(
-        0.03, ge=0, le=0.5, description="share of a label's present states moved to other pictures"
+        0.03, ge=0, le=0.5, description="share of a label's present states moved to other images"
     )
-    max_objects: int = Field(5, ge=1, le=12, description="most things in a picture, at least 1")
-    max_clutter: int = Field(4, ge=0, description="most lines and blobs of no label in a picture")
+    max_objects: int = Field(5, ge=1, le=12, description="most things in an image, at least 1")
+    max_clutter: int = Field(4, ge=0, description="most lines and blobs of no label in an image")
     smallest: float = Field(0.24, ge=0.2, le=0.6, description="least diameter of a thing / side")
     largest: float = Field(0.42, ge=0.2, le=0.6, description="greatest diameter of a thing / side")
 
@@ -101,12 +101,12 @@ class SceneOptions(Checked):
         return self
 
 
-class AugmentationOptions(Checked):
-    """How views differ from the stored picture."""
+class AugmentationOptions(StrictModel):
+    """How views differ from the stored image."""
 
-    views: int = Field(default=4, ge=1, description="different views of each picture")
+    views: int = Field(default=4, ge=1, description="different views of each image")
     min_crop: float = Field(
-        default=0.6, gt=0, le=1, description="smallest share of the picture's area in a crop"
+        default=0.6, gt=0, le=1, description="smallest share of the image's area in a crop"
     )
     max_aspect: float = Field(
         default=1.25, ge=1, description="largest ratio of a crop's sides, either way"

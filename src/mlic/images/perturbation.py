@@ -1,4 +1,4 @@
-"""Cutout and RandAugment of one stored picture, told by numbers that the caller drew.
+"""Cutout and RandAugment of one stored image, told by numbers that the caller drew.
 
 Nothing here draws from a generator: the same numbers give the same pixels, so that a teacher's
 logits for a view belong to what the student sees of it. Pillow does the work on the CPU.
@@ -36,9 +36,9 @@ def cut_out(pixels: NDArray[np.uint8], share: float, draws: Sequence[float]) -> 
     Parameters
     ----------
     pixels
-        One picture; shape (H, W, 3), uint8. It is left as it is.
+        One image; shape (H, W, 3), uint8. It is left as it is.
     share
-        Sides of the box as a share of the picture's.
+        Sides of the box as a share of the image's.
     draws
         Five numbers in [0, 1): row and column of the centre, red, green, blue.
 
@@ -59,7 +59,7 @@ def _paint(
     sides: Sequence[float],
     colour: Sequence[int],
 ) -> NDArray[np.uint8]:
-    """Fill a box around a place, which is given as shares of the picture's sides."""
+    """Fill a box around a place, which is given as shares of the image's sides."""
     box = []
     for at, side, length in zip(place, sides, pixels.shape[:2], strict=True):
         centre, half = int(at * length), int(side + 0.5) // 2
@@ -78,7 +78,7 @@ def rand_augment(pixels: NDArray[np.uint8], draws: NDArray[np.float64]) -> NDArr
     Parameters
     ----------
     pixels
-        One picture; shape (H, W, 3), uint8. It is left as it is.
+        One image; shape (H, W, 3), uint8. It is left as it is.
     draws
         Numbers in [0, 1), a row an operation: whether, which, how much, which way, and the place
         of a hole; shape (operations, 6).
@@ -91,16 +91,16 @@ def rand_augment(pixels: NDArray[np.uint8], draws: NDArray[np.float64]) -> NDArr
     >>> bool(rand_augment(black, np.array([[0.6, 0.0, 0, 0, 0, 0]])).any())
     False
     """
-    picture = Image.fromarray(pixels)
+    image = Image.fromarray(pixels)
     for whether, which, strength, way, row, column in draws:
         if whether < 0.5:
             amount = (1 + int(strength * _STRENGTHS)) / _STRENGTHS
             draw = _Draw(amount if way < 0.5 else -amount, row, column)
-            picture = tuple(OPERATIONS.values())[int(which * len(OPERATIONS))](picture, draw)
-    return np.asarray(picture)
+            image = tuple(OPERATIONS.values())[int(which * len(OPERATIONS))](image, draw)
+    return np.asarray(image)
 
 
-def _affine(picture: Image.Image, across: Sequence[float], down: Sequence[float]) -> Image.Image:
+def _affine(image: Image.Image, across: Sequence[float], down: Sequence[float]) -> Image.Image:
     """Take the pixel at (x, y) from (across·(x, y, 1), down·(x, y, 1)); grey where there is none.
 
     Shears are smoothed; translations take the nearest pixel, as in the package.
@@ -108,19 +108,17 @@ def _affine(picture: Image.Image, across: Sequence[float], down: Sequence[float]
     shears = bool(across[1] or down[0])
     resample = Image.Resampling.BICUBIC if shears else Image.Resampling.NEAREST
     matrix = (*across, *down)
-    return picture.transform(
-        picture.size, Image.Transform.AFFINE, matrix, resample, fillcolor=_GREY
-    )
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, resample, fillcolor=_GREY)
 
 
 def _shift(draw: _Draw, side: int) -> float:
     return 150 / 331 * draw.amount * side
 
 
-def _hole(picture: Image.Image, draw: _Draw) -> Image.Image:
+def _hole(image: Image.Image, draw: _Draw) -> Image.Image:
     """A small brown box; unlike the other amounts its side is in pixels."""
     side = round(20 * abs(draw.amount))
-    pixels = np.asarray(picture)
+    pixels = np.asarray(image)
     return Image.fromarray(_paint(pixels, (draw.row, draw.column), (side, side), _BROWN))
 
 

@@ -1,4 +1,4 @@
-"""Pictures decoded once: one memory-mapped array with its ids and a fingerprint.
+"""Images decoded once: one memory-mapped array with its ids and a fingerprint.
 
 A store is a folder with ``pixels.npy`` and ``store.json``. The latter is written last and is
 what makes the store valid, so an interrupted writer leaves none that looks whole.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PictureStore"]
+__all__ = ["ImageStore"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +35,13 @@ CHUNK_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class PictureStore:
-    """Decoded pictures, all of one size, with their ids.
+class ImageStore:
+    """Decoded images, all of one size, with their ids.
 
     Parameters
     ----------
     ids
-        Picture ids; shape (n,), strings.
+        Image ids; shape (n,), strings.
     pixels
         RGB; uint8, shape (n, H, W, 3); a read-only memory-map where the store is opened from disk.
     fingerprint
@@ -57,7 +57,7 @@ class PictureStore:
 
     Examples
     --------
-    >>> store = PictureStore.from_arrays(["a", "b"], np.zeros((2, 8, 8, 3), dtype=np.uint8))
+    >>> store = ImageStore.from_arrays(["a", "b"], np.zeros((2, 8, 8, 3), dtype=np.uint8))
     >>> len(store), store.size, store.rows(["b"]).tolist()
     (2, 8, [1])
     """
@@ -81,14 +81,14 @@ class PictureStore:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.folder is not None:
-            return PictureStore.open, (self.folder,)
-        return PictureStore, (self.ids, self.pixels, self.fingerprint)
+            return ImageStore.open, (self.folder,)
+        return ImageStore, (self.ids, self.pixels, self.fingerprint)
 
     @classmethod
     def from_arrays(cls, ids: Iterable[str], pixels: NDArray[np.uint8]) -> Self:
         """Store in memory."""
         names = np.asarray(list(ids), dtype=np.str_)
-        return cls(names, pixels, fingerprint_pictures(names, pixels))
+        return cls(names, pixels, fingerprint_images(names, pixels))
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
@@ -109,7 +109,7 @@ class PictureStore:
 
     @property
     def size(self) -> int:
-        """Side of the pictures, in pixels."""
+        """Side of the images, in pixels."""
         return int(self.pixels.shape[1])
 
     def __len__(self) -> int:
@@ -120,7 +120,7 @@ class PictureStore:
         return {name: row for row, name in enumerate(self.ids.tolist())}
 
     def rows(self, ids: Iterable[str]) -> NDArray[np.intp]:
-        """Row numbers of some pictures, in the order given.
+        """Row numbers of some images, in the order given.
 
         Raises
         ------
@@ -131,11 +131,11 @@ class PictureStore:
             return np.asarray([self._rows[str(name)] for name in ids], dtype=np.intp)
         except KeyError as error:
             raise DataError(
-                f"picture {error} is not among the {len(self)} of the store"
-                f"{f' {self.folder}' if self.folder else ''}: decode the pictures again"
+                f"image {error} is not among the {len(self)} of the store"
+                f"{f' {self.folder}' if self.folder else ''}: decode the images again"
             ) from None
 
-    def save(self, folder: str | Path) -> PictureStore:
+    def save(self, folder: str | Path) -> ImageStore:
         """Write the store to a folder and open it there; nothing is done where it lies already."""
         folder = Path(folder)
         if self.folder is not None and self.folder.resolve() == folder.resolve():
@@ -144,10 +144,10 @@ class PictureStore:
         with partial_pixels(folder, self.pixels.shape) as pixels:
             pixels[:] = self.pixels
         write_about(folder, {"ids": self.ids.tolist(), "fingerprint": self.fingerprint})
-        return PictureStore.open(folder)
+        return ImageStore.open(folder)
 
 
-def fingerprint_pictures(ids: NDArray[np.str_], pixels: NDArray[np.uint8]) -> str:
+def fingerprint_images(ids: NDArray[np.str_], pixels: NDArray[np.uint8]) -> str:
     """Sixteen hex digits over ids and pixels, read in blocks."""
     digest = hashlib.sha256("\x1f".join(ids.tolist()).encode())
     digest.update(str(pixels.shape).encode())
@@ -163,10 +163,10 @@ def refuse_full_disk(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise DataError(
-            f"the picture store {folder} needs {needed / 1e6:.0f} MB but its disk has "
+            f"the image store {folder} needs {needed / 1e6:.0f} MB but its disk has "
             f"{free / 1e6:.0f} MB free: make room or lower data.store_size"
         )
-    logger.info("The picture store %s takes %.1f MB.", folder, needed / 1e6)
+    logger.info("The image store %s takes %.1f MB.", folder, needed / 1e6)
 
 
 @contextmanager
@@ -205,6 +205,6 @@ def write_about(folder: Path, about: dict[str, Any]) -> None:
 
 def _damaged(folder: Path, error: object) -> str:
     return (
-        f"there is no whole picture store in {folder} ({error}): "
+        f"there is no whole image store in {folder} ({error}): "
         "delete that folder and run data_preparation again"
     )

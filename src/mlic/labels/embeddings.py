@@ -119,7 +119,7 @@ def embed_labels(statistics: LabelStatistics, options: EmbeddingOptions) -> Labe
     Parameters
     ----------
     statistics
-        The labels; for ``spectral`` also their counts, of training pictures only.
+        The labels; for ``spectral`` also their counts, of training images only.
     options
         Source, file and dimension.
 

@@ -1,4 +1,4 @@
-"""Which picture carries which label: states in three values, with ids, splits and label space."""
+"""Which image carries which label: states in three values, with ids, splits and label space."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class LabelMatrix:
-    """States of every label in every picture.
+    """States of every label in every image.
 
     Parameters
     ----------
     space
         The labels, in column order.
     ids
-        Picture ids, unique; shape (n,), strings.
+        Image ids, unique; shape (n,), strings.
     states
         1 present, 0 absent, −1 unknown; shape (n, len(space)), int8.
     split
@@ -68,8 +68,8 @@ class LabelMatrix:
         if len(unique) != len(self.ids):
             twice = unique[counts > 1]
             raise LabelError(
-                f"picture id '{twice[0]}' stands {counts[counts > 1][0]} times, the first of "
-                f"{len(twice)} that repeat: give every picture one row and an id of its own"
+                f"image id '{twice[0]}' stands {counts[counts > 1][0]} times, the first of "
+                f"{len(twice)} that repeat: give every image one row and an id of its own"
             )
         if self.states.size and not np.isin(self.states, (PRESENT, ABSENT, UNKNOWN)).all():
             raise LabelError("a label state is neither 1 (present), 0 (absent) nor −1 (unknown)")
@@ -103,7 +103,7 @@ class LabelMatrix:
         return self.take(self.rows(split))
 
     def with_labels(self, columns: Sequence[int]) -> LabelMatrix:
-        """The matrix of some labels, in the order given; no picture is dropped."""
+        """The matrix of some labels, in the order given; no image is dropped."""
         return LabelMatrix(
             self.space.subset(columns), self.ids, self.states[:, list(columns)], self.split
         )

@@ -6,13 +6,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from mlic.checked import Checked
+from mlic.utils.strict_model import StrictModel
 
-__all__ = ["BASELINE", "PLAIN", "EmbeddingOptions", "GraphStrategy", "PartitionOptions", "Strategy"]
+__all__ = [
+    "BASELINE",
+    "FULL_LABEL",
+    "EmbeddingOptions",
+    "GraphStrategy",
+    "PartitionOptions",
+    "Strategy",
+]
 
 GraphStrategy = Literal["cgp", "dgp"]
-Strategy = Literal["baseline", "cgp", "dgp", "random", "user", "plain"]
-PLAIN = "plain"  # its teachers do not share the labels out among them
+Strategy = Literal["baseline", "cgp", "dgp", "random", "user", "full_label"]
+FULL_LABEL = "full_label"  # its teachers do not share the labels out among them
 BASELINE = "baseline"  # it has no teacher of its own
 EXPONENTS: dict[GraphStrategy, float] = {"cgp": 1 / 2, "dgp": 1 / 3}
 
@@ -26,21 +33,21 @@ def _complete(given: dict[GraphStrategy, float]) -> dict[GraphStrategy, float]:
     return EXPONENTS | given
 
 
-class PartitionOptions(Checked):
+class PartitionOptions(StrictModel):
     """How the labels are dealt out to teachers.
 
     ``cgp`` and ``dgp`` cut a label graph. ``random`` and ``user`` are controls: groups drawn by
-    lot, in the sizes of another strategy's, and groups that a person wrote down. ``plain`` is no
-    partition: each of its teachers learns all labels, and they differ by their seed alone. One of
-    them is self-distillation, several are an ensemble. ``baseline`` is the baseline itself, trained
-    anyway to compare with: as a teacher it costs the writing of its targets.
+    lot, in the sizes of another strategy's, and groups that a person wrote down. ``full_label`` is
+    no partition: each of its teachers learns all labels, and they differ by their seed alone. One
+    of them is self-distillation, several are an ensemble. ``baseline`` is the baseline itself,
+    trained anyway to compare with: as a teacher it costs the writing of its targets.
 
     Examples
     --------
-    >>> chosen = "baseline+cgp+plain"
+    >>> chosen = "baseline+cgp+full_label"
     >>> options = PartitionOptions(strategies=chosen, num_parts=3, exponents={"dgp": 0.5})
     >>> options.trained, options.partitioned, options.exponents
-    (('cgp', 'plain'), ('cgp',), {'cgp': 0.5, 'dgp': 0.5})
+    (('cgp', 'full_label'), ('cgp',), {'cgp': 0.5, 'dgp': 0.5})
     """
 
     strategies: Annotated[tuple[Strategy, ...], BeforeValidator(_split)] = Field(
@@ -49,7 +56,7 @@ class PartitionOptions(Checked):
         description="one or several, joined by + on the command line",
     )
     num_parts: int = Field(ge=1, description="K, groups a strategy")
-    num_plain: int = Field(default=1, ge=1, description="teachers of the strategy plain")
+    num_full_label: int = Field(default=1, ge=1, description="teachers of the strategy full_label")
     exponents: Annotated[dict[GraphStrategy, float], AfterValidator(_complete)] = Field(
         default=EXPONENTS,
         description="p of each graph; one left out keeps its default. cgp's decides the cut; "
@@ -71,8 +78,8 @@ class PartitionOptions(Checked):
 
     @property
     def partitioned(self) -> tuple[Strategy, ...]:
-        """The strategies that make a partition: all but ``plain`` and ``baseline``."""
-        return tuple(strategy for strategy in self.trained if strategy != PLAIN)
+        """The strategies that make a partition: all but ``full_label`` and ``baseline``."""
+        return tuple(strategy for strategy in self.trained if strategy != FULL_LABEL)
 
     def too_many_parts(self, num_labels: int) -> str | None:
         """Say that so many labels do not fill the groups; None where they do.
@@ -91,7 +98,7 @@ class PartitionOptions(Checked):
         )
 
 
-class EmbeddingOptions(Checked):
+class EmbeddingOptions(StrictModel):
     """Where the vectors come from that stand for labels in a head."""
 
     source: Literal["learned", "glove", "spectral"] = Field(

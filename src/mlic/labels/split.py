@@ -1,4 +1,4 @@
-"""Splitting pictures so that every split has its share of every label."""
+"""Splitting images so that every split has its share of every label."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from mlic.errors import LabelError, ParameterError
+from mlic.labels.co_occurrence import States, states_equal
 from mlic.labels.matrix import PRESENT
-from mlic.labels.pair_counts import States, states_equal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,29 +36,29 @@ def stratified_split(
         1 present, 0 absent, −1 unknown (counts as absent); shape (n, C), an array or a SciPy
         sparse matrix.
     fractions
-        Share of the pictures by name of the split; each above 0, together 1.
+        Share of the images by name of the split; each above 0, together 1.
     seed
-        Of the order in which pictures are dealt.
+        Of the order in which images are dealt.
     groups
-        Pictures of one group stay together; shape (n,). By default every picture is its own.
+        Images of one group stay together; shape (n,). By default every image is its own.
 
     Returns
     -------
     numpy.ndarray
-        Name of the split of every picture; shape (n,), strings.
+        Name of the split of every image; shape (n,), strings.
 
     Raises
     ------
     ParameterError
         If the fractions are not shares of a whole.
     LabelError
-        If groups and pictures differ in number, there are fewer groups than splits, or a state
+        If groups and images differ in number, there are fewer groups than splits, or a state
         is none of the three.
 
     References
     ----------
     .. [1] Sechidis, Tsoumakas and Vlahavas, "On the stratification of multi-label data",
-       ECML PKDD 2011. Added here: a label with enough pictures is owed one in every split.
+       ECML PKDD 2011. Added here: a label with enough images is owed one in every split.
 
     Examples
     --------
@@ -71,8 +71,8 @@ def stratified_split(
     units, sizes, unit_of = _units(states_equal(states, PRESENT), groups)
     if len(sizes) < len(shares):
         raise LabelError(
-            f"{len(sizes)} pictures or groups cannot fill {len(shares)} splits: "
-            "add pictures or drop a split"
+            f"{len(sizes)} images or groups cannot fill {len(shares)} splits: "
+            "add images or drop a split"
         )
     order = np.random.default_rng(seed).permutation(len(sizes))
     order = order[np.argsort(-sizes[order], kind="stable")]  # large groups are hardest to place
@@ -93,17 +93,17 @@ def _shares(fractions: Mapping[str, float]) -> NDArray[np.float64]:
 def _units(
     present: sparse.csr_array, groups: NDArray[np.str_] | None
 ) -> tuple[sparse.csr_array, NDArray[np.int64], NDArray[np.intp]]:
-    """Label counts and size of every unit that stays together, and the unit of every picture."""
-    num_pictures = present.shape[0]
+    """Label counts and size of every unit that stays together, and the unit of every image."""
+    num_images = present.shape[0]
     if groups is None:
-        return present, np.ones(num_pictures, dtype=np.int64), np.arange(num_pictures)
-    if len(groups) != num_pictures:
+        return present, np.ones(num_images, dtype=np.int64), np.arange(num_images)
+    if len(groups) != num_images:
         raise LabelError(
-            f"{len(groups)} groups are given for {num_pictures} pictures: give one a picture"
+            f"{len(groups)} groups are given for {num_images} images: give one an image"
         )
     _, unit_of = np.unique(np.asarray(groups), return_inverse=True)
-    ones = np.ones(num_pictures, dtype=np.int32)
-    gather = sparse.csr_array((ones, (unit_of, np.arange(num_pictures))))
+    ones = np.ones(num_images, dtype=np.int32)
+    gather = sparse.csr_array((ones, (unit_of, np.arange(num_images))))
     return sparse.csr_array(gather @ present), np.bincount(unit_of), unit_of
 
 

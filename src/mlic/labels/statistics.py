@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mlic.errors import DataError, LabelError
+from mlic.labels.co_occurrence import count_pairs, count_states
 from mlic.labels.matrix import PRESENT, UNKNOWN
-from mlic.labels.pair_counts import count_pairs, count_states
 from mlic.labels.space import LabelSpace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlic.labels.pair_counts import States
+    from mlic.labels.co_occurrence import States
 
 __all__ = ["LabelStatistics", "count_labels"]
 
@@ -28,7 +28,7 @@ PARTS = ("data", "indices", "indptr")
 
 @dataclass(frozen=True, eq=False)
 class LabelStatistics:
-    """Counts of labels and of pairs of labels over a set of pictures.
+    """Counts of labels and of pairs of labels over a set of images.
 
     Pairs are kept sparse, so that memory grows with the pairs that were seen and not with C²; the
     properties are dense, for a person's eye and for up to some thousand labels.
@@ -37,17 +37,17 @@ class LabelStatistics:
     ----------
     space
         The labels, in the order of every axis below.
-    num_pictures
-        Number of pictures counted.
+    num_images
+        Number of images counted.
     counts
-        Pictures in which a label is present; shape (C,), int64.
+        Images in which a label is present; shape (C,), int64.
     together
-        Pictures in which both labels are present, nothing on the diagonal; shape (C, C), sparse
+        Images in which both labels are present, nothing on the diagonal; shape (C, C), sparse
         rows of int32.
     hidden
-        ``hidden[i, j]``: pictures in which j is present and i is unknown; of the same form.
+        ``hidden[i, j]``: images in which j is present and i is unknown; of the same form.
     unknown
-        Pictures in which both labels are unknown; on the diagonal, those in which the one label
+        Images in which both labels are unknown; on the diagonal, those in which the one label
         is; of the same form.
 
     Raises
@@ -57,7 +57,7 @@ class LabelStatistics:
     """
 
     space: LabelSpace
-    num_pictures: int
+    num_images: int
     counts: NDArray[np.int64]
     together: sparse.csr_array
     hidden: sparse.csr_array
@@ -75,22 +75,22 @@ class LabelStatistics:
 
     @property
     def cooccurrence(self) -> NDArray[np.int64]:
-        """Pictures in which both labels are present, zero diagonal; shape (C, C), int64."""
+        """Images in which both labels are present, zero diagonal; shape (C, C), int64."""
         return _dense(self.together)
 
     @property
     def known(self) -> NDArray[np.int64]:
-        """Pictures in which neither label is unknown; shape (C, C), int64.
+        """Images in which neither label is unknown; shape (C, C), int64.
 
         On the diagonal, those in which the one label is known.
         """
         both, alone = _dense(self.unknown), self.unknown.diagonal().astype(np.int64)
-        known: NDArray[np.int64] = self.num_pictures - alone - alone[:, None] + both
+        known: NDArray[np.int64] = self.num_images - alone - alone[:, None] + both
         return known
 
     @property
     def support(self) -> NDArray[np.int64]:
-        """``support[i, j]``: pictures in which j is present and i known; shape (C, C), int64."""
+        """``support[i, j]``: images in which j is present and i known; shape (C, C), int64."""
         return self.counts - _dense(self.hidden)
 
     @property
@@ -103,7 +103,7 @@ class LabelStatistics:
         """P(i, j) / P(i) P(j) where both are known; shape (C, C).
 
         1 for independent labels, 0 where never seen together and on the diagonal. Every factor is
-        of the same pictures, so lift is symmetric and no unknown state bends it.
+        of the same images, so lift is symmetric and no unknown state bends it.
         """
         support = self.support
         return _ratio(self.cooccurrence * self.known, support * support.T)
@@ -118,7 +118,7 @@ class LabelStatistics:
         names = json.dumps(list(self.space.names), ensure_ascii=False)
         return {"counts": self.counts, **tensors}, {
             "names": names,
-            "num_pictures": str(self.num_pictures),
+            "num_images": str(self.num_images),
         }
 
     @classmethod
@@ -133,7 +133,7 @@ class LabelStatistics:
             If an array or a metadata entry is missing.
         """
         arrays = {f"{name}.{part}" for name in PAIRS for part in PARTS}
-        missing = ({"counts", "names", "num_pictures"} | arrays) - set(tensors) - set(metadata)
+        missing = ({"counts", "names", "num_images"} | arrays) - set(tensors) - set(metadata)
         if missing:
             raise DataError(
                 f"the label statistics lack {', '.join(sorted(missing))}: count the labels again"
@@ -144,7 +144,7 @@ class LabelStatistics:
             sparse.csr_array(tuple(tensors[f"{name}.{part}"] for part in PARTS), shape=shape)
             for name in PAIRS
         ]
-        return cls(space, int(metadata["num_pictures"]), tensors["counts"], *pairs)
+        return cls(space, int(metadata["num_images"]), tensors["counts"], *pairs)
 
 
 def count_labels(states: States, space: LabelSpace) -> LabelStatistics:
@@ -190,7 +190,7 @@ def count_labels(states: States, space: LabelSpace) -> LabelStatistics:
     if states.ndim != 2 or states.shape[1] != len(space):
         raise LabelError(
             f"label states of shape {states.shape} do not fit {len(space)} labels: "
-            "give one row a picture and one column a label"
+            "give one row an image and one column a label"
         )
     counts, unknown = count_states(states)
     together = count_pairs(states, PRESENT, PRESENT)

@@ -267,6 +267,6 @@ class BranchedClassifiers(nn.Module):
 
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation, a channel each, of the pictures that the trunk expects."""
+        """Mean and standard deviation, a channel each, of the images that the trunk expects."""
         config = self.trunk.model.pretrained_cfg
         return tuple(config["mean"]), tuple(config["std"])

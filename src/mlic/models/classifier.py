@@ -11,7 +11,7 @@ from mlic.errors import ParameterError
 from mlic.models.backbone import build_backbone, build_trunk, normalisation, out_of_the_head
 from mlic.models.branch import BranchedClassifiers, UpperModel
 from mlic.models.options import HEADS
-from mlic.plugins import build_plugin, find_plugin
+from mlic.utils.plugins import build_plugin, find_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ __all__ = ["MultiLabelClassifier", "build_classifier", "build_classifiers", "bui
 
 
 class MultiLabelClassifier(nn.Module):
-    """From normalised pictures to one logit a label.
+    """From normalised images to one logit a label.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class MultiLabelClassifier(nn.Module):
         Parameters
         ----------
         images
-            Normalised pictures; shape (B, 3, H, W).
+            Normalised images; shape (B, 3, H, W).
         known
             Label states already known (1, 0, −1); shape (B, C). Heads may ignore them.
 

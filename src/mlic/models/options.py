@@ -6,16 +6,16 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mlic.checked import Checked
 from mlic.labels.options import EmbeddingOptions
-from mlic.plugins import refuse_unknown_plugin
+from mlic.utils.plugins import refuse_unknown_plugin
+from mlic.utils.strict_model import StrictModel
 
 __all__ = ["HEADS", "BranchOptions", "BranchedModelOptions", "ModelOptions"]
 
 HEADS = "mlic.models.heads"
 
 
-class ModelOptions(Checked):
+class ModelOptions(StrictModel):
     """Architecture and starting weights of every model of a run."""
 
     backbone: str = Field(description="name of a timm model")
@@ -51,7 +51,7 @@ class ModelOptions(Checked):
         return self
 
 
-class BranchOptions(Checked):
+class BranchOptions(StrictModel):
     """Where teachers on one trunk part ways, and what each has of its own."""
 
     after: int = Field(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.runner import ParallelRunner as KedroParallelRunner
 
-from mlic.logs import set_up_logging
-from mlic.runners.ledger import Ledger
-from mlic.runners.up_to_date import UpToDate
+from mlic.runners.node_cache import NodeCache
+from mlic.runners.skip_unchanged import SkipUnchanged
+from mlic.utils.logging import set_up_logging
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["ParallelRunner"]
 
 
-class ParallelRunner(UpToDate, KedroParallelRunner):  # type: ignore[misc]
+class ParallelRunner(SkipUnchanged, KedroParallelRunner):  # type: ignore[misc]
     """Kedro's parallel runner, which leaves out what is up to date and gives each worker a GPU.
 
     Workers are spawned, never forked: neither CUDA nor OpenMP's threads outlive a fork. Hooks of
@@ -71,12 +71,12 @@ class ParallelRunner(UpToDate, KedroParallelRunner):  # type: ignore[misc]
 class _Pool(ProcessPoolExecutor):
     """Runs Kedro's tasks, if they have to run, and records them where they run."""
 
-    def __init__(self, has_to_run: Callable[[Node, Ledger], bool], *arguments: Any) -> None:
+    def __init__(self, has_to_run: Callable[[Node, NodeCache], bool], *arguments: Any) -> None:
         super().__init__(*arguments)
         self._has_to_run = has_to_run
 
     def submit(self, task: Task) -> Future[Node]:  # type: ignore[override]
-        if self._has_to_run(task.node, Ledger(task.catalog)):
+        if self._has_to_run(task.node, NodeCache(task.catalog)):
             return super().submit(_Recorded(task))
         done: Future[Node] = Future()
         done.set_result(task.node)
@@ -90,7 +90,7 @@ class _Recorded:
     task: Task
 
     def __call__(self) -> Node:
-        with Ledger(self.task.catalog).recording(self.task.node):
+        with NodeCache(self.task.catalog).recording(self.task.node):
             return self.task()
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from kedro.runner import SequentialRunner as KedroSequentialRunner
 from kedro.runner.task import Task
 
-from mlic.runners.ledger import Ledger
-from mlic.runners.up_to_date import UpToDate
+from mlic.runners.node_cache import NodeCache
+from mlic.runners.skip_unchanged import SkipUnchanged
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -24,7 +24,7 @@ __all__ = ["SequentialRunner"]
 logger = logging.getLogger(__name__)
 
 
-class SequentialRunner(UpToDate, KedroSequentialRunner):  # type: ignore[misc]
+class SequentialRunner(SkipUnchanged, KedroSequentialRunner):  # type: ignore[misc]
     """Kedro's sequential runner, which leaves out what is up to date; the default of `kedro run`.
 
     Parameters
@@ -44,7 +44,7 @@ class SequentialRunner(UpToDate, KedroSequentialRunner):  # type: ignore[misc]
         hook_manager: PluginManager | None = None,
         run_id: str | None = None,
     ) -> None:
-        ledger = Ledger(catalog)
+        ledger = NodeCache(catalog)
         uses = Counter(chain.from_iterable(node.inputs for node in pipeline.nodes))
         done: list[Node] = []
         for node in pipeline.nodes:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from mlic.checked import Checked
 from mlic.errors import CheckpointError
 from mlic.labels import LabelSpace
 from mlic.models.options import BranchedModelOptions, ModelOptions
+from mlic.utils.strict_model import StrictModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in ("mlic", "torch", "torchvision", "timm")}
 
 
-class CheckpointInfo(Checked):
+class CheckpointInfo(StrictModel):
     """Everything about a checkpoint but its weights."""
 
     name: str = Field(description="baseline, student or teachers.<strategy>_<part>")

@@ -113,7 +113,7 @@ def memory_advice(options: TrainingOptions, name: str) -> Iterator[None]:
             raise
         half, twice = max(options.batch_size // 2, 1), options.accumulation * 2
         raise TrainingError(
-            f"{name} ran out of memory at {options.batch_size} pictures a batch: try "
+            f"{name} ran out of memory at {options.batch_size} images a batch: try "
             f"training.batch_size={half},training.accumulation={twice} (the same step in two "
             "halves), a smaller data.image_size, or training.precision=bf16"
         ) from error

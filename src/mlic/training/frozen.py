@@ -2,7 +2,7 @@
 
 Every batch of features is read once and shown to all branches in turn. A branch has its own
 weights, optimiser, average, best epoch and chance, so that training it beside others changes no
-bit of it; what the branches share is the trunk, which is frozen, and the order of the pictures.
+bit of it; what the branches share is the trunk, which is frozen, and the order of the images.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from mlic.models.branch import name_as_upper, name_as_whole
 from mlic.models.classifier import build_upper
-from mlic.seeds import derive_seed
 from mlic.training.device import make_fabric, memory_advice, send
-from mlic.training.loop import _Training
+from mlic.training.fit import _Training
 from mlic.training.prefetch import prefetch
+from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from mlic.models.branch import Trunk
     from mlic.training.checkpoint import Checkpoint
+    from mlic.training.fit import Report
     from mlic.training.job import TrainingJob
-    from mlic.training.loop import Report
     from mlic.training.trunk import FrozenTrunk
 
 __all__ = ["predict_branch_views", "train_branches"]
@@ -48,7 +48,7 @@ def train_branches(
     trunk
         What they share.
     reports
-        Called after every epoch, one a job; see `mlic.training.loop.train`.
+        Called after every epoch, one a job; see `mlic.training.fit.train`.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def train_branches(
     Raises
     ------
     TrainingError
-        As in `mlic.training.loop.train`.
+        As in `mlic.training.fit.train`.
     """
     first, start = jobs[0], time.perf_counter()
     with memory_advice(first.options, "the teachers"):
@@ -97,7 +97,7 @@ def _run_epoch(
         bar.update(len(batch))
     rate = len(first.job.train_rows) / (time.perf_counter() - start)
     return [
-        branch._judge(epoch, {**branch._figures(epoch), "pictures_per_second": rate}, bar)
+        branch._judge(epoch, {**branch._figures(epoch), "images_per_second": rate}, bar)
         for branch in branches
     ]
 
@@ -156,7 +156,7 @@ class _Branch(_Training):
 def predict_branch_views(
     job: TrainingJob, checkpoint: Checkpoint, trunk: FrozenTrunk
 ) -> Iterator[NDArray[np.float32]]:
-    """What a trained branch says of every view of every training picture, from the same features.
+    """What a trained branch says of every view of every training image, from the same features.
 
     Yields
     ------

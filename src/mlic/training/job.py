@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlic.caching.fingerprint import code_fingerprint, file_fingerprint
 from mlic.errors import DataError, TrainingError
-from mlic.training.fingerprint import code_fingerprint, file_fingerprint
 
 if TYPE_CHECKING:
-    from mlic.images.store import PictureStore
+    from mlic.distillation.targets import SoftTargets
+    from mlic.images.store import ImageStore
     from mlic.labels import LabelMatrix
     from mlic.labels.embeddings import LabelEmbeddings
     from mlic.models.options import ModelOptions
     from mlic.training.options import DistillationOptions, TrainingOptions
-    from mlic.training.targets import SoftTargets
 
 __all__ = ["TrainingJob"]
 
@@ -33,9 +33,9 @@ class TrainingJob:
     role
         ``baseline``, ``teacher`` or ``student``.
     labels
-        The labels to learn, for every picture, row for row with `pictures`.
-    pictures
-        The decoded pictures.
+        The labels to learn, for every image, row for row with `images`.
+    images
+        The decoded images.
     image_size
         Side of the model's input, in pixels.
     model, options
@@ -55,7 +55,7 @@ class TrainingJob:
     name: str
     role: str
     labels: LabelMatrix
-    pictures: PictureStore
+    images: ImageStore
     image_size: int
     model: ModelOptions
     options: TrainingOptions
@@ -67,9 +67,9 @@ class TrainingJob:
     provenance: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if not np.array_equal(self.labels.ids, self.pictures.ids):
+        if not np.array_equal(self.labels.ids, self.images.ids):
             raise DataError(
-                "labels and stored pictures are not of the same pictures in the same order: run "
+                "labels and stored images are not of the same images in the same order: run "
                 "the data_preparation pipeline again"
             )
         self._check_embeddings()
@@ -83,7 +83,7 @@ class TrainingJob:
             same_views = self.targets.views == self.views
             if not same_views or not np.array_equal(self.train_ids, self.targets.ids):
                 raise DataError(
-                    "the soft targets were written for other training pictures or other views "
+                    "the soft targets were written for other training images or other views "
                     "(training.augmentation, seed): run the teacher_training pipeline again"
                 )
 
@@ -110,7 +110,7 @@ class TrainingJob:
 
     @property
     def views(self) -> dict[str, Any]:
-        """What decides the views of a picture, JSON-able."""
+        """What decides the views of an image, JSON-able."""
         return {"seed": self.view_seed, **self.options.augmentation.model_dump(mode="json")}
 
     @property
@@ -120,7 +120,7 @@ class TrainingJob:
 
     @property
     def train_ids(self) -> NDArray[np.str_]:
-        """Ids of the pictures to learn from."""
+        """Ids of the images to learn from."""
         return self.labels.ids[self.train_rows]
 
     def components(self) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class TrainingJob:
         soft = self.distillation.model_dump(mode="json") if self.distillation else None
         embeddings = self._own_embeddings
         return {
-            "data": self.pictures.fingerprint,
+            "data": self.images.fingerprint,
             "labels": self.labels.fingerprint,
             "targets": self.targets.fingerprint if self.targets else None,
             "embeddings": embeddings.fingerprint if embeddings else None,

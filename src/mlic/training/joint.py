@@ -18,21 +18,21 @@ import torch
 from numpy.typing import NDArray
 
 from mlic.errors import CheckpointError
-from mlic.metrics import mean_average_precision
+from mlic.evaluation.metrics import mean_average_precision
 from mlic.models.branch import TRUNK, name_as_upper, name_as_whole
 from mlic.models.classifier import build_classifiers
 from mlic.models.options import BranchedModelOptions
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.device import memory_advice
-from mlic.training.loop import _Training
+from mlic.training.fit import _Training
 from mlic.training.predict import frame_of, predict_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from mlic.models.branch import BranchedClassifiers
+    from mlic.training.fit import Report
     from mlic.training.job import TrainingJob
-    from mlic.training.loop import Report
 
 __all__ = ["predict_jointly", "train_jointly"]
 
@@ -49,7 +49,7 @@ def train_jointly(jobs: Sequence[TrainingJob], reports: Sequence[Report]) -> lis
         the first.
     reports
         Called after every epoch, one a job, each with the loss and the scores of its own branch;
-        see `mlic.training.loop.train`.
+        see `mlic.training.fit.train`.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def train_jointly(jobs: Sequence[TrainingJob], reports: Sequence[Report]) -> lis
     Raises
     ------
     TrainingError
-        As in `mlic.training.loop.train`.
+        As in `mlic.training.fit.train`.
     """
     histories: list[list[dict[str, float]]] = [[] for _ in jobs]
 
@@ -122,7 +122,7 @@ class _JointTraining(_Training):
     def figures_of(self, number: int, figures: Mapping[str, float]) -> dict[str, float]:
         """Figures of an epoch with the loss and the scores of one teacher."""
         loss = figures[f"loss_{self.jobs[number].name}"]
-        common = {name: figures[name] for name in ("learning_rate", "pictures_per_second")}
+        common = {name: figures[name] for name in ("learning_rate", "images_per_second")}
         scores = {
             f"validation_mAP_{which}": judged[number]
             for which, judged in zip(("raw", "ema"), self.judged, strict=False)
@@ -141,7 +141,7 @@ class _JointTraining(_Training):
 def predict_jointly(
     jobs: Sequence[TrainingJob], checkpoints: Sequence[Checkpoint]
 ) -> Iterator[list[NDArray[np.float32]]]:
-    """What teachers trained jointly say of every view of every training picture, in one pass.
+    """What teachers trained jointly say of every view of every training image, in one pass.
 
     Yields
     ------

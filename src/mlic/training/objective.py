@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mlic.plugins import build_plugin
 from mlic.training.options import DISTILLERS, LOSSES
+from mlic.utils.plugins import build_plugin
 
 if TYPE_CHECKING:
     from mlic.training.options import DistillationOptions, TrainingOptions

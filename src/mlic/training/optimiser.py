@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 __all__ = ["count_batches", "make_optimiser", "one_cycle"]
 
 
-def count_batches(num_pictures: int, batch_size: int) -> int:
-    """Batches an epoch, without a last one of a single picture: batch norm cannot learn from it.
+def count_batches(num_images: int, batch_size: int) -> int:
+    """Batches an epoch, without a last one of a single image: batch norm cannot learn from it.
 
     Examples
     --------
     >>> count_batches(33, 16), count_batches(34, 16)
     (2, 3)
     """
-    full, rest = divmod(num_pictures, batch_size)
+    full, rest = divmod(num_images, batch_size)
     return full + (rest > 1 or not full)
 
 

@@ -6,10 +6,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from mlic.checked import Checked
 from mlic.images.options import AugmentationOptions
 from mlic.models.options import BranchOptions
-from mlic.plugins import refuse_unknown_plugin
+from mlic.utils.plugins import refuse_unknown_plugin
+from mlic.utils.strict_model import StrictModel
 
 __all__ = [
     "DISTILLERS",
@@ -32,7 +32,7 @@ SHARED = (
 )  # the student must see the views its teachers saw
 
 
-class Choice(Checked):
+class Choice(StrictModel):
     """A plug-in by name, with its options."""
 
     name: str
@@ -44,7 +44,7 @@ def _known(package: str, choice: Choice) -> Choice:
     return choice
 
 
-class TrainingOptions(Checked):
+class TrainingOptions(StrictModel):
     """The budget and the recipe of one training."""
 
     epochs: int = Field(ge=1)
@@ -57,7 +57,7 @@ class TrainingOptions(Checked):
         description="the student's epochs, in epochs of the baseline: a patient student learns "
         "more from its teachers (Beyer et al., arXiv 2106.05237)",
     )
-    batch_size: int = Field(ge=1, description="pictures a forward pass")
+    batch_size: int = Field(ge=1, description="images a forward pass")
     accumulation: int = Field(default=1, ge=1, description="forward passes an optimiser step")
     optimizer: str = Field(default="adamw", description="a name of timm.optim")
     learning_rate: float = Field(gt=0, description="peak of the one-cycle schedule")
@@ -127,7 +127,7 @@ class TrainingOptions(Checked):
         return TrainingOptions(**{**plain, **self.overrides.get(role, {})})
 
 
-class TeacherOptions(Checked):
+class TeacherOptions(StrictModel):
     """How teachers are trained beside each other, and how what they say is kept."""
 
     mode: Literal["separate", "joint", "frozen"] = Field(
@@ -144,7 +144,7 @@ class TeacherOptions(Checked):
     )
 
 
-class DistillationOptions(Checked):
+class DistillationOptions(StrictModel):
     """How the student weighs truth and teachers.
 
     ``L = hard_weight · loss + Σ_s soft_weight · share_s · distiller(student, teachers of s)``

@@ -1,4 +1,4 @@
-"""Logits of a model for stored pictures."""
+"""Logits of a model for stored images."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mlic.images.augmentation import ViewMaker
-from mlic.images.render import render_views, render_whole
-from mlic.progress import progress
+from mlic.distillation.joining import round_logits
+from mlic.distillation.targets import TeacherLogits
+from mlic.images.augmentation import ViewSampler
+from mlic.images.preprocess import preprocess_views, preprocess_whole
 from mlic.training.device import make_fabric, memory_advice, send
-from mlic.training.joining import round_logits
 from mlic.training.prefetch import prefetch
-from mlic.training.targets import TeacherLogits
+from mlic.utils.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from torch import nn
 
-    from mlic.images.store import PictureStore
+    from mlic.caching.store import CheckpointStore
+    from mlic.images.store import ImageStore
     from mlic.models.branch import BranchedClassifiers
     from mlic.models.classifier import MultiLabelClassifier
     from mlic.training.checkpoint import Checkpoint
     from mlic.training.job import TrainingJob
     from mlic.training.options import TrainingOptions
-    from mlic.training.store import CheckpointStore
 
 __all__ = [
     "Frame",
@@ -47,34 +47,32 @@ __all__ = [
     "write_logits",
 ]
 
-View = tuple[ViewMaker, int]  # the maker, and the number of the view
+View = tuple[ViewSampler, int]  # the maker, and the number of the view
 Frame = tuple[int, tuple[float, ...], tuple[float, ...]]  # input size, mean, standard deviation
 
 
 def frame_of(job: TrainingJob, model: MultiLabelClassifier | BranchedClassifiers) -> Frame:
-    """Size and normalisation of the pictures that a job's model is given."""
+    """Size and normalisation of the images that a job's model is given."""
     mean, std = model.normalisation if job.options.normalise else ((0.0,) * 3, (1.0,) * 3)
     return job.image_size, mean, std
 
 
-def read_pixels(pictures: PictureStore, rows: NDArray[np.intp], fabric: Fabric) -> torch.Tensor:
-    """Pixels of some pictures on the device; shape (B, H, W, 3), uint8."""
-    return send(np.asarray(pictures.pixels[rows]), fabric)
+def read_pixels(images: ImageStore, rows: NDArray[np.intp], fabric: Fabric) -> torch.Tensor:
+    """Pixels of some images on the device; shape (B, H, W, 3), uint8."""
+    return send(np.asarray(images.pixels[rows]), fabric)
 
 
-def read_view(
-    pictures: PictureStore, rows: NDArray[np.intp], view: View | None
-) -> NDArray[np.uint8]:
+def read_view(images: ImageStore, rows: NDArray[np.intp], view: View | None) -> NDArray[np.uint8]:
     """Pixels for `render_view`: all that is done on the CPU; shape (B, H, W, 3).
 
     Parameters
     ----------
-    pictures, rows
+    images, rows
         What to read; rows of shape (B,).
     view
-        A view maker and the number of the view; nothing for the whole picture.
+        A view maker and the number of the view; nothing for the whole image.
     """
-    stored = np.asarray(pictures.pixels[rows])
+    stored = np.asarray(images.pixels[rows])
     return stored if view is None else view[0].perturb(stored, rows, view[1])
 
 
@@ -100,13 +98,13 @@ def render_view(
     """
     stored = send(pixels, fabric)
     if view is None or not view[0].crops:
-        return render_whole(stored, *frame)
-    return render_views(stored, send(view[0].boxes(rows, view[1]), fabric), *frame)
+        return preprocess_whole(stored, *frame)
+    return preprocess_views(stored, send(view[0].boxes(rows, view[1]), fabric), *frame)
 
 
 def predict_logits(
     model: nn.Module,
-    pictures: PictureStore,
+    images: ImageStore,
     rows: NDArray[np.intp],
     checkpoint_like: Frame,
     fabric: Fabric,
@@ -119,16 +117,16 @@ def predict_logits(
     ----------
     model
         Gives logits of shape (B, C); already on the device.
-    pictures, rows
+    images, rows
         What to read; rows of shape (n,).
     checkpoint_like
         Input size, mean and standard deviation.
     fabric
         Device and precision.
     batch_size
-        Pictures a forward pass.
+        Images a forward pass.
     view
-        A view maker and the number of the view; nothing for the whole picture.
+        A view maker and the number of the view; nothing for the whole image.
 
     Returns
     -------
@@ -141,32 +139,32 @@ def predict_logits(
     model.eval()
     logits = []
     with torch.inference_mode(), fabric.autocast():
-        pairs = prefetch(batches, lambda rows: read_view(pictures, rows, view), on_gpu)
+        pairs = prefetch(batches, lambda rows: read_view(images, rows, view), on_gpu)
         for batch, pixels in pairs:
-            images = render_view(pixels, batch, view, checkpoint_like, fabric)
-            logits.append(model(images).float().cpu())
+            inputs = render_view(pixels, batch, view, checkpoint_like, fabric)
+            logits.append(model(inputs).float().cpu())
     model.train(was_training)
     return torch.cat(logits).numpy()
 
 
 def predict_checkpoint(
     checkpoint: Checkpoint,
-    pictures: PictureStore,
+    images: ImageStore,
     rows: NDArray[np.intp],
     options: TrainingOptions,
 ) -> NDArray[np.float32]:
-    """Logits of a checkpoint's model for whole pictures; shape (n, C), float32."""
+    """Logits of a checkpoint's model for whole images; shape (n, C), float32."""
     fabric, info = make_fabric(options), checkpoint.info
     model = _place(checkpoint.build(), fabric)
     frame = (info.image_size, info.mean, info.std)
     with memory_advice(options, info.name):
-        return predict_logits(model, pictures, rows, frame, fabric, options.batch_size)
+        return predict_logits(model, images, rows, frame, fabric, options.batch_size)
 
 
 def predict_training_views(
     job: TrainingJob, checkpoint: Checkpoint
 ) -> Iterator[NDArray[np.float32]]:
-    """What a trained teacher says of every training picture of its job; view by view.
+    """What a trained teacher says of every training image of its job; view by view.
 
     Yields
     ------
@@ -181,12 +179,12 @@ def predict_training_views(
 def predict_views(
     job: TrainingJob, model: nn.Module, frame: Frame, name: str
 ) -> Iterator[NDArray[np.float32]]:
-    """What a model says of every training picture of a job; view by view.
+    """What a model says of every training image of a job; view by view.
 
     Parameters
     ----------
     job
-        Pictures, views and batches.
+        Images, views and batches.
     model
         Gives logits of shape (B, C).
     frame
@@ -200,14 +198,14 @@ def predict_views(
         Shape (n, C), float32.
     """
     options, fabric = job.options, make_fabric(job.options)
-    ids, size = job.pictures.ids.tolist(), options.batch_size
-    maker = ViewMaker(ids, options.augmentation, job.view_seed, options.threads)
+    ids, size = job.images.ids.tolist(), options.batch_size
+    maker = ViewSampler(ids, options.augmentation, job.view_seed, options.threads)
     model = _place(model, fabric)
     views = range(maker.num_views)
     with memory_advice(options, name):
         for number in progress(views, what=f"{name}: logits", unit="view"):
             view = (maker, number)
-            yield predict_logits(model, job.pictures, job.train_rows, frame, fabric, size, view)
+            yield predict_logits(model, job.images, job.train_rows, frame, fabric, size, view)
 
 
 def _place(model: nn.Module, fabric: Fabric) -> nn.Module:

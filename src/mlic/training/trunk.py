@@ -1,4 +1,4 @@
-"""The frozen lower layers of a trained model, and what they make of every picture, once."""
+"""The frozen lower layers of a trained model, and what they make of every image, once."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mlic.caching.memmap import create_mapped, open_mapped
 from mlic.errors import CheckpointError, TrainingError
-from mlic.images.augmentation import ViewMaker
+from mlic.images.augmentation import ViewSampler
 from mlic.models.backbone import build_trunk
 from mlic.models.branch import TRUNK
 from mlic.models.options import BranchedModelOptions
-from mlic.progress import progress
 from mlic.training.device import make_fabric, memory_advice
-from mlic.training.mapped import create_mapped, open_mapped
 from mlic.training.predict import View, read_view, render_view
 from mlic.training.prefetch import prefetch
+from mlic.utils.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ _LARGEST = float(np.finfo(np.float16).max)
 
 
 class FrozenTrunk:
-    """Feature maps of every view of the training pictures and of the whole validation pictures.
+    """Feature maps of every view of the training images and of the whole validation images.
 
     They are computed when they are first asked for, into one memory-mapped file of float16, which
     is gone when the ``with`` block ends.
@@ -50,7 +50,7 @@ class FrozenTrunk:
     checkpoint
         The trained model whose lower layers are shared.
     job
-        Any job of a model with a branch: its pictures, views and cut.
+        Any job of a model with a branch: its images, views and cut.
     folder
         Where the file lies meanwhile.
     """
@@ -78,7 +78,7 @@ class FrozenTrunk:
 
     @property
     def validation(self) -> NDArray[np.float16]:
-        """Of the whole pictures; shape (m, channels, h, w)."""
+        """Of the whole images; shape (m, channels, h, w)."""
         return self._features["validation"]
 
     @cached_property
@@ -123,8 +123,8 @@ class FrozenTrunk:
 
     def _write(self) -> None:
         job, options = self.job, self.job.options
-        ids = job.pictures.ids.tolist()
-        maker = ViewMaker(ids, options.augmentation, job.view_seed, options.threads)
+        ids = job.images.ids.tolist()
+        maker = ViewSampler(ids, options.augmentation, job.view_seed, options.threads)
         fabric = make_fabric(options)
         validation = job.labels.rows("validation")
         one = next(self._maps(fabric, job.train_rows[:1], None)).shape[1:]
@@ -144,15 +144,15 @@ class FrozenTrunk:
     def _maps(
         self, fabric: Any, rows: NDArray[np.intp], view: View | None
     ) -> Iterator[NDArray[np.float16]]:
-        size, pictures = self.job.options.batch_size, self.job.pictures
+        size, images = self.job.options.batch_size, self.job.images
         batches = (rows[start : start + size] for start in range(0, len(rows), size))
         pairs = prefetch(
-            batches, lambda rows: read_view(pictures, rows, view), fabric.device.type != "cpu"
+            batches, lambda rows: read_view(images, rows, view), fabric.device.type != "cpu"
         )
         for batch, pixels in pairs:
-            images = render_view(pixels, batch, view, self.frame, fabric)
+            inputs = render_view(pixels, batch, view, self.frame, fabric)
             with torch.inference_mode(), fabric.autocast():
-                maps = self.model(images)
+                maps = self.model(inputs)
             if maps.ndim != 4 or not float(maps.abs().max()) <= _LARGEST:
                 raise TrainingError(
                     f"features of {self.job.model.backbone} are no maps that float16 can hold: set "

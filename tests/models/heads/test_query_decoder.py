@@ -6,7 +6,7 @@ from torch import nn
 
 from mlic.errors import ParameterError
 from mlic.models.heads.query_decoder import QueryDecoderHead, _AttentionLayer, sine_code
-from mlic.plugins import build_plugin
+from mlic.utils.plugins import build_plugin
 
 SMALL = {"width": 16, "heads": 2, "feedforward": 24}
 FEATURES = torch.randn(2, 8, 3, 4, generator=torch.Generator().manual_seed(0))

@@ -6,7 +6,7 @@ from torch import nn
 
 from mlic.errors import ParameterError
 from mlic.models.heads.transformer_encoder import TransformerEncoderHead
-from mlic.plugins import build_plugin
+from mlic.utils.plugins import build_plugin
 
 SMALL = {"width": 16, "layers": 2, "heads": 2, "feedforward": 24}
 

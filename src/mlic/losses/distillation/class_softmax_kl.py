@@ -13,7 +13,7 @@ __all__ = ["ClassSoftmaxKL"]
 class ClassSoftmaxKL:
     """``T² KL(softmax(t/T) ‖ softmax(z/T))`` over the label axis, as PSD's release offers it.
 
-    A softmax takes labels for exclusive, which those of one picture are not: kept to compare
+    A softmax takes labels for exclusive, which those of one image are not: kept to compare
     with, `binary_kl` is the sound form.
 
     Parameters

@@ -16,7 +16,7 @@ def require_sizes(*, heads: int, width: int, dropout: float, **sizes: int) -> No
     Raises
     ------
     ValueError
-        Naming the first option that is of another type or out of range; `mlic.plugins` adds
+        Naming the first option that is of another type or out of range; `mlic.utils.plugins` adds
         the name of the head.
     """
     for name, value in {"heads": heads, "width": width, **sizes}.items():

@@ -1,4 +1,4 @@
-"""Label tokens read the picture's places, and each other, in a transformer encoder."""
+"""Label tokens read the image's places, and each other, in a transformer encoder."""
 
 from __future__ import annotations
 

@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Any
 from mlic.images.options import DataOptions
 from mlic.labels.options import PartitionOptions
 from mlic.models.options import ModelOptions
-from mlic.pipelines.training_run import train_or_reuse
-from mlic.seeds import derive_seed
+from mlic.tracking.trainings import train_or_reuse
 from mlic.training.options import TeacherOptions, TrainingOptions
+from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
-    from mlic.images.store import PictureStore
+    from mlic.distillation.targets import TeacherLogits
+    from mlic.images.store import ImageStore
     from mlic.labels import LabelMatrix
     from mlic.labels.embeddings import LabelEmbeddings
     from mlic.training.checkpoint import Checkpoint
     from mlic.training.job import TrainingJob
-    from mlic.training.targets import TeacherLogits
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    PictureStore = LabelMatrix = LabelEmbeddings = Any
+    ImageStore = LabelMatrix = LabelEmbeddings = Any
     Checkpoint = TeacherLogits = Any
 
-__all__ = ["tell_views", "train_baseline", "train_longer"]
+__all__ = ["predict_teacher_logits", "train_baseline", "train_budget_matched_baseline"]
 
 
 def train_baseline(
-    pictures: PictureStore,
+    images: ImageStore,
     labels: LabelMatrix,
     data: DataOptions,
     model: ModelOptions,
@@ -38,13 +38,13 @@ def train_baseline(
 ) -> Checkpoint:
     """Train one plain model of all labels."""
     options = training.for_role("baseline")
-    job = _describe("baseline", pictures, labels, data, model, options, seed, embeddings)
+    job = _describe("baseline", images, labels, data, model, options, seed, embeddings)
     return train_or_reuse(job, store)
 
 
-def tell_views(
+def predict_teacher_logits(
     checkpoint: Checkpoint,
-    pictures: PictureStore,
+    images: ImageStore,
     labels: LabelMatrix,
     data: DataOptions,
     model: ModelOptions,
@@ -55,19 +55,19 @@ def tell_views(
     embeddings: LabelEmbeddings | None = None,
 ) -> TeacherLogits:
     """Write the baseline's logits of every view, for the student to learn from."""
+    from mlic.caching.store import CheckpointStore
     from mlic.training.predict import predict_training_views, write_logits
-    from mlic.training.store import CheckpointStore
 
     options = training.for_role("baseline")
-    job = _describe("baseline", pictures, labels, data, model, options, seed, embeddings)
+    job = _describe("baseline", images, labels, data, model, options, seed, embeddings)
     name = f"{job.name}.logits"  # beside the training's own folder, which another node answers for
     kept = CheckpointStore(store / name, name)
     views = predict_training_views(job, checkpoint)
     return write_logits(job, checkpoint, views, kept, teachers.targets)
 
 
-def train_longer(
-    pictures: PictureStore,
+def train_budget_matched_baseline(
+    images: ImageStore,
     labels: LabelMatrix,
     data: DataOptions,
     model: ModelOptions,
@@ -79,17 +79,19 @@ def train_longer(
     embeddings: LabelEmbeddings | None = None,
 ) -> Checkpoint:
     """Train the plain model for as many epochs as self-distillation costs passes in all."""
-    from mlic.pipelines.plan import passes_of_psd
+    from mlic.config.cost import count_psd_passes
 
-    epochs = round(passes_of_psd(training, partition, teachers))
+    epochs = round(count_psd_passes(training, partition, teachers))
     options = training.for_role("baseline").model_copy(update={"epochs": epochs})
-    job = _describe("longer", pictures, labels, data, model, options, seed, embeddings)
+    job = _describe(
+        "budget_matched_baseline", images, labels, data, model, options, seed, embeddings
+    )
     return train_or_reuse(job, store)
 
 
 def _describe(
     name: str,
-    pictures: PictureStore,
+    images: ImageStore,
     labels: LabelMatrix,
     data: DataOptions,
     model: ModelOptions,
@@ -104,7 +106,7 @@ def _describe(
         name=name,
         role="baseline",
         labels=labels,
-        pictures=pictures,
+        images=images,
         image_size=data.image_size,
         model=model,
         options=options,

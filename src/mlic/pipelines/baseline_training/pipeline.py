@@ -2,12 +2,16 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from mlic.pipelines.baseline_training.nodes import tell_views, train_baseline, train_longer
+from mlic.pipelines.baseline_training.nodes import (
+    predict_teacher_logits,
+    train_baseline,
+    train_budget_matched_baseline,
+)
 
 __all__ = ["create_pipeline"]
 
 INPUTS = {
-    "pictures": "pictures",
+    "images": "images",
     "labels": "labels",
     "data": "params:data",
     "model": "params:model",
@@ -20,21 +24,23 @@ INPUTS = {
 def create_pipeline(
     longer: bool = False, embedded: bool = False, teaches: bool = False
 ) -> Pipeline:
-    """pictures, labels → baseline.checkpoint, and longer.checkpoint if it is asked for.
+    """images, labels → baseline.checkpoint, and budget_matched_baseline.checkpoint if asked for.
 
-    Where the baseline teaches, what it says of the training pictures is written to baseline.logits.
+    Where the baseline teaches, what it says of the training images is written to baseline.logits.
     """
     common = INPUTS | ({"embeddings": "label_embeddings"} if embedded else {})
     teachers = {"teachers": "params:teachers"}
     nodes = [Node(train_baseline, common, "checkpoint", name="train", tags="training")]
     if teaches:
         heard = {"checkpoint": "checkpoint"} | common | teachers
-        nodes.append(Node(tell_views, heard, "logits", name="tell_views"))
+        nodes.append(Node(predict_teacher_logits, heard, "logits", name="predict_teacher_logits"))
     pipeline = _box(nodes, "baseline")
     if longer:
         inputs = common | teachers | {"partition": "params:partition"}
-        train = Node(train_longer, inputs, "checkpoint", name="train", tags="training")
-        pipeline += _box([train], "longer")
+        train = Node(
+            train_budget_matched_baseline, inputs, "checkpoint", name="train", tags="training"
+        )
+        pipeline += _box([train], "budget_matched_baseline")
     return pipeline
 
 

@@ -1,4 +1,4 @@
-"""From a data set's files to decoded pictures and a split label matrix."""
+"""From a data set's files to decoded images and a split label matrix."""
 
 from mlic.pipelines.data_preparation.pipeline import create_pipeline
 

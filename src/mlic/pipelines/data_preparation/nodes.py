@@ -1,4 +1,4 @@
-"""Nodes of the data preparation: draw or take pictures, decode them once, split their labels."""
+"""Nodes of the data preparation: draw or take images, decode them once, split their labels."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlic.errors import DataError
-from mlic.images.options import DataOptions, SceneOptions
-from mlic.seeds import derive_seed
+from mlic.images.options import DataOptions, SyntheticOptions
+from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from pandas import DataFrame
 
-    from mlic.images.raw import RawPictures
-    from mlic.images.store import PictureStore
+    from mlic.images.records import ImageRecords
+    from mlic.images.store import ImageStore
     from mlic.labels import LabelMatrix
 
     Masks = dict[str, NDArray[np.uint8]]
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    DataFrame = RawPictures = PictureStore = LabelMatrix = Masks = Any
+    DataFrame = ImageRecords = ImageStore = LabelMatrix = Masks = Any
 
-__all__ = ["decode_pictures", "draw_scenes", "split_pictures"]
+__all__ = ["decode_images", "draw_scenes", "split_images"]
 
 logger = logging.getLogger(__name__)
 
 
-def draw_scenes(scenes: SceneOptions, seed: int) -> tuple[RawPictures, Masks]:
+def draw_scenes(scenes: SyntheticOptions, seed: int) -> tuple[ImageRecords, Masks]:
     """Draw the synthetic scenes.
 
     Parameters
@@ -41,75 +41,75 @@ def draw_scenes(scenes: SceneOptions, seed: int) -> tuple[RawPictures, Masks]:
 
     Returns
     -------
-    scene_pictures : RawPictures
+    synthetic_images : ImageRecords
         The n scenes, encoded.
-    scene_masks : dict
-        Under ``"masks"`` where in the pictures the objects are; uint8, shape (n, H, W).
+    synthetic_masks : dict
+        Under ``"masks"`` where in the images the objects are; uint8, shape (n, H, W).
     """
-    from mlic.images import scenes as drawn
+    from mlic.images.synthetic import scenes as drawn
 
-    pictures, masks = drawn.draw_scenes(scenes, derive_seed(seed, "scenes"))
-    return pictures, {"masks": masks}
+    images, masks = drawn.draw_scenes(scenes, derive_seed(seed, "scenes"))
+    return images, {"masks": masks}
 
 
-def decode_pictures(
-    raw_pictures: RawPictures, data: DataOptions, pictures_folder: Path
-) -> tuple[PictureStore, DataFrame]:
-    """Decode the pictures to the store on disk, and set the unreadable ones aside.
+def decode_images(
+    raw_images: ImageRecords, data: DataOptions, images_folder: Path
+) -> tuple[ImageStore, DataFrame]:
+    """Decode the images to the store on disk, and set the unreadable ones aside.
 
     Parameters
     ----------
-    raw_pictures
-        Encoded pictures.
+    raw_images
+        Encoded images.
     data
-        Gives the side of the store and how many pictures may be unreadable.
-    pictures_folder
+        Gives the side of the store and how many images may be unreadable.
+    images_folder
         Where the store lies.
 
     Returns
     -------
-    pictures : PictureStore
-        The readable pictures, in the order of ``raw_pictures``.
+    images : ImageStore
+        The readable images, in the order of ``raw_images``.
     quarantine : DataFrame
         The unreadable ones: columns id, source, reason.
 
     Raises
     ------
     DataError
-        If more pictures are unreadable than ``data.max_unreadable`` allows, rounded up.
+        If more images are unreadable than ``data.max_unreadable`` allows, rounded up.
     """
     from mlic.images.ingest import write_store
 
-    pictures, quarantine = write_store(pictures_folder, raw_pictures, data.side)
+    images, quarantine = write_store(images_folder, raw_images, data.side)
     if len(quarantine):
         first = "; ".join(f"{row.source}: {row.reason}" for row in quarantine[:3].itertuples())
-        told = f"{len(quarantine)} of {len(raw_pictures)} pictures are unreadable ({first})"
-        allowed = ceil(data.max_unreadable * len(raw_pictures))
+        told = f"{len(quarantine)} of {len(raw_images)} images are unreadable ({first})"
+        allowed = ceil(data.max_unreadable * len(raw_images))
         if len(quarantine) > allowed:
-            listed = pictures.folder / "store.json" if pictures.folder else "the quarantine"
+            listed = images.folder / "store.json" if images.folder else "the quarantine"
             raise DataError(
                 f"{told}, {allowed} may be: mend them (all are listed in {listed}) or raise "
                 "data.max_unreadable"
             )
         logger.warning("%s; they are left out, see quarantine.", told)
-    return pictures, quarantine
+    return images, quarantine
 
 
-def split_pictures(
-    raw_pictures: RawPictures, quarantine: DataFrame, data: DataOptions, seed: int
+def split_images(
+    raw_images: ImageRecords, quarantine: DataFrame, data: DataOptions, seed: int
 ) -> LabelMatrix:
-    """Split the readable pictures, and drop labels too rare to learn.
+    """Split the readable images, and drop labels too rare to learn.
 
-    Declared splits win. Pictures without a split are training pictures. A validation or test
-    split that the data set declares nowhere is split off the training pictures, stratified by
+    Declared splits win. Images without a split are training images. A validation or test
+    split that the data set declares nowhere is split off the training images, stratified by
     labels; the others never change.
 
     Parameters
     ----------
-    raw_pictures
-        Encoded pictures, of which only labels, declared splits and groups are used.
+    raw_images
+        Encoded images, of which only labels, declared splits and groups are used.
     quarantine
-        The unreadable pictures, which are left out.
+        The unreadable images, which are left out.
     data
         Fractions, and the training count below which a label is dropped.
     seed
@@ -118,13 +118,13 @@ def split_pictures(
     Returns
     -------
     LabelMatrix
-        Row for row the pictures of the store.
+        Row for row the images of the store.
 
     Raises
     ------
     DataError
-        If a split is empty, a group is torn, or a label has no training picture.
+        If a split is empty, a group is torn, or a label has no training image.
     """
     from mlic.pipelines.data_preparation.splits import split_readable
 
-    return split_readable(raw_pictures, quarantine["id"].to_numpy(dtype=str), data, seed)
+    return split_readable(raw_images, quarantine["id"].to_numpy(dtype=str), data, seed)

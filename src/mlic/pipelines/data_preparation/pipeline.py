@@ -1,49 +1,49 @@
 """Wiring of the data preparation.
 
-raw_pictures ──► decode_pictures ──► pictures, quarantine
-     └──────────────────────────────────┴──► split_pictures ──► labels
+raw_images ──► decode_images ──► images, quarantine
+     └──────────────────────────────────┴──► split_images ──► labels
 
-The scenes are drawn to scene_pictures and take the place of raw_pictures.
+The scenes are drawn to synthetic_images and take the place of raw_images.
 """
 
 from kedro.pipeline import Node, Pipeline
 
-from mlic.pipelines.data_preparation.nodes import decode_pictures, draw_scenes, split_pictures
+from mlic.pipelines.data_preparation.nodes import decode_images, draw_scenes, split_images
 
 __all__ = ["create_pipeline"]
 
 
-def create_pipeline(source: str = "scenes") -> Pipeline:
+def create_pipeline(source: str = "synthetic") -> Pipeline:
     """Wire the preparation of one data set.
 
     Parameters
     ----------
     source
-        ``"scenes"``: pictures drawn by mlic, kept as ``scene_pictures``; ``"catalog"``: the
-        entry ``raw_pictures``, which is only ever read, for it holds a person's own.
+        ``"synthetic"``: images drawn by mlic, kept as ``synthetic_images``; ``"catalog"``: the
+        entry ``raw_images``, which is only ever read, for it holds a person's own.
 
     Examples
     --------
     >>> sorted(create_pipeline("catalog").inputs())
-    ['params:data', 'params:seed', 'pictures_folder', 'raw_pictures']
+    ['params:data', 'params:seed', 'images_folder', 'raw_images']
     """
-    raw = "scene_pictures" if source == "scenes" else "raw_pictures"
+    raw = "synthetic_images" if source == "synthetic" else "raw_images"
     draw = Node(
         draw_scenes,
-        inputs=["params:scenes", "params:seed"],
-        outputs=["scene_pictures", "scene_masks"],
+        inputs=["params:synthetic", "params:seed"],
+        outputs=["synthetic_images", "synthetic_masks"],
         name="draw_scenes",
     )
     decode = Node(
-        decode_pictures,
-        inputs=[raw, "params:data", "pictures_folder"],
-        outputs=["pictures", "quarantine"],
-        name="decode_pictures",
+        decode_images,
+        inputs=[raw, "params:data", "images_folder"],
+        outputs=["images", "quarantine"],
+        name="decode_images",
     )
     split = Node(
-        split_pictures,
+        split_images,
         inputs=[raw, "quarantine", "params:data", "params:seed"],
         outputs="labels",
-        name="split_pictures",
+        name="split_images",
     )
-    return Pipeline([draw, decode, split] if source == "scenes" else [decode, split])
+    return Pipeline([draw, decode, split] if source == "synthetic" else [decode, split])

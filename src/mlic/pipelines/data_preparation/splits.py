@@ -1,4 +1,4 @@
-"""Splits of the readable pictures: declared by the data set, or split off the training pictures."""
+"""Splits of the readable images: declared by the data set, or split off the training images."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from mlic.errors import DataError
 from mlic.labels import PRESENT, SPLITS, LabelMatrix
-from mlic.seeds import derive_seed
+from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mlic.images.options import DataOptions
-    from mlic.images.raw import RawPictures
+    from mlic.images.records import ImageRecords
 
 __all__ = ["split_readable"]
 
@@ -23,14 +23,14 @@ logger = logging.getLogger(__name__)
 
 
 def split_readable(
-    raw_pictures: RawPictures, unreadable: NDArray[np.str_], data: DataOptions, seed: int
+    raw_images: ImageRecords, unreadable: NDArray[np.str_], data: DataOptions, seed: int
 ) -> LabelMatrix:
-    """Split the pictures that can be read, and drop labels too rare to learn.
+    """Split the images that can be read, and drop labels too rare to learn.
 
     Parameters
     ----------
-    raw_pictures
-        Encoded pictures, of which only labels, declared splits and groups are used.
+    raw_images
+        Encoded images, of which only labels, declared splits and groups are used.
     unreadable
         Ids of those that are left out; shape (m,), strings.
     data
@@ -41,16 +41,16 @@ def split_readable(
     Raises
     ------
     DataError
-        If a split is empty, a group is torn, or a label has no training picture.
+        If a split is empty, a group is torn, or a label has no training image.
     """
-    readable = ~np.isin(raw_pictures.labels.ids, unreadable)
+    readable = ~np.isin(raw_images.labels.ids, unreadable)
     rows = np.flatnonzero(readable)
-    groups = None if raw_pictures.groups is None else raw_pictures.groups[rows]
-    labels = _complete_split(raw_pictures.labels.take(rows), groups, data, seed)
+    groups = None if raw_images.groups is None else raw_images.groups[rows]
+    labels = _complete_split(raw_images.labels.take(rows), groups, data, seed)
     _refuse_torn_groups(labels, groups)
     labels = _drop_rare(labels, data.drop_labels_below)
     sizes = ", ".join(f"{len(labels.rows(split))} {split}" for split in SPLITS)
-    logger.info("%d pictures (%s), %d labels.", len(labels), sizes, len(labels.space))
+    logger.info("%d images (%s), %d labels.", len(labels), sizes, len(labels.space))
     return labels
 
 
@@ -62,7 +62,7 @@ def _complete_split(
 
     undecided = int((labels.split == "").sum())
     if 0 < undecided < len(labels):
-        logger.warning("%d pictures declare no split: they join training.", undecided)
+        logger.warning("%d images declare no split: they join training.", undecided)
     split = np.where(labels.split == "", "train", labels.split).astype("<U10")
     wanted = {"validation": data.validation_fraction, "test": data.test_fraction}
     missing = {name: share for name, share in wanted.items() if name not in labels.split}
@@ -83,15 +83,15 @@ def _refuse_empty(split: NDArray[np.str_]) -> None:
     for name, size in sizes.items():
         if not size:
             mend = (
-                "declare fewer pictures as validation or test"
+                "declare fewer images as validation or test"
                 if name == "train"
-                else f"give more pictures or raise data.{name}_fraction"
+                else f"give more images or raise data.{name}_fraction"
             )
             raise DataError(f"the split '{name}' is empty (sizes: {sizes}): {mend}")
 
 
 def _refuse_torn_groups(labels: LabelMatrix, groups: NDArray[np.str_] | None) -> None:
-    """Refuse a group in two splits: pictures of it would be both learned and tested."""
+    """Refuse a group in two splits: images of it would be both learned and tested."""
     if groups is None:
         return
     first: dict[str, str] = {}
@@ -109,12 +109,12 @@ def _drop_rare(labels: LabelMatrix, below: int | None) -> LabelMatrix:
     names = np.asarray(labels.space.names)
     if not len(kept):
         raise DataError(
-            f"every label has fewer than {below} training pictures: lower data.drop_labels_below"
+            f"every label has fewer than {below} training images: lower data.drop_labels_below"
         )
     if len(kept) < len(names):
         dropped = ", ".join(names[counts < (below or 0)])
         logger.warning(
-            "Labels in fewer than %s training pictures are dropped, %d of %d: %s.",
+            "Labels in fewer than %s training images are dropped, %d of %d: %s.",
             below,
             len(names) - len(kept),
             len(names),
@@ -123,8 +123,8 @@ def _drop_rare(labels: LabelMatrix, below: int | None) -> LabelMatrix:
     unseen = names[kept][counts[kept] == 0]
     if len(unseen):
         raise DataError(
-            f"labels that are present in no training picture, {len(unseen)} of {len(names)}: "
-            f"{', '.join(unseen[:10])}{', …' if len(unseen) > 10 else ''}; give such pictures, or "
+            f"labels that are present in no training image, {len(unseen)} of {len(names)}: "
+            f"{', '.join(unseen[:10])}{', …' if len(unseen) > 10 else ''}; give such images, or "
             "set data.drop_labels_below=1 to drop the labels"
         )
     return labels.with_labels(kept.tolist())

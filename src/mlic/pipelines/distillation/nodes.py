@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from mlic.images.options import DataOptions
 from mlic.models.options import ModelOptions
-from mlic.pipelines.training_run import train_or_reuse
-from mlic.seeds import derive_seed
+from mlic.tracking.trainings import train_or_reuse
 from mlic.training.options import DistillationOptions, TrainingOptions
+from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
-    from mlic.images.store import PictureStore
+    from mlic.distillation.targets import SoftTargets, TeacherLogits
+    from mlic.images.store import ImageStore
     from mlic.labels import LabelMatrix
     from mlic.labels.embeddings import LabelEmbeddings
     from mlic.training.checkpoint import Checkpoint
-    from mlic.training.targets import SoftTargets, TeacherLogits
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    PictureStore = LabelMatrix = LabelEmbeddings = Any
+    ImageStore = LabelMatrix = LabelEmbeddings = Any
     Checkpoint = SoftTargets = TeacherLogits = Any
 
 __all__ = ["join_logits", "train_student"]
@@ -26,8 +26,8 @@ __all__ = ["join_logits", "train_student"]
 
 def join_logits(labels: LabelMatrix, store: Path, *logits: TeacherLogits) -> SoftTargets:
     """Put the logits of all teachers in the order of the label space, in one file."""
-    from mlic.training.joining import join_targets
-    from mlic.training.store import CheckpointStore
+    from mlic.caching.store import CheckpointStore
+    from mlic.distillation.joining import join_targets
 
     members: dict[str, list[TeacherLogits]] = {}
     for one in logits:
@@ -37,7 +37,7 @@ def join_logits(labels: LabelMatrix, store: Path, *logits: TeacherLogits) -> Sof
 
 
 def train_student(
-    pictures: PictureStore,
+    images: ImageStore,
     labels: LabelMatrix,
     soft_targets: SoftTargets,
     data: DataOptions,
@@ -55,7 +55,7 @@ def train_student(
         name="student",
         role="student",
         labels=labels,
-        pictures=pictures,
+        images=images,
         image_size=data.image_size,
         model=model,
         options=training.for_role("student"),

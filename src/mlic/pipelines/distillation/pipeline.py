@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
+from mlic.distillation.teacher_id import list_teachers
 from mlic.pipelines.distillation.nodes import join_logits, train_student
-from mlic.pipelines.teacher_training.pipeline import teacher_names
 
 __all__ = ["create_pipeline"]
 
@@ -16,7 +16,7 @@ __all__ = ["create_pipeline"]
 def create_pipeline(
     strategies: Sequence[str] = ("cgp", "dgp"),
     num_parts: int = 3,
-    num_plain: int = 1,
+    num_full_label: int = 1,
     embedded: bool = False,
     baseline: bool = False,
 ) -> Pipeline:
@@ -24,8 +24,11 @@ def create_pipeline(
 
     Where the baseline teaches too, its logits are joined to theirs.
     """
-    names = teacher_names(strategies, num_parts, num_plain)
-    logits = [*(["baseline.logits"] * baseline), *(f"teachers.{name}.logits" for name in names)]
+    teachers = list_teachers(strategies, num_parts, num_full_label)
+    logits = [
+        *(["baseline.logits"] * baseline),
+        *(f"{teacher.name}.logits" for teacher in teachers),
+    ]
     join = Node(
         join_logits,
         inputs=["labels", "store", *logits],
@@ -36,7 +39,7 @@ def create_pipeline(
     train = Node(
         train_student,
         inputs={
-            "pictures": "pictures",
+            "images": "images",
             "labels": "labels",
             "soft_targets": "soft_targets",
             "data": "params:data",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlic.labels.options import PartitionOptions
-from mlic.seeds import derive_seed
+from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
     from networkx import Graph
     from pandas import DataFrame
     from plotly.graph_objects import Figure
 
-    from mlic.labels.partition import Partition
+    from mlic.labels.partition.partition import Partition
     from mlic.labels.statistics import LabelStatistics
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
     Graph = DataFrame = Figure = Partition = LabelStatistics = Any
@@ -29,7 +29,7 @@ def survey_groups(
     """Quality of the cuts of one graph for every K worth a look, the wired one among them."""
     import pandas as pd
 
-    from mlic.labels.survey import possible_parts, survey_parts
+    from mlic.labels.partition.survey import possible_parts, survey_parts
 
     strategy, exponent = graph.graph["strategy"], graph.graph["exponent"]
     ks = {*possible_parts(len(statistics.space), options.min_size), options.num_parts}
@@ -51,7 +51,7 @@ def suggest_parts(statistics: LabelStatistics, seed: int) -> dict[str, Any]:
     """
     from dataclasses import asdict
 
-    from mlic.labels import survey
+    from mlic.labels.partition import survey
 
     return asdict(survey.suggest_parts(statistics, derive_seed(seed, "suggest_parts")))
 
@@ -60,8 +60,8 @@ def draw_survey(
     survey: DataFrame, suggested_parts: dict[str, Any], options: PartitionOptions
 ) -> Figure:
     """Quality over K, with the K in use and the one that communities suggest."""
-    from mlic import figures
-    from mlic.labels.survey import Suggestion
+    from mlic.labels.partition.survey import Suggestion
+    from mlic.report import figures
 
     rows = [{str(name): value for name, value in row.items()} for row in survey.to_dict("records")]
     return figures.draw_survey(rows, options.num_parts, Suggestion(**suggested_parts))
@@ -69,6 +69,6 @@ def draw_survey(
 
 def draw_partitions(statistics: LabelStatistics, **partitions: Partition) -> Figure:
     """Company of all labels in the order of each partition, side by side."""
-    from mlic import figures
+    from mlic.report import figures
 
     return figures.draw_partitions(statistics, {p.strategy: p for p in partitions.values()})

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mlic.labels.options import PartitionOptions
-from mlic.seeds import derive_seed
+from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
     from networkx import Graph
 
-    from mlic.labels.partition import Partition
+    from mlic.labels.partition.partition import Partition
     from mlic.labels.statistics import LabelStatistics
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
     Graph = Partition = LabelStatistics = Any
@@ -55,8 +55,8 @@ def cut_graph(
     Other seeds cut too, for the figure ``stability`` alone: the mean adjusted Rand index over all
     pairs of `CUTS` cuts.
     """
-    from mlic.labels.partitioning import partition_labels
-    from mlic.labels.quality import partition_stability
+    from mlic.labels.partition.partitioning import partition_labels
+    from mlic.labels.partition.quality import partition_stability
 
     strategy, exponent = graph.graph["strategy"], graph.graph["exponent"]
     name = f"partition_{strategy}"
@@ -93,7 +93,7 @@ def draw_groups(
     PartitionError
         If the labels do not fill so many groups.
     """
-    from mlic.labels.partitioning import balanced_sizes, random_partition
+    from mlic.labels.partition.partitioning import balanced_sizes, random_partition
 
     if like is None:
         sizes = balanced_sizes(len(statistics.space), options.num_parts, options.min_size)
@@ -118,7 +118,7 @@ def take_user_groups(
     PartitionError
         If they are no disjoint, complete cover, or not as many as teachers are wired.
     """
-    from mlic.labels.partition import user_partition
+    from mlic.labels.partition.partition import user_partition
 
     partition = user_partition(user_groups, statistics.space)
     partition.require_parts(options.num_parts)
@@ -127,6 +127,6 @@ def take_user_groups(
 
 def _judge(partition: Partition, statistics: LabelStatistics, **more: float) -> Partition:
     """Take the figures of every strategy on one graph, so that they can be compared."""
-    from mlic.labels.quality import partition_quality
+    from mlic.labels.partition.quality import partition_quality
 
     return replace(partition, quality={**partition_quality(partition, statistics), **more})

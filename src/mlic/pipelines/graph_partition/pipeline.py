@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from mlic.labels.options import PLAIN
+from mlic.labels.options import FULL_LABEL
 from mlic.pipelines.graph_partition.figures import (
     draw_partitions,
     draw_survey,
@@ -46,11 +46,11 @@ def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp")) -> Pipeline:
     ----------
     strategies
         ``random`` takes the sizes of the first of cgp and dgp that is among them, and equal ones
-        where neither is; ``user`` reads the entry ``user_groups``; ``plain`` has no partition.
+        where neither is; ``user`` reads the entry ``user_groups``; ``full_label`` has no partition.
 
     Examples
     --------
-    >>> sorted(create_pipeline(("user", "plain")).inputs())
+    >>> sorted(create_pipeline(("user", "full_label")).inputs())
     ['label_statistics', 'params:partition', 'user_groups']
     """
     cuts = [strategy for strategy in BUILDERS if strategy in strategies]
@@ -68,7 +68,7 @@ def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp")) -> Pipeline:
                 name="take_user_groups",
             )
         )
-    if partitions := [f"partition_{name}" for name in strategies if name != PLAIN]:
+    if partitions := [f"partition_{name}" for name in strategies if name != FULL_LABEL]:
         nodes.append(
             Node(
                 draw_partitions,

@@ -1,4 +1,4 @@
-"""Count labels of the training pictures; no other split is read."""
+"""Count labels of the training images; no other split is read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def embed_training_labels(statistics: LabelStatistics, model: ModelOptions) -> L
 
 
 def tabulate_labels(labels: LabelMatrix) -> DataFrame:
-    """Pictures with each label, by split, and pictures where it is unknown."""
+    """Images with each label, by split, and images where it is unknown."""
     import pandas as pd
 
     from mlic.labels import PRESENT, SPLITS, UNKNOWN

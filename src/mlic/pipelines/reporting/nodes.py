@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mlic.config.parameters import EvaluationOptions
 from mlic.errors import CheckpointError
 from mlic.labels.options import PartitionOptions
-from mlic.parameters import EvaluationOptions
 from mlic.training.options import TeacherOptions, TrainingOptions
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pandas import DataFrame
 
-    from mlic.images.store import PictureStore
+    from mlic.evaluation.predictions import Predictions
+    from mlic.images.store import ImageStore
     from mlic.labels import LabelMatrix
-    from mlic.labels.partition import Partition
+    from mlic.labels.partition.partition import Partition
     from mlic.training.checkpoint import Checkpoint
-    from mlic.training.predictions import Predictions
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    DataFrame = PictureStore = LabelMatrix = Partition = Checkpoint = Predictions = Any
+    DataFrame = ImageStore = LabelMatrix = Partition = Checkpoint = Predictions = Any
 
 __all__ = [
     "describe_trainings",
@@ -35,48 +35,48 @@ __all__ = [
 
 
 def predict_test_split(
-    pictures: PictureStore,
+    images: ImageStore,
     labels: LabelMatrix,
     training: TrainingOptions,
     *models: Checkpoint | Predictions,
 ) -> Predictions:
-    """Let every model look at the test pictures; predictions at hand are taken over.
+    """Let every model look at the test images; predictions at hand are taken over.
 
     Raises
     ------
     CheckpointError
         If two models are of the same name, as two partitions by hand make them.
     DataError, LabelError
-        If a test picture is not in the store, predictions at hand are of other pictures, or a
+        If a test image is not in the store, predictions at hand are of other images, or a
         model's label is not in the class list.
     """
-    return _predict(labels.in_split("test"), pictures, training, models)
+    return _predict(labels.in_split("test"), images, training, models)
 
 
 def predict_learning_splits(
-    pictures: PictureStore, labels: LabelMatrix, training: TrainingOptions, student: Checkpoint
+    images: ImageStore, labels: LabelMatrix, training: TrainingOptions, student: Checkpoint
 ) -> Predictions:
-    """Let the student look at the training and validation pictures, to see if labels are right."""
+    """Let the student look at the training and validation images, to see if labels are right."""
     import numpy as np
 
     learning = labels.take(np.flatnonzero(np.isin(labels.split, ("train", "validation"))))
-    return _predict(learning, pictures, training, [student])
+    return _predict(learning, images, training, [student])
 
 
 def _predict(
     labels: LabelMatrix,
-    pictures: PictureStore,
+    images: ImageStore,
     training: TrainingOptions,
     models: Sequence[Checkpoint | Predictions],
 ) -> Predictions:
+    from mlic.evaluation.predictions import Predictions
     from mlic.training.checkpoint import Checkpoint
-    from mlic.training.predictions import Predictions
 
     logits: dict[str, NDArray[np.float32]] = {}
     names: dict[str, tuple[str, ...]] = {}
     for model in models:
-        said = _ask(model, labels, pictures, training) if isinstance(model, Checkpoint) else model
-        said.require_pictures(labels.ids)
+        said = _ask(model, labels, images, training) if isinstance(model, Checkpoint) else model
+        said.require_images(labels.ids)
         if twice := logits.keys() & said.logits.keys():
             raise CheckpointError(
                 f"two checkpoints are called '{min(twice)}': give the partitions different "
@@ -88,14 +88,14 @@ def _predict(
 
 
 def _ask(
-    checkpoint: Checkpoint, labels: LabelMatrix, pictures: PictureStore, training: TrainingOptions
+    checkpoint: Checkpoint, labels: LabelMatrix, images: ImageStore, training: TrainingOptions
 ) -> Predictions:
+    from mlic.evaluation.predictions import Predictions
     from mlic.training.predict import predict_checkpoint
-    from mlic.training.predictions import Predictions
 
     name, own = checkpoint.info.name, checkpoint.info.labels
     labels.space.indices(own)
-    logits = predict_checkpoint(checkpoint, pictures, pictures.rows(labels.ids), training)
+    logits = predict_checkpoint(checkpoint, images, images.rows(labels.ids), training)
     return Predictions(labels.ids, {name: logits}, {name: own})
 
 
@@ -131,7 +131,7 @@ def summarise_run(
     **partitions: Partition,
 ) -> dict[str, Any]:
     """The run in one document; figures in percent on the test split."""
-    from mlic.pipelines.reporting import summary
+    from mlic.report import summary
 
     by_strategy = {cut.strategy: cut for cut in partitions.values()}
     return {
@@ -150,8 +150,8 @@ def tabulate_average_precision(predictions: Predictions, labels: LabelMatrix) ->
     """Average precision of every label on the test split, in percent, a column a model."""
     import pandas as pd
 
-    from mlic.metrics import average_precision
-    from mlic.pipelines.reporting.summary import committees
+    from mlic.evaluation.metrics import average_precision
+    from mlic.report.summary import committees
 
     test = labels.in_split("test")
     columns = {
@@ -187,7 +187,7 @@ def write_report(
     from pydantic_core import to_jsonable_python
 
     from mlic.labels import LabelSpace
-    from mlic.pipelines.reporting.report import Findings, render_report
+    from mlic.report.sections import Findings, render_report
 
     counted, judged = (LabelSpace(tuple(t["label"])) for t in (label_counts, average_precision))
     counted.require_same(judged, "label_counts", "average_precision")

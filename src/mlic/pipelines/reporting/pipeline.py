@@ -3,7 +3,7 @@
 ::
 
     *.checkpoint ──► test_predictions ──► summary, average_precision, pair_errors
-                ├──► learning_predictions ──► label_issues ──► picture_cards
+                ├──► learning_predictions ──► label_issues ──► image_cards
                 ├──► trainings ──► training_curves_figure
                 └──► class_maps ──► class_map_examples, pointing_game
     label_counts, partition_*, tables above ──► figures
@@ -17,25 +17,9 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from mlic.labels.options import PLAIN
+from mlic.distillation.teacher_id import list_teachers
+from mlic.labels.options import FULL_LABEL
 from mlic.pipelines.graph_partition.pipeline import BUILDERS
-from mlic.pipelines.reporting.explain import (
-    draw_class_maps,
-    map_classes,
-    play_pointing_game,
-)
-from mlic.pipelines.reporting.figures import (
-    draw_average_precision,
-    draw_label_counts,
-    draw_networks,
-    draw_pair_errors,
-    draw_training_curves,
-)
-from mlic.pipelines.reporting.mistakes import (
-    find_label_issues,
-    show_pictures,
-    tabulate_pair_errors,
-)
 from mlic.pipelines.reporting.nodes import (
     describe_trainings,
     predict_learning_splits,
@@ -44,7 +28,23 @@ from mlic.pipelines.reporting.nodes import (
     tabulate_average_precision,
     write_report,
 )
-from mlic.pipelines.teacher_training.pipeline import teacher_names
+from mlic.report.error_analysis import (
+    find_label_issues,
+    show_images,
+    tabulate_pair_errors,
+)
+from mlic.report.explain import (
+    draw_class_maps,
+    map_classes,
+    play_pointing_game,
+)
+from mlic.report.report_figures import (
+    draw_average_precision,
+    draw_label_counts,
+    draw_networks,
+    draw_pair_errors,
+    draw_training_curves,
+)
 
 __all__ = ["create_pipeline"]
 
@@ -54,7 +54,7 @@ DRAWN = ("label_counts", "training_curves", "average_precision", "pair_errors")
 def create_pipeline(
     strategies: Sequence[str] = ("cgp", "dgp"),
     num_parts: int = 3,
-    num_plain: int = 1,
+    num_full_label: int = 1,
     longer: bool = False,
     masks: bool = False,
 ) -> Pipeline:
@@ -62,9 +62,9 @@ def create_pipeline(
 
     Where the things are known (``masks``), the pointing game is played too.
     """
-    teachers = [f"teachers.{name}" for name in teacher_names(strategies, num_parts, num_plain)]
-    singles = ["baseline", *(["longer"] if longer else []), "student"]
-    partitions = [f"partition_{strategy}" for strategy in strategies if strategy != PLAIN]
+    teachers = [one.name for one in list_teachers(strategies, num_parts, num_full_label)]
+    singles = ["baseline", *(["budget_matched_baseline"] if longer else []), "student"]
+    partitions = [f"partition_{strategy}" for strategy in strategies if strategy != FULL_LABEL]
     return Pipeline(
         [
             *(_read(teachers, "teachers") if teachers else []),
@@ -90,9 +90,9 @@ def _read(models: Sequence[str], box: str | None = None, teachers: bool = False)
     """Everything that takes checkpoints: the teachers' in their box, then the others beside it."""
     checkpoints = [f"{model}.checkpoint" for model in models]
     given: dict[Callable[..., Any], tuple[str, list[str]]] = {
-        predict_test_split: ("test_predictions", ["pictures", "labels", "params:training"]),
+        predict_test_split: ("test_predictions", ["images", "labels", "params:training"]),
         describe_trainings: ("trainings", []),
-        map_classes: ("class_maps", ["pictures", "labels", "params:training", "params:explain"]),
+        map_classes: ("class_maps", ["images", "labels", "params:training", "params:explain"]),
     }
     return [
         _node(function, [*seen, *checkpoints], f"{box}.{entry}", box)
@@ -103,7 +103,7 @@ def _read(models: Sequence[str], box: str | None = None, teachers: bool = False)
 
 
 def _judge(partitions: Sequence[str], masks: bool) -> list[Node]:
-    """What the models say of the pictures, in figures."""
+    """What the models say of the images, in figures."""
     entries = ["labels", "quarantine", "trainings", *(["pointing_game"] if masks else [])]
     options = ["evaluation", "training", "partition", "teachers", "seed"]
     summarised = {
@@ -111,7 +111,7 @@ def _judge(partitions: Sequence[str], masks: bool) -> list[Node]:
         **{name: name for name in [*entries, *partitions]},
         **{name: f"params:{name}" for name in options},
     }
-    learning = ["pictures", "labels", "params:training", "student.checkpoint"]
+    learning = ["images", "labels", "params:training", "student.checkpoint"]
     return [
         _node(predict_learning_splits, learning, "learning_predictions"),
         _node(summarise_run, summarised, "summary"),
@@ -121,11 +121,11 @@ def _judge(partitions: Sequence[str], masks: bool) -> list[Node]:
 
 def _look_for_mistakes() -> list[Node]:
     issues = ["test_predictions", "learning_predictions", "labels"]
-    shown = ["test_predictions", "labels", "label_issues", "pictures"]
+    shown = ["test_predictions", "labels", "label_issues", "images"]
     return [
         _node(tabulate_pair_errors, ["test_predictions", "labels"], "pair_errors"),
         _node(find_label_issues, issues, "label_issues"),
-        _node(show_pictures, shown, "picture_cards"),
+        _node(show_images, shown, "image_cards"),
     ]
 
 
@@ -141,9 +141,9 @@ def _draw(partitions: Sequence[str]) -> list[Node]:
 
 
 def _look(masks: bool) -> list[Node]:
-    """Class maps as pictures, and the game where there are masks."""
-    drawn = ["class_maps", "pictures", "params:explain"]
-    played = ["class_maps", "scene_pictures", "scene_masks", "params:explain"]
+    """Class maps as images, and the game where there are masks."""
+    drawn = ["class_maps", "images", "params:explain"]
+    played = ["class_maps", "synthetic_images", "synthetic_masks", "params:explain"]
     return [
         _node(draw_class_maps, drawn, "class_map_examples"),
         *([_node(play_pointing_game, played, "pointing_game")] if masks else []),
@@ -160,7 +160,7 @@ def _write(strategies: Sequence[str], partitions: Sequence[str]) -> Node:
     ]
     entries = [
         *("summary", "parameters", "trainings", "label_counts", "quarantine", "average_precision"),
-        *("pair_errors", "label_issues", "picture_cards", "class_map_examples"),
+        *("pair_errors", "label_issues", "image_cards", "class_map_examples"),
         *(["suggested_parts"] if cuts else []),
         *(f"survey_{name}" for name in cuts),
         *(f"{name}_figure" for name in figures),

@@ -7,27 +7,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlic.images.options import DataOptions
-from mlic.labels.options import PLAIN, PartitionOptions
+from mlic.labels.options import FULL_LABEL, PartitionOptions
 from mlic.models.options import BranchedModelOptions, ModelOptions
-from mlic.pipelines.training_run import train_or_reuse, train_or_reuse_all
-from mlic.seeds import derive_seed
+from mlic.tracking.trainings import train_or_reuse, train_or_reuse_all
 from mlic.training.options import TeacherOptions, TrainingOptions
+from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlic.images.store import PictureStore
+    from mlic.caching.store import CheckpointStore
+    from mlic.distillation.targets import TeacherLogits
+    from mlic.images.store import ImageStore
     from mlic.labels import LabelMatrix
     from mlic.labels.embeddings import LabelEmbeddings
-    from mlic.labels.partition import Partition
+    from mlic.labels.partition.partition import Partition
     from mlic.training.checkpoint import Checkpoint
     from mlic.training.job import TrainingJob
-    from mlic.training.store import CheckpointStore
-    from mlic.training.targets import TeacherLogits
 
     Taught = tuple[list[Checkpoint], list[TeacherLogits]]
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    PictureStore = LabelMatrix = LabelEmbeddings = Any
+    ImageStore = LabelMatrix = LabelEmbeddings = Any
     Partition = Checkpoint = TeacherLogits = Any
 
 __all__ = ["assign_all_labels", "assign_groups", "train_teacher", "train_teachers"]
@@ -57,13 +57,14 @@ def assign_all_labels(labels: LabelMatrix, options: PartitionOptions) -> list[di
     """Hand all labels to every plain teacher: no partition, and none is named."""
     names = list(labels.space.names)
     return [
-        {"strategy": PLAIN, "part": number, "labels": names} for number in range(options.num_plain)
+        {"strategy": FULL_LABEL, "part": number, "labels": names}
+        for number in range(options.num_full_label)
     ]
 
 
 def train_teacher(
     group: dict[str, Any],
-    pictures: PictureStore,
+    images: ImageStore,
     labels: LabelMatrix,
     data: DataOptions,
     model: ModelOptions,
@@ -73,14 +74,14 @@ def train_teacher(
     store: Path,
     embeddings: LabelEmbeddings | None = None,
 ) -> tuple[Checkpoint, TeacherLogits]:
-    """Train a teacher of one group on all training pictures; write its logits of every view.
+    """Train a teacher of one group on all training images; write its logits of every view.
 
     Its seed comes from its name, so plain teachers differ though they learn the same labels.
     """
+    from mlic.caching.store import CheckpointStore
     from mlic.training.predict import predict_training_views, write_logits
-    from mlic.training.store import CheckpointStore
 
-    job = _describe(group, pictures, labels, data, model, training, seed, embeddings)
+    job = _describe(group, images, labels, data, model, training, seed, embeddings)
     checkpoint = train_or_reuse(job, store)
     views = predict_training_views(job, checkpoint)
     kept = CheckpointStore(store / job.name, job.name)
@@ -88,7 +89,7 @@ def train_teacher(
 
 
 def train_teachers(
-    pictures: PictureStore,
+    images: ImageStore,
     labels: LabelMatrix,
     data: DataOptions,
     model: ModelOptions,
@@ -104,10 +105,10 @@ def train_teachers(
 
     Each has an MLflow run, a store, a checkpoint and logits of its own.
     """
-    from mlic.training.store import CheckpointStore
+    from mlic.caching.store import CheckpointStore
 
     cut = BranchedModelOptions(**model.model_dump(), branch=teachers.branch)
-    shared = (pictures, labels, data, cut, training, seed, embeddings)
+    shared = (images, labels, data, cut, training, seed, embeddings)
     jobs = [_describe(group, *shared) for group in groups.values()]
     stores = [  # what one mode made is kept when another is tried
         CheckpointStore(store / job.name / teachers.mode, job.name) for job in jobs
@@ -171,7 +172,7 @@ def _made_from(job: TrainingJob, **sources: Any) -> TrainingJob:
 
 def _describe(
     group: dict[str, Any],
-    pictures: PictureStore,
+    images: ImageStore,
     labels: LabelMatrix,
     data: DataOptions,
     model: ModelOptions,
@@ -187,7 +188,7 @@ def _describe(
         name=name,
         role="teacher",
         labels=labels.with_labels(labels.space.indices(group["labels"])),
-        pictures=pictures,
+        images=images,
         image_size=data.image_size,
         model=model,
         options=training.for_role("teacher"),

@@ -1,0 +1,1 @@
+"""One cache: fingerprints, code version, store and memory maps."""

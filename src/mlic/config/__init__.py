@@ -1,0 +1,1 @@
+"""Typed parameters, recipes and the shape of a run."""

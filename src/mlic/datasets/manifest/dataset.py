@@ -1,0 +1,272 @@
+"""Images listed in a table: one row an image, labels in any of four common forms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from kedro.io import AbstractDataset
+
+from mlic.datasets.base import (
+    DatasetDataError,
+    atomic_write,
+    label_table,
+    preview_labels,
+    require_files,
+    resolve_inside,
+    wrap_errors,
+)
+from mlic.datasets.manifest.csv import read_csv
+from mlic.datasets.manifest.labels import Manifest, free_space
+from mlic.images.records import ImageRecords
+from mlic.labels import LabelMatrix, LabelSpace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from kedro_datasets._typing import TablePreview
+    from numpy.typing import NDArray
+
+__all__ = ["ManifestDataset"]
+
+
+class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
+    r"""A CSV or Parquet manifest of labelled images.
+
+    Columns: ``image_id`` (else the path, else the row number); ``path`` or ``image`` (encoded
+    bytes); ``labels`` as a list of names, a list of 1/0/−1, or a delimited string of names in
+    which ``?dog`` means unknown; or, without ``labels``, one column a class with 1, 0, −1 or
+    nothing (unknown). ``split`` (train, validation, test) and ``group`` are optional, and
+    ``source``, ``width`` and ``height`` are not read.
+
+    Without a class list, free names are sorted to one, and columns keep the file's order. Beside a
+    column ``labels`` others are not read, and of a CSV file, those without a name and spaces round
+    a cell.
+
+    Parameters
+    ----------
+    filepath
+        The manifest; ``.csv`` or ``.parquet``.
+    folder
+        Where ``path`` starts and what it must not leave; the manifest's folder by default.
+    test_filepath
+        A second manifest whose rows all are the test split.
+    label_delimiter
+        Between the labels of a delimited string.
+    classes
+        The class list, or a text file of it, one name a line.
+    metadata
+        For plugins; not used here.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "images.csv")
+    >>> _ = file.write_text("path,labels\na.jpg,cat;?dog\n")
+    >>> _ = file.with_name("a.jpg").write_bytes(b"not decoded yet")
+    >>> raw = ManifestDataset(str(file)).load()
+    >>> raw.labels.space.names, raw.labels.states.tolist()
+    (('cat', 'dog'), [[1, -1]])
+    """
+
+    def __init__(
+        self,
+        filepath: str,
+        *,
+        folder: str | None = None,
+        test_filepath: str | None = None,
+        label_delimiter: str = ";",
+        classes: list[str] | str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._filepath = Path(filepath)
+        self._folder = Path(folder) if folder is not None else self._filepath.parent
+        self._test_filepath = Path(test_filepath) if test_filepath is not None else None
+        self._label_delimiter = label_delimiter
+        self._classes = classes
+        self.metadata = metadata
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "filepath": self._filepath,
+            "folder": self._folder,
+            "test_filepath": self._test_filepath,
+        }
+
+    def _exists(self) -> bool:
+        return all(path.is_file() for path in self._files)
+
+    @property
+    def _files(self) -> list[Path]:
+        return [path for path in (self._filepath, self._test_filepath) if path is not None]
+
+    def load(self) -> ImageRecords:
+        """Read the manifest; no image is decoded.
+
+        Raises
+        ------
+        DatasetDataError
+            If the manifest contradicts itself, its class list or its test manifest, or names
+            images that are missing or lie outside the folder.
+        """
+        manifests = [self._read(path) for path in self._files]
+        with wrap_errors(self._filepath):
+            labels = self._labels(manifests)
+            sources = [source for each in manifests for source in self._sources(each)]
+            return ImageRecords(labels, sources, _join_groups(manifests))
+
+    def _read(self, path: Path, nrows: int | None = None, images: bool = True) -> Manifest:
+        with wrap_errors(path):
+            metadata: dict[str, str] = {}
+            if path.suffix.lower() == ".csv":
+                frame = read_csv(path, nrows)
+            elif path.suffix.lower() == ".parquet":
+                frame, metadata = _read_parquet(path, nrows, images)
+            else:
+                raise DatasetDataError(f"{path} is neither .csv nor .parquet: convert it")
+            if not len(frame):
+                raise DatasetDataError(f"{path} lists no image: give one row for each image")
+            return Manifest(path, frame, metadata, self._label_delimiter)
+
+    def _labels(self, manifests: Sequence[Manifest]) -> LabelMatrix:
+        space = self._space(manifests)
+        splits = [manifest.split for manifest in manifests]
+        if len(manifests) == 2:
+            splits = [splits[0], _all_test(*manifests)]
+        return LabelMatrix(
+            space,
+            np.concatenate([manifest.ids for manifest in manifests]),
+            np.concatenate([manifest.states(space) for manifest in manifests]),
+            np.concatenate(splits),
+        )
+
+    def _space(self, manifests: Sequence[Manifest]) -> LabelSpace:
+        """Class list that all agree on: the dataset's, the files' own, or all names that occur."""
+        given = self._given_space()
+        spaces = {} if given is None else {"the dataset's 'classes'": given}
+        for manifest in manifests:
+            stated = manifest.stated_space()
+            if stated is not None and not (given is not None and manifest.names_labels):
+                spaces[str(manifest.file)] = stated
+        if not spaces:
+            return free_space(manifests)
+        first, space = next(iter(spaces.items()))
+        for place, other in spaces.items():
+            space.require_same(other, first, place)
+        return space
+
+    def _given_space(self) -> LabelSpace | None:
+        if not isinstance(self._classes, str):
+            return LabelSpace(tuple(self._classes)) if self._classes is not None else None
+        with wrap_errors(self._classes):
+            lines = Path(self._classes).read_text(encoding="utf-8").splitlines()
+        return LabelSpace(tuple(line.strip() for line in lines if line.strip()))
+
+    def _sources(self, manifest: Manifest) -> list[bytes | Path]:
+        frame = manifest.frame
+        if "image" in frame:
+            return [_encoded(image, manifest) for image in frame["image"]]
+        folder = self._folder.resolve()
+        paths = resolve_inside(folder, [str(name) for name in frame["path"]])
+        require_files(paths, manifest.file)
+        return [*paths]
+
+    def save(self, data: ImageRecords) -> None:
+        """Write a Parquet manifest that `load` reads back.
+
+        Raises
+        ------
+        DatasetDataError
+            If the file is not ``.parquet``, or images are partly bytes and partly files.
+        """
+        import pyarrow.parquet as pq
+
+        if self._filepath.suffix.lower() != ".parquet" or self._test_filepath is not None:
+            raise DatasetDataError(f"{self._filepath}: a manifest is saved to one .parquet file")
+        with wrap_errors(self._filepath):
+            groups = None if data.groups is None else data.groups.tolist()
+            table = label_table(data.labels, group=groups, **self._columns(data))
+            with atomic_write(self._filepath) as partial:
+                pq.write_table(table, partial)
+
+    def _columns(self, data: ImageRecords) -> dict[str, list[Any]]:
+        if all(isinstance(source, bytes) for source in data.sources):
+            return {"image": list(data.sources)}
+        folder = self._folder.resolve()
+        paths = [Path(s).resolve() for s in data.sources if not isinstance(s, bytes)]
+        if len(paths) != len(data) or not all(path.is_relative_to(folder) for path in paths):
+            raise DatasetDataError(
+                f"{self._filepath}: the images are not all bytes, nor all files in {folder}: "
+                "give the dataset the 'folder' that holds them"
+            )
+        return {"path": [path.relative_to(folder).as_posix() for path in paths]}
+
+    def load_labels(self) -> LabelMatrix:
+        """Read ids, labels and splits, and check them as `load` does; images are left alone.
+
+        Raises
+        ------
+        DatasetDataError
+            If the manifest contradicts itself, its class list or its test manifest.
+        """
+        manifests = [self._read(path, images=False) for path in self._files]
+        with wrap_errors(self._filepath):
+            return self._labels(manifests)
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """Ids, splits and labels of the first rows, for Kedro-Viz."""
+        manifest = self._read(self._filepath, nrows, images=False)
+        with wrap_errors(self._filepath):
+            space = self._space([manifest])
+            labels = LabelMatrix(space, manifest.ids, manifest.states(space), manifest.split)
+        return preview_labels(labels)
+
+
+def _read_parquet(
+    path: Path, nrows: int | None, images: bool
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Rows and metadata; without images, gaps stand in their place."""
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    metadata = {k.decode(): v.decode() for k, v in (file.schema_arrow.metadata or {}).items()}
+    names = file.schema_arrow.names
+    columns = names if images else [name for name in names if name != "image"]
+    if nrows is None:
+        table = file.read(columns)
+    else:
+        batch = next(file.iter_batches(nrows, columns=columns), None)
+        table = file.schema_arrow.empty_table().select(columns) if batch is None else batch
+    frame = table.to_pandas(ignore_metadata=True)
+    return frame if len(columns) == len(names) else frame.assign(image=None), metadata
+
+
+def _encoded(image: object, manifest: Manifest) -> bytes:
+    """Bytes of a cell; a gap becomes an unreadable image, which decoding sets aside."""
+    if image is not None and not isinstance(image, bytes):
+        raise DatasetDataError(
+            f"{manifest.file}: column 'image' holds {type(image).__name__}, not the bytes of "
+            "image files: write the bytes, or use a column 'path'"
+        )
+    return image or b""
+
+
+def _all_test(manifest: Manifest, test: Manifest) -> NDArray[np.str_]:
+    if (manifest.split == "test").any():
+        raise DatasetDataError(
+            f"{manifest.file} has rows in split 'test' and there is a test manifest {test.file}: "
+            "keep one of the two"
+        )
+    return np.full(len(test.ids), "test")
+
+
+def _join_groups(manifests: Sequence[Manifest]) -> NDArray[np.str_] | None:
+    if all(manifest.groups is None for manifest in manifests):
+        return None
+    alone = [np.char.add("only ", manifest.ids) for manifest in manifests]
+    groups = [
+        m.groups if m.groups is not None else a for m, a in zip(manifests, alone, strict=True)
+    ]
+    return np.concatenate(groups)

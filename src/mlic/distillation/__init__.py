@@ -1,0 +1,1 @@
+"""Soft targets: the logits of all teachers, joined for the student."""

@@ -1,0 +1,236 @@
+"""Partitions as networks: labels on a circle, group by group, and the strongest company between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+
+from mlic.errors import PartitionError
+from mlic.labels.graph import COMPANY_EXPONENT, label_affinity
+from mlic.report.figures.partitions import order_labels
+from mlic.report.figures.style import (
+    BLUE,
+    GREY,
+    VERMILION,
+    finish,
+    grid,
+    place_of,
+    plain,
+    strategy_title,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+    from scipy import sparse
+
+    from mlic.labels.partition.partition import Partition
+    from mlic.labels.statistics import LabelStatistics
+
+__all__ = ["draw_networks", "strongest_company"]
+
+NEIGHBOURS = 3  # of every label, the most partners drawn
+EDGES = 200  # about as many lines can be told apart
+GAP = 1.5  # labels that would fit between two groups
+UPRIGHT = 24  # labels whose names fit without being turned
+NAMED = 80  # names that fit around a circle; of more labels, the most frequent of each group
+ROOM, ROOM_TURNED = 1.2, 1.55  # half the side of a panel, in radii of the circle
+BEND = np.linspace(0, 1, 9)  # points of a curve
+LINES = {
+    "inside a group": {"color": BLUE, "width": 1.4},
+    "between groups": {"color": VERMILION, "width": 1, "dash": "dot"},
+}
+
+
+def draw_networks(statistics: LabelStatistics, partitions: Mapping[str, Partition]) -> go.Figure:
+    """Draw who keeps company with whom, inside groups and between them.
+
+    Parameters
+    ----------
+    statistics
+        Counts of labels and pairs.
+    partitions
+        One or several, by strategy; drawn side by side.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        The same company in every panel: each label's strongest partners, three of few labels
+        and one of many. What differs is where groups put it. A co-occurrence partition has short
+        lines along the circle, a dis-occurrence partition long ones across.
+
+    Raises
+    ------
+    PartitionError
+        If there is no partition.
+    LabelError
+        If a partition is of other labels.
+
+    Examples
+    --------
+    >>> from mlic.labels.partition.partition import user_partition
+    >>> from mlic.labels.space import LabelSpace
+    >>> from mlic.labels.statistics import count_labels
+    >>> space = LabelSpace(("sea", "cow", "boat"))
+    >>> counted = count_labels(np.array([[1, 0, 1], [1, 1, 0], [1, 0, 1]]), space)
+    >>> parts = user_partition([["sea", "boat"], ["cow"]], space)
+    >>> [trace.name for trace in draw_networks(counted, {"user": parts}).data]
+    ['inside a group', 'between groups', 'labels']
+    """
+    if not partitions:
+        raise PartitionError("there is no partition to draw: wire one strategy or more")
+    figure = grid([_title(*item) for item in partitions.items()], horizontal_spacing=0.02)
+    edges = strongest_company(label_affinity(statistics, COMPANY_EXPONENT))
+    for panel, partition in enumerate(partitions.values()):
+        partition.space.require_same(statistics.space, "the partition", "the label statistics")
+        _draw_panel(figure, panel, len(partitions), statistics, edges, partition)
+    rows = -(-len(partitions) // 2)
+    finish(figure, 560 * rows).update_layout(margin={"l": 10, "r": 10, "t": 60, "b": 10})
+    return figure.update_layout(showlegend=False)
+
+
+def strongest_company(weights: sparse.csr_array) -> NDArray[np.intp]:
+    """Pairs of labels where one is among the other's strongest few; shape (m, 2), i < j.
+
+    Parameters
+    ----------
+    weights
+        Symmetric; shape (C, C), sparse rows. Labels without company have no pair.
+    """
+    few = min(max(EDGES // weights.shape[0], 1), NEIGHBOURS)
+    pairs = set()
+    for label, (start, end) in enumerate(zip(weights.indptr[:-1], weights.indptr[1:], strict=True)):
+        strongest = np.argsort(-weights.data[start:end], kind="stable")[:few]
+        pairs |= {(min(label, j), max(label, j)) for j in weights.indices[start:end][strongest]}
+    return np.array(sorted(pairs), dtype=np.intp).reshape(-1, 2)
+
+
+def _title(strategy: str, partition: Partition) -> str:
+    title, quality = plain(strategy_title(strategy)), partition.quality
+    if "mass_graph" not in quality:
+        return title
+    return (
+        f"{title}<br><sup>{quality['mass_graph']:.0%} of company inside groups, "
+        f"{quality['mass_graph_random']:.0%} in random groups</sup>"
+    )
+
+
+def _draw_panel(
+    figure: go.Figure,
+    panel: int,
+    num_panels: int,
+    statistics: LabelStatistics,
+    edges: NDArray[np.intp],
+    partition: Partition,
+) -> None:
+    place = place_of(panel, num_panels)
+    parts = order_labels(partition, statistics.counts, most=len(statistics.space))
+    angles = _angles(parts)
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    inside = partition.membership[edges[:, 0]] == partition.membership[edges[:, 1]]
+    for (name, line), of_kind in zip(LINES.items(), (inside, ~inside), strict=True):
+        x, y = _curves(points, edges[of_kind])
+        kept = {"mode": "lines", "opacity": 0.7, "hoverinfo": "skip"}
+        figure.add_trace(go.Scatter(x=x, y=y, name=name, line=line, **kept), **place)
+    figure.add_trace(_labels(statistics, partition, points), **place)
+    room = ROOM if len(angles) <= UPRIGHT else ROOM_TURNED
+    axis = {"visible": False, "range": [-room, room]}
+    figure.update_xaxes(**axis, **place)
+    figure.update_yaxes(**axis, scaleanchor=f"x{panel + 1}" if panel else "x", **place)
+    _name_labels(figure, place, statistics, parts, angles)
+
+
+def _angles(parts: list[NDArray[np.intp]]) -> NDArray[np.float64]:
+    """Angle of each label, clockwise from the top, part by part with gaps; shape (C,)."""
+    size = sum(map(len, parts))
+    angles, start = np.empty(size), 0.0
+    whole = size + GAP * len(parts)
+    for part in parts:
+        angles[_spread(part, _num_named(part, size))] = (start + np.arange(len(part))) / whole
+        start += len(part) + GAP
+    return np.pi / 2 - 2 * np.pi * angles
+
+
+def _num_named(part: NDArray[np.intp], size: int) -> int:
+    """How many labels of a part have their names written, out of so many labels in all."""
+    return len(part) if size <= NAMED else max(1, NAMED * len(part) // size)
+
+
+def _spread(part: NDArray[np.intp], num_named: int) -> NDArray[np.intp]:
+    """Put labels without a name between those with one, so that names have room."""
+    spread, rest = np.empty_like(part), iter(part[num_named:])
+    starts = np.arange(1, num_named) * len(part) // num_named
+    slots = np.split(np.arange(len(part)), starts)
+    for frequent, slot in zip(part[:num_named], slots, strict=True):
+        spread[slot] = [frequent, *(next(rest) for _ in slot[1:])]
+    return spread
+
+
+def _curves(
+    points: NDArray[np.float64], edges: NDArray[np.intp]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Bézier curves drawn towards the centre, a gap (NaN) after each."""
+    one, other = points[edges[:, 0], None], points[edges[:, 1], None]
+    middle, t = 0.25 * (one + other), BEND[:, None]
+    curve = (1 - t) ** 2 * one + 2 * t * (1 - t) * middle + t**2 * other
+    gap = np.full((len(edges), 1, 2), np.nan)
+    lines = np.concatenate([curve, gap], axis=1).reshape(-1, 2).astype(np.float32)
+    return lines[:, 0], lines[:, 1]
+
+
+def _labels(
+    statistics: LabelStatistics, partition: Partition, points: NDArray[np.float64]
+) -> go.Scatter:
+    counts = statistics.counts
+    size = 5 + 9 * np.sqrt(counts / max(counts.max(), 1))
+    hover = [
+        f"{plain(name)}<br>group {part}<br>{count:,} images"
+        for name, part, count in zip(
+            statistics.space.names, partition.membership, counts, strict=True
+        )
+    ]
+    return go.Scatter(
+        x=points[:, 0].astype(np.float32),
+        y=points[:, 1].astype(np.float32),
+        mode="markers",
+        marker={"size": size.round(1).tolist(), "color": GREY, "line": {"width": 1}},
+        text=hover,
+        hoverinfo="text",
+        name="labels",
+    )
+
+
+def _name_labels(
+    figure: go.Figure,
+    place: dict[str, int],
+    statistics: LabelStatistics,
+    parts: list[NDArray[np.intp]],
+    angles: NDArray[np.float64],
+) -> None:
+    """Write names around the circle, and the number of each group within."""
+    size = len(angles)
+    for number, part in enumerate(parts):
+        for label in part[: _num_named(part, size)]:
+            _write(figure, place, plain(statistics.space.names[label], 18), angles[label], size)
+        middle = np.angle(np.exp(1j * angles[part]).sum())
+        spot = {"x": 0.86 * np.cos(middle), "y": 0.86 * np.sin(middle), "showarrow": False}
+        font = {"size": 14, "color": "#1b1f24"}
+        figure.add_annotation(text=f"<b>{number}</b>", font=font, bgcolor="#fff", **spot, **place)
+
+
+def _write(figure: go.Figure, place: dict[str, int], text: str, angle: float, size: int) -> None:
+    """Write a name outside the circle, along the radius where there are many."""
+    x, y = float(np.cos(angle)), float(np.sin(angle))
+    spot = {"x": x, "y": y, "text": text, "showarrow": False}
+    if size <= UPRIGHT:
+        side = "left" if x > 0.2 else "right" if x < -0.2 else "center"
+        upright = {"xanchor": side, "xshift": 10 * x, "yshift": 14 * y, "font_size": 12}
+        figure.add_annotation(**spot, **upright, **place)
+        return
+    away = 10 + 2.6 * len(text)  # half the width of the text at this size, pixels
+    degrees = -np.degrees(angle if x >= 0 else angle + np.pi)
+    turned = {"textangle": float(degrees), "xshift": away * x, "yshift": away * y, "font_size": 10}
+    figure.add_annotation(**spot, **turned, **place)

@@ -1,0 +1,95 @@
+"""Pairs of labels that models claim together too often, or take for one another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mlic.report.figures.style import MARKS, MODELS, finish, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["draw_pair_errors"]
+
+MOST = 15  # pairs a panel
+TRUTH = {"color": "#1b1f24", "symbol": "line-ns-open", "size": 14, "line": {"width": 3}}
+
+
+def draw_pair_errors(
+    first: Sequence[str], second: Sequence[str], counts: Mapping[str, NDArray[np.integer]]
+) -> go.Figure:
+    """Draw the pairs with the largest errors of each kind.
+
+    Parameters
+    ----------
+    first, second
+        Labels of each pair.
+    counts
+        Columns of `mlic.evaluation.pair_errors.pair_errors` for the models ``baseline`` and
+        ``student``; shape (number of pairs,).
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Left, on how many images both labels are, and are claimed by each model; right, on how
+        many one is taken for the other. The worst at the top.
+
+    Examples
+    --------
+    >>> count = np.array([3])
+    >>> names = ("together", "baseline_together", "student_together")
+    >>> counts = {name: count for name in (*names, "baseline_confused", "student_confused")}
+    >>> draw_pair_errors(["sea"], ["cow"], counts).layout.yaxis2.ticktext
+    ('sea, cow',)
+    """
+    titles = ["Claimed together", "One taken for the other"]
+    figure = make_subplots(cols=2, subplot_titles=titles, horizontal_spacing=0.22)
+    names = np.array(
+        [f"{plain(a, 16)}, {plain(b, 16)}" for a, b in zip(first, second, strict=True)], dtype=str
+    )
+    excess = [counts[f"{model}_together"] - counts["together"] for model in MARKS]
+    confused = [counts[f"{model}_confused"] for model in MARKS]
+    for column, errors in enumerate((excess, confused), start=1):
+        shown = _worst(errors)
+        kind = ("together", "confused")[column - 1]
+        for trace in _marks(counts, kind, shown):
+            trace.showlegend = column == 1
+            figure.add_trace(trace, row=1, col=column)
+        rows = {"tickvals": list(range(len(shown))), "ticktext": names[shown].tolist()}
+        figure.update_yaxes(**rows, zeroline=False, row=1, col=column)
+    figure.update_xaxes(title="test images", rangemode="tozero")
+    legend = {"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.14}
+    return finish(figure, 500).update_layout(legend=legend, margin_l=170)
+
+
+def _worst(errors: Sequence[NDArray[np.integer]]) -> NDArray[np.intp]:
+    """Pairs by their largest error in any model, the worst last."""
+    largest = np.abs(np.stack(errors)).max(axis=0)
+    worst = np.argsort(-largest, kind="stable")[:MOST][::-1]
+    return np.asarray(worst[largest[worst] > 0])
+
+
+def _marks(
+    counts: Mapping[str, NDArray[np.integer]], kind: str, shown: NDArray[np.intp]
+) -> list[go.Scatter]:
+    series = {MODELS[model]: (counts[f"{model}_{kind}"], mark) for model, mark in MARKS.items()}
+    if kind == "together":
+        series = {"In truth": (counts["together"], TRUTH), **series}
+    return [
+        go.Scatter(
+            x=values[shown],
+            y=np.arange(len(shown)),
+            mode="markers",
+            marker=mark,
+            name=name,
+            legendgroup=name,
+            hovertemplate=f"{name} %{{x:,}}<extra></extra>",
+        )
+        for name, (values, mark) in series.items()
+    ]

@@ -1,0 +1,131 @@
+"""Average precision of every label, baseline against student."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mlic.report.figures.style import BLUE, GREY, MARKS, MODELS, finish, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["draw_average_precision", "extremes"]
+
+MOST = 10  # gains, and as many losses, that are named
+
+
+def draw_average_precision(
+    names: Sequence[str],
+    positives: NDArray[np.integer],
+    baseline: NDArray[np.floating],
+    student: NDArray[np.floating],
+) -> go.Figure:
+    """Draw the average precision of every label twice: all at a glance, and the extremes named.
+
+    Parameters
+    ----------
+    names
+        The labels.
+    positives
+        Test images with each label; shape (C,).
+    baseline, student
+        Average precision in percent, NaN where a label has no positive; shape (C,).
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Left, a point a label: above the diagonal the student is ahead. Right, the ten largest
+        gains and the ten largest losses, or all labels if there are no more; in brackets the test
+        images.
+
+    Examples
+    --------
+    >>> figures = np.array([50.0, 60.0]), np.array([55.0, 58.0])
+    >>> figure = draw_average_precision(["sea", "cow"], np.array([12, 3]), *figures)
+    >>> figure.layout.yaxis2.ticktext
+    ('cow (3)', 'sea (12)')
+    """
+    titles = ["Every label", "Largest gains (above) and losses (below)"]
+    figure = make_subplots(
+        cols=2, subplot_titles=titles, column_widths=[0.47, 0.53], horizontal_spacing=0.17
+    )
+    judged = np.flatnonzero(~np.isnan(baseline) & ~np.isnan(student))
+    shown = judged[extremes((student - baseline)[judged], MOST)]
+    titled = [f"{plain(names[i], 22)} ({positives[i]:,})" for i in shown]
+    figure.add_trace(_points(names, positives, baseline, student, judged), row=1, col=1)
+    figure.add_shape(
+        type="line", x0=0, y0=0, x1=100, y1=100, line={"color": GREY, "dash": "dash"}, row=1, col=1
+    )
+    for trace in _dumbbells(baseline[shown], student[shown]):
+        figure.add_trace(trace, row=1, col=2)
+    figure.update_xaxes(title="AP of the baseline, %", row=1, col=1)
+    figure.update_yaxes(title="AP of the student, %", row=1, col=1)
+    figure.update_xaxes(title="AP, %", row=1, col=2)
+    rows = {"tickvals": list(range(len(shown))), "ticktext": titled, "zeroline": False}
+    figure.update_yaxes(**rows, row=1, col=2)
+    finish(figure, 560).update_layout(legend={"orientation": "h", "x": 1, "xanchor": "right"})
+    return figure.update_layout(legend_y=-0.12)
+
+
+def extremes(gains: NDArray[np.floating], most: int) -> NDArray[np.intp]:
+    """Places of the smallest and of the largest numbers, ascending; all, if there are no more.
+
+    Examples
+    --------
+    >>> extremes(np.array([3.0, -1.0, 0.0]), most=1).tolist()
+    [1, 0]
+    """
+    order = np.argsort(gains, kind="stable")
+    return order if len(order) <= 2 * most else np.concatenate([order[:most], order[-most:]])
+
+
+def _points(
+    names: Sequence[str],
+    positives: NDArray[np.integer],
+    baseline: NDArray[np.floating],
+    student: NDArray[np.floating],
+    judged: NDArray[np.intp],
+) -> go.Scatter:
+    return go.Scatter(
+        x=baseline[judged].round(2),
+        y=student[judged].round(2),
+        mode="markers",
+        marker={"color": BLUE, "size": 8, "opacity": 0.65},
+        customdata=positives[judged],
+        text=[plain(names[i]) for i in judged],
+        hovertemplate="%{text}, %{customdata:,} test images<br>baseline %{x} %<br>"
+        "student %{y} %<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _dumbbells(baseline: NDArray[np.floating], student: NDArray[np.floating]) -> list[go.Scatter]:
+    """A bar between two marks for each row, row 0 at the bottom."""
+    rows = np.arange(len(baseline))
+    gap = np.full(len(rows), np.nan)
+    bars = go.Scatter(
+        x=np.stack([baseline, student, gap], axis=1).ravel(),
+        y=np.repeat(rows, 3),
+        mode="lines",
+        line={"color": GREY, "width": 2},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    marks = [
+        go.Scatter(
+            x=values.round(2),
+            y=rows,
+            mode="markers",
+            marker=MARKS[model],
+            name=MODELS[model],
+            hovertemplate="%{x} %<extra></extra>",
+        )
+        for model, values in (("baseline", baseline), ("student", student))
+    ]
+    return [bars, *marks]

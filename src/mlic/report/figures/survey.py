@@ -1,0 +1,99 @@
+"""The quality of partitions over K, for the person who chooses K."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mlic.report.figures.style import BLUE, VERMILION, finish
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mlic.labels.partition.survey import Suggestion
+
+__all__ = ["draw_survey"]
+
+OURS = {"color": BLUE}
+CHANCE = {"color": VERMILION, "dash": "dash"}
+BAND = "rgba(213, 94, 0, 0.2)"
+
+
+def draw_survey(
+    rows: Sequence[Mapping[str, float]], chosen: int, suggestion: Suggestion | None = None
+) -> go.Figure:
+    """Draw mass inside parts, beside that of random parts, and stability over K.
+
+    Parameters
+    ----------
+    rows
+        Of one strategy, as `survey_parts` makes them; may be read back from a table.
+    chosen
+        The number of parts in use, marked.
+    suggestion
+        Of `suggest_parts`; marked where there is a number.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Above, the share of the co-occurrence graph's weight inside parts, with random parts of
+        the same sizes, mean ± 2 standard deviations; below, the mean adjusted Rand index between
+        seeds. Co-occurrence parts want to be far above random, dis-occurrence parts far below.
+
+    Examples
+    --------
+    >>> row = {"num_parts": 2, "mass_graph": 0.7, "mass_graph_random": 0.5}
+    >>> row |= {"mass_graph_random_sd": 0.01, "stability": 1.0}
+    >>> [trace.name for trace in draw_survey([row], chosen=2).data]
+    ['random, ± 2 sd', 'random, mean', 'groups', 'stability']
+    """
+    figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.06)
+    ks = [int(row["num_parts"]) for row in rows]
+    for trace in _mass_traces(rows, ks):
+        figure.add_trace(trace, row=1, col=1)
+    stability = go.Scatter(
+        x=ks, y=[row["stability"] for row in rows], name="stability", line=OURS, showlegend=False
+    )
+    figure.add_trace(stability, row=2, col=1)
+    _mark(figure, chosen, f"chosen: {chosen}", "solid")
+    if suggestion is not None and suggestion.num_parts is not None:
+        text = f"communities: {suggestion.num_parts} ({suggestion.share:.0%} of seeds)"
+        _mark(figure, suggestion.num_parts, text, "dot", below=True)
+    figure.update_xaxes(dtick=1)
+    figure.update_xaxes(title="K, number of groups", row=2, col=1)
+    figure.update_yaxes(title="weight inside groups", rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(title="ARI over seeds", range=[-0.05, 1.05], row=2, col=1)
+    return finish(figure, 440).update_layout(legend={"orientation": "h", "y": -0.16})
+
+
+def _mass_traces(rows: Sequence[Mapping[str, float]], ks: list[int]) -> list[go.Scatter]:
+    mean = [row["mass_graph_random"] for row in rows]
+    spread = [2 * row["mass_graph_random_sd"] for row in rows]
+    high = [m + s for m, s in zip(mean, spread, strict=True)]
+    low = [m - s for m, s in zip(mean, spread, strict=True)]
+    band = go.Scatter(
+        x=[*ks, *reversed(ks)],
+        y=[*high, *reversed(low)],
+        fill="toself",
+        fillcolor=BAND,
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        name="random, ± 2 sd",
+    )
+    ours = [row["mass_graph"] for row in rows]
+    return [
+        band,
+        go.Scatter(x=ks, y=mean, name="random, mean", mode="lines", line=CHANCE),
+        go.Scatter(x=ks, y=ours, name="groups", mode="lines+markers", line=OURS),
+    ]
+
+
+def _mark(figure: go.Figure, num_parts: int, text: str, dash: str, below: bool = False) -> None:
+    """Draw a line in both panels, with its text at the top, or a line below that."""
+    line = {"line_color": "#444444", "line_dash": dash, "line_width": 1.5}
+    told = {"annotation_text": text, "annotation_yshift": -16 * below}
+    figure.add_vline(x=num_parts, **line, **told, row=1, col=1)
+    figure.add_vline(x=num_parts, **line, row=2, col=1)

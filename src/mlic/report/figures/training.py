@@ -1,0 +1,106 @@
+"""Training curves of all models of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mlic.distillation.teacher_id import NAMESPACE, strategy_of
+from mlic.report.figures.style import BLUE, GREY, MODELS, VERMILION, finish, plain, strategy_title
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["draw_training_curves"]
+
+LINES: dict[str, dict[str, Any]] = {
+    "baseline": {"color": VERMILION, "width": 2.5},
+    "budget_matched_baseline": {"color": "#a0568b", "width": 2, "dash": "dashdot"},
+    "student": {"color": BLUE, "width": 2.5},
+}
+TEACHERS = [
+    {"color": GREY, "width": 1, "dash": dash} for dash in ("solid", "dot", "dash", "longdash")
+]
+
+
+def draw_training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> go.Figure:
+    """Draw validation mAP and training loss of every training, from its first to its last epoch.
+
+    Parameters
+    ----------
+    histories
+        By model (``baseline``, ``longer``, ``teachers.<strategy>_<part>``, ``student``) the
+        figures of every epoch: ``loss`` and, as fractions, ``validation_mAP_raw`` and
+        ``validation_mAP_ema``, of which the better one is drawn. Missing ones leave a gap.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Trainings of few and of many epochs share one axis, the share of their own epochs: all
+        follow the same schedule over it. Teachers of a strategy are drawn alike.
+
+    Examples
+    --------
+    >>> epochs = [{"loss": 0.3, "validation_mAP_raw": 0.4}, {"loss": 0.1}]
+    >>> curves = draw_training_curves({"baseline": epochs}).data
+    >>> [(curve.name, curve.y) for curve in curves]
+    [('Baseline, 2 epochs', (40.0, None)), ('Baseline, 2 epochs', (0.3, 0.1))]
+    """
+    titles = ["mAP on validation, %", "Training loss"]
+    figure = make_subplots(cols=2, subplot_titles=titles, horizontal_spacing=0.08)
+    styles = _styles(list(histories))
+    shown: set[str] = set()
+    for model in sorted(histories, key=lambda model: not model.startswith("teachers.")):
+        history = histories[model]
+        series = ([_score(epoch) for epoch in history], [epoch.get("loss") for epoch in history])
+        for column, values in enumerate(series, start=1):
+            trace = _curve(model, values, styles[model])
+            trace.showlegend = trace.name not in shown
+            shown.add(trace.name)
+            figure.add_trace(trace, row=1, col=column)
+    figure.update_xaxes(title="epochs done, % of the training's own", range=[0, 101])
+    figure.update_yaxes(rangemode="tozero", row=1, col=2)
+    return finish(figure, 460).update_layout(legend={"orientation": "h", "y": -0.22, "x": 0})
+
+
+def _score(epoch: Mapping[str, float]) -> float | None:
+    """Validation mAP of the better weights, in percent."""
+    scores = [
+        epoch[f"validation_mAP_{w}"] for w in ("raw", "ema") if f"validation_mAP_{w}" in epoch
+    ]
+    return 100 * max(scores) if scores else None
+
+
+def _strategy(model: str) -> str | None:
+    return strategy_of(model) if model.startswith(f"{NAMESPACE}.") else None
+
+
+def _styles(models: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Line of every model; the teachers of one strategy have one in common."""
+    strategies = list(dict.fromkeys(filter(None, map(_strategy, models))))
+    return {
+        model: TEACHERS[strategies.index(strategy) % len(TEACHERS)]
+        if (strategy := _strategy(model))
+        else LINES[model]
+        for model in models
+    }
+
+
+def _curve(model: str, values: Sequence[float | None], line: dict[str, Any]) -> go.Scatter:
+    strategy, last = _strategy(model), len(values)
+    title = f"Teachers: {strategy_title(strategy)}" if strategy else MODELS[model]
+    name = plain(f"{title}, {last} epochs")
+    one = plain(model.removeprefix("teachers."))
+    epochs = list(range(1, last + 1))
+    return go.Scatter(
+        x=[100 * epoch / last for epoch in epochs],
+        y=list(values),
+        customdata=epochs,
+        mode="lines",
+        line=line,
+        name=name,
+        legendgroup=name,
+        hovertemplate=f"{one}, epoch %{{customdata}}: %{{y:.3~g}}<extra></extra>",
+    )

@@ -1,0 +1,1 @@
+"""MLflow: runs, store, settings and saved views."""

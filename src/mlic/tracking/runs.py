@@ -1,0 +1,265 @@
+"""MLflow: one parent run for each pipeline run, one child run for each training.
+
+The parent's id and the store's address travel in the environment, so a training reaches them from
+whatever process it runs in. Runs are named by id throughout: MLflow's "active run" belongs to one
+thread, and MLflow closes it as FINISHED when Python exits, whatever happened.
+
+mlflow is imported inside functions, because Kedro imports this module when it starts.
+"""
+
+from __future__ import annotations
+
+import getpass
+import math
+import os
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from mlic.tracking.store import (
+    connect,
+    explain_refusal,
+    log_parameters,
+    open_experiment,
+    warn_if_refused,
+)
+from mlic.utils.git import git_commit
+from mlic.utils.signals import exit_on_sigterm, leaving_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from mlflow import MlflowClient
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    from mlic.tracking.settings import TrackingSettings
+
+__all__ = [
+    "TrainingRun",
+    "close_parent",
+    "open_parent",
+    "parent_run",
+    "provenance",
+    "tracked_training",
+]
+
+_RUN, _STORE, _SAMPLING = "MLIC_MLFLOW_RUN", "MLIC_MLFLOW_URI", "MLIC_MLFLOW_SAMPLING"
+_OWN = ("mlflow.runName", "mlflow.note.content")  # what a child has not from its parent
+
+
+class TrainingRun:
+    """What a training may tell MLflow. This one stands where there is nobody to tell."""
+
+    def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Log the metrics of one epoch; NaN is left out.
+
+        Parameters
+        ----------
+        epoch
+            The step they are logged under.
+        metrics
+            Names and values.
+        """
+
+    def attach(self, path: Path, folder: str) -> None:
+        """Log a file as an artifact.
+
+        Parameters
+        ----------
+        path
+            The file.
+        folder
+            The folder among the run's artifacts.
+        """
+
+
+class _MlflowRun(TrainingRun):
+    """A run in the store. Once it is open, a store that refuses costs a warning, no training."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        self._client = client
+        self._run_id = run_id
+
+    def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Log one batch; NaN is left out."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        batch = [
+            Metric(name, float(value), now, epoch)
+            for name, value in metrics.items()
+            if not math.isnan(value)
+        ]
+        with warn_if_refused(f"the metrics of epoch {epoch}"):
+            self._client.log_batch(self._run_id, metrics=batch)
+
+    def attach(self, path: Path, folder: str) -> None:
+        """Log a file as an artifact."""
+        with warn_if_refused(f"the file {path}"):
+            self._client.log_artifact(self._run_id, str(path), folder)
+
+
+@contextmanager
+def tracked_training(
+    name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]
+) -> Iterator[TrainingRun]:
+    """Open a child run around a training, with system metrics, and close it with a true status.
+
+    FINISHED when the block ends, FAILED on an error, KILLED on Ctrl-C, SIGTERM or any other exit.
+    Outside a pipeline run (a notebook, a node called by hand) nothing is opened or imported.
+
+    Parameters
+    ----------
+    name
+        Name of the run.
+    parameters
+        Logged flattened; long values are cut.
+    tags
+        Tags of the run, beside those of its parent.
+
+    Yields
+    ------
+    TrainingRun
+        To report epochs and attach files to.
+
+    Raises
+    ------
+    TrainingError
+        If the store cannot be reached or refuses the run.
+
+    Examples
+    --------
+    >>> with tracked_training("student", {"epochs": 1}, {}) as run:
+    ...     run.report(0, {"loss": 0.5})
+    """
+    if _RUN not in os.environ:
+        yield TrainingRun()
+        return
+    exit_on_sigterm()
+    client = connect(os.environ[_STORE])
+    run_id = _open_child(client, name, parameters, tags)
+    try:
+        with _system_metrics(run_id):
+            yield _MlflowRun(client, run_id)
+    except Exception:
+        _close(client, run_id, "FAILED")
+        raise
+    except BaseException as stop:
+        with leaving_worker(stop):
+            _close(client, run_id, "KILLED")
+        raise
+    else:
+        _close(client, run_id, "FINISHED")
+
+
+def open_parent(
+    settings: TrackingSettings,
+    name: str,
+    parameters: Mapping[str, Any],
+    tags: Mapping[str, str],
+) -> str:
+    """Open the run that the trainings of one pipeline run hang under.
+
+    Parameters
+    ----------
+    settings
+        The store and the experiment.
+    name
+        Name of the run.
+    parameters
+        Logged flattened; long values are cut.
+    tags
+        Tags of the run; see `provenance`.
+
+    Returns
+    -------
+    str
+        Id of the run, which is also put in the environment, as is the store's address.
+
+    Raises
+    ------
+    TrainingError
+        If the store cannot be reached or refuses the run.
+    """
+    with explain_refusal(settings.tracking_uri):
+        client = connect(settings.tracking_uri)
+        run = client.create_run(open_experiment(client, settings), tags=dict(tags), run_name=name)
+        log_parameters(client, run.info.run_id, parameters)
+    os.environ[_RUN] = str(run.info.run_id)
+    os.environ[_STORE] = settings.tracking_uri
+    os.environ[_SAMPLING] = str(settings.sampling_seconds)
+    return str(run.info.run_id)
+
+
+def parent_run() -> TrainingRun:
+    """Return the open parent, or a run that tells nobody."""
+    if _RUN not in os.environ:
+        return TrainingRun()
+    return _MlflowRun(connect(os.environ[_STORE]), os.environ[_RUN])
+
+
+def close_parent(status: str) -> None:
+    """Close the parent, if one is open.
+
+    Parameters
+    ----------
+    status
+        ``"FINISHED"``, ``"FAILED"`` or ``"KILLED"``.
+    """
+    if _RUN in os.environ:
+        _close(connect(os.environ[_STORE]), os.environ[_RUN], status)
+    for variable in (_RUN, _STORE, _SAMPLING):
+        os.environ.pop(variable, None)
+
+
+def provenance() -> dict[str, str]:
+    """Tags that say who runs what: user, program and, under git, the commit."""
+    tags = {"mlflow.user": getpass.getuser(), "mlflow.source.name": "mlic"}
+    if commit := git_commit():
+        tags["mlflow.source.git.commit"] = commit
+    return tags
+
+
+def _open_child(
+    client: MlflowClient, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]
+) -> str:
+    with explain_refusal(os.environ[_STORE]):
+        parent = client.get_run(os.environ[_RUN])
+        inherited = {key: parent.data.tags[key] for key in parent.data.tags if key not in _OWN}
+        family = {"mlflow.parentRunId": parent.info.run_id}
+        run = client.create_run(
+            parent.info.experiment_id, tags={**inherited, **tags, **family}, run_name=name
+        )
+        log_parameters(client, run.info.run_id, parameters)
+    return str(run.info.run_id)
+
+
+@contextmanager
+def _system_metrics(run_id: str) -> Iterator[None]:
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    monitor = SystemMetricsMonitor(
+        run_id,
+        sampling_interval=float(os.environ[_SAMPLING]),
+        tracking_uri=os.environ[_STORE],
+    )
+    monitor.start()
+    try:
+        yield
+    finally:
+        with warn_if_refused("system metrics"):
+            _finish(monitor)
+
+
+def _finish(monitor: SystemMetricsMonitor) -> None:
+    """Stop sampling, with a last sample: a training shorter than the interval has one too."""
+    monitor.finish()
+    monitor.collect_metrics()
+    monitor.publish_metrics(monitor.aggregate_metrics())
+    monitor.mlflow_logger.flush()
+
+
+def _close(client: MlflowClient, run_id: str, status: str) -> None:
+    with warn_if_refused(f"the status {status}"):
+        client.set_terminated(run_id, status)

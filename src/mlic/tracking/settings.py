@@ -1,0 +1,148 @@
+"""What goes into MLflow as plain data: where it keeps its runs, and nested figures made flat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from mlic.errors import ParameterError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlic.config.parameters import Parameters
+
+__all__ = [
+    "SQLITE",
+    "TrackingSettings",
+    "describe_run",
+    "flatten",
+    "flatten_numbers",
+    "read_settings",
+]
+
+SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """Where MLflow keeps its runs, as `mlflow.yml` says.
+
+    Parameters
+    ----------
+    tracking_uri
+        Any address MLflow knows: a database (``sqlite:///mlflow.db``) or a server's URL.
+    experiment
+        Name of the experiment; made if there is none.
+    sampling_seconds
+        Time between two samples of the system metrics.
+    """
+
+    tracking_uri: str = "sqlite:///mlflow.db"
+    experiment: str = "mlic"
+    sampling_seconds: float = 5.0
+
+
+def read_settings(raw: Mapping[str, Any], root: Path) -> TrackingSettings:
+    """Read the content of `mlflow.yml`; a relative SQLite file lies under the project's root.
+
+    Parameters
+    ----------
+    raw
+        Keys and values of the file; a missing key takes its default.
+    root
+        Root of the project.
+
+    Raises
+    ------
+    ParameterError
+        If a key is unknown or the sampling time is not above zero.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> read_settings({"experiment": "coco"}, Path("/project")).tracking_uri
+    'sqlite:////project/mlflow.db'
+    """
+    known = [field.name for field in fields(TrackingSettings)]
+    if unknown := sorted(set(raw) - set(known)):
+        raise ParameterError(f"mlflow.yml has unknown keys {unknown}: it may have {known}")
+    settings = TrackingSettings(**raw)
+    seconds = settings.sampling_seconds
+    if not isinstance(seconds, int | float) or seconds <= 0:
+        raise ParameterError(f"mlflow.yml: sampling_seconds is {seconds!r}: give a number above 0")
+    if not settings.tracking_uri.startswith(SQLITE):
+        return settings
+    database = root / settings.tracking_uri.removeprefix(SQLITE)
+    return replace(settings, tracking_uri=f"{SQLITE}{database}")
+
+
+def describe_run(
+    run_params: Mapping[str, Any], parameters: Parameters
+) -> tuple[str, dict[str, str]]:
+    """Name of a pipeline run, and tags that its table is sorted and filtered by.
+
+    Parameters
+    ----------
+    run_params
+        What Kedro tells its hooks of the run.
+    parameters
+        Those of the run.
+
+    Returns
+    -------
+    str, dict
+        Such as ``synthetic cgp+dgp K=3 seed=0``, after the pipelines' names if they are not all.
+    """
+    env = str(run_params.get("env") or "local")
+    shape = parameters.partition
+    own = {
+        "role": "pipeline",
+        "data": "synthetic" if parameters.data.source == "synthetic" else env,
+        "strategies": "+".join(shape.strategies),
+        "num_parts": str(shape.num_parts),
+        "teachers": parameters.teachers.mode,
+        "backbone": parameters.model.backbone,
+        "seed": str(parameters.seed),
+    }
+    names = ", ".join(run_params.get("pipeline_names") or [])
+    title = "{data} {strategies} K={num_parts} seed={seed}".format(**own)
+    chosen = ("tags", "from_nodes", "to_nodes", "node_names", "namespaces")
+    kedro = {f"kedro.{key}": str(run_params[key]) for key in chosen if run_params.get(key)}
+    kedro |= {"kedro.env": env, "kedro.run_id": str(run_params["run_id"])}
+    return f"{names}: {title}" if names else title, own | kedro | {
+        "kedro.pipelines": names or "__default__"
+    }
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn nested mappings into one, its keys joined by dots.
+
+    Examples
+    --------
+    >>> flatten({"teacher": {"loss": {"gamma": 4}}, "seed": 0})
+    {'teacher.loss.gamma': 4, 'seed': 0}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def flatten_numbers(tree: Mapping[str, Any]) -> dict[str, float]:
+    """Flatten nested mappings and keep only the numbers.
+
+    Examples
+    --------
+    >>> flatten_numbers({"student": {"mAP": 0.5, "name": "r18"}, "best": True})
+    {'student.mAP': 0.5}
+    """
+    return {
+        key: float(value)
+        for key, value in flatten(tree).items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }

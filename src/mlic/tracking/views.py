@@ -1,0 +1,106 @@
+"""What an MLflow experiment shows by itself: two saved views, and a description that opens them.
+
+MLflow keeps saved views as tags of the experiment, in the form that its own menu *Views* writes
+(3.17). A version that reads another form leaves them out; nothing else depends on them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import zlib
+from typing import Any
+
+__all__ = ["experiment_tags"]
+
+_CURVES, _GAINS = "Curves of all trainings", "What each run gained"
+_CHARTS = ("validation_mAP_ema", "validation_mAP_raw", "loss", "learning_rate")
+_TRAINING = (
+    *("metrics.`best_validation_mAP`", "metrics.`seconds`", "metrics.`images_per_second`"),
+    *("tags.`strategy`", "tags.`part`", "tags.`data`", "tags.`num_parts`", "tags.`seed`"),
+)
+_RUN = (
+    *("metrics.`gain.mAP`", "metrics.`student.mAP`", "metrics.`baseline.mAP`"),
+    *("metrics.`budget_matched_baseline.mAP`", "metrics.`cost_in_baselines`"),
+    *("tags.`data`", "tags.`strategies`", "tags.`num_parts`", "tags.`seed`"),
+)
+
+
+def experiment_tags(experiment_id: str) -> dict[str, str]:
+    """Tags of an experiment: its views, and links to them.
+
+    Parameters
+    ----------
+    experiment_id
+        As MLflow named it.
+
+    Examples
+    --------
+    >>> for name in experiment_tags("7"):
+    ...     print(name)
+    mlflow.note.content
+    mlflow.sharedViewState.mlic-curves
+    mlflow.sharedViewState.mlic-gains
+    """
+    address = f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey="
+    return {
+        "mlflow.note.content": f"[{_CURVES}]({address}mlic-curves&compareRunsMode=CHART), a run "
+        f"of mlic and its baseline, teachers and student; [{_GAINS}]({address}mlic-gains)",
+        "mlflow.sharedViewState.mlic-curves": _pack(_CURVES, _curves()),
+        "mlflow.sharedViewState.mlic-gains": _pack(_GAINS, {"selectedColumns": list(_RUN)}),
+    }
+
+
+def _pack(name: str, state: dict[str, Any]) -> str:
+    now = int(time.time() * 1000)
+    order = {"orderByKey": "attributes.start_time", "orderByAsc": False}
+    packed = base64.b64encode(zlib.compress(json.dumps(order | state).encode())).decode()
+    view = {"name": name, "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
+    return json.dumps(view)
+
+
+def _curves() -> dict[str, Any]:
+    """Trainings grouped by role, each with a curve of its own over the epochs."""
+    section = {"uuid": "epochs", "name": "Over the epochs", "display": True}
+    role = {"mode": "tag", "groupByData": "role"}
+    return {
+        "selectedColumns": list(_TRAINING),
+        "runsHiddenMode": "FIRST_20_RUNS",
+        "compareRunCharts": [_chart(metric) for metric in _CHARTS],
+        "compareRunSections": [section | {"isReordered": False, "deleted": False}],
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": [role]},
+        "groupsExpanded": {},
+        "useGroupedValuesInCharts": False,
+        "hideEmptyCharts": True,
+        "globalLineChartConfig": {
+            "xAxisKey": "step",
+            "lineSmoothness": 0,
+            "selectedXAxisMetricKey": "",
+        },
+    }
+
+
+def _chart(metric: str) -> dict[str, Any]:
+    return {
+        "uuid": metric,
+        "type": "LINE",
+        "metricSectionId": "epochs",
+        "deleted": False,
+        "isGenerated": False,
+        "displayName": metric,
+        "metricKey": metric,
+        "selectedMetricKeys": [metric],
+        "runsCountToCompare": 20,
+        "xAxisKey": "step",
+        "xAxisScaleType": "linear",
+        "selectedXAxisMetricKey": "",
+        "useGlobalXaxisKey": True,
+        "yAxisKey": "metric",
+        "yAxisExpressions": [],
+        "scaleType": "linear",
+        "lineSmoothness": 0,
+        "useGlobalLineSmoothing": True,
+        "range": {},
+        "ignoreOutliers": False,
+    }

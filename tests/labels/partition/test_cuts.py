@@ -1,0 +1,113 @@
+from itertools import product
+
+import networkx as nx
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.metrics import adjusted_rand_score
+
+from mlic.labels.partition import cuts, local_search
+
+
+def random_affinity(size, seed):
+    rng = np.random.default_rng(seed)
+    weights = rng.random((size, size)) * (rng.random((size, size)) < 0.6)
+    weights = (weights + weights.T) / 2
+    np.fill_diagonal(weights, 0)
+    return weights
+
+
+def all_memberships(size, num_parts, allowed):
+    for rest in product(range(num_parts), repeat=size - 1):
+        membership = np.array((0, *rest))
+        if allowed(sorted(np.bincount(membership, minlength=num_parts))):
+            yield membership
+
+
+def test_cut_value_equals_networkx():
+    weights = random_affinity(12, 0)
+    graph = nx.from_numpy_array(weights)
+    membership = np.arange(12) % 3
+    cut = 0.0
+    for part in range(3):
+        inside = np.flatnonzero(membership == part)
+        cut += nx.cut_size(graph, inside, weight="weight") / nx.volume(graph, inside, "weight")
+    assert cuts.cut_value(weights, membership) == pytest.approx(cut)
+
+
+@pytest.mark.parametrize(
+    ("size", "num_parts", "seed"),
+    [(4, 2, 0), (6, 3, 1), (8, 4, 803), (9, 2, 0), (9, 2, 1), (9, 3, 2), (9, 4, 3), (10, 2, 5)],
+)
+def test_normalised_cut_finds_the_optimum(size, num_parts, seed):
+    weights = random_affinity(size, seed)
+    candidates = all_memberships(size, num_parts, lambda sizes: sizes[0] >= 2)
+    best = min(cuts.cut_value(weights, membership) for membership in candidates)
+    found = cuts.normalised_cut(weights, num_parts, 2, np.random.default_rng(seed))
+    assert cuts.cut_value(weights, found) == pytest.approx(best)
+
+
+@pytest.mark.parametrize(
+    ("size", "num_parts", "seed"),
+    [(4, 2, 0), (6, 3, 1), (8, 4, 803), (9, 2, 0), (9, 3, 1), (9, 4, 2), (10, 2, 5)],
+)
+def test_balanced_max_cut_finds_the_optimum(size, num_parts, seed):
+    weights = random_affinity(size, seed)
+    sizes = sorted(cuts.equal_sizes(size, num_parts))
+    candidates = all_memberships(size, num_parts, lambda found: found == sizes)
+    best = min(cuts.inside_mass(weights, membership) for membership in candidates)
+    found = cuts.balanced_max_cut(weights, num_parts, np.random.default_rng(seed))
+    assert sorted(np.bincount(found)) == sizes
+    assert cuts.inside_mass(weights, found) == pytest.approx(best)
+
+
+def planted_affinity(size, num_parts, seed):
+    """Company four times as heavy inside hidden groups, a third of all pairs."""
+    rng = np.random.default_rng(seed)
+    groups = rng.permutation(size) % num_parts
+    weights = np.triu(rng.random((size, size)) * (rng.random((size, size)) < 0.3), 1)
+    weights *= np.where(groups[:, None] == groups, 1.0, 0.25)
+    return weights + weights.T, groups
+
+
+def test_many_labels_are_cut_sparse_and_as_well(monkeypatch):
+    weights, groups = planted_affinity(300, 4, 0)
+    dense = [cut(weights, seed=0) for cut in (company, crossed)]
+    monkeypatch.setattr(cuts, "DENSE_LABELS", 10)
+    monkeypatch.setattr(local_search, "LABELS_A_CHANGE", 20)
+    refuse_square(monkeypatch)
+    edges = sparse.csr_array(weights)
+    found = [cut(edges, seed=0) for cut in (company, crossed)]
+    assert adjusted_rand_score(groups, found[0]) == adjusted_rand_score(groups, dense[0]) == 1.0
+    least, reached = (cuts.inside_mass(weights, cut) for cut in (dense[1], found[1]))
+    assert reached <= 1.01 * least and set(np.bincount(found[1])) == {75}
+
+
+def company(weights, seed):
+    return cuts.normalised_cut(weights, 4, 2, np.random.default_rng(seed))
+
+
+def crossed(weights, seed):
+    return cuts.balanced_max_cut(weights, 4, np.random.default_rng(seed))
+
+
+def refuse_square(monkeypatch):
+    """Let no square sparse matrix be made dense."""
+    whole = sparse.csr_array.toarray
+
+    def toarray(matrix, *args, **options):
+        assert matrix.shape[0] != matrix.shape[1], "a dense C × C matrix"
+        return whole(matrix, *args, **options)
+
+    monkeypatch.setattr(sparse.csr_array, "toarray", toarray)
+
+
+@pytest.mark.parametrize(("size", "num_parts"), [(80, 3), (13, 13), (5, 1)])
+def test_equal_sizes(size, num_parts):
+    sizes = cuts.equal_sizes(size, num_parts)
+    assert sum(sizes) == size and len(sizes) == num_parts and max(sizes) - min(sizes) <= 1
+
+
+def test_nothing_inside_nothing():
+    assert cuts.inside_mass(np.zeros((3, 3)), np.array([0, 0, 1])) == 0.0
+    assert cuts.cut_value(np.zeros((3, 3)), np.zeros(3, dtype=int)) == 0.0

@@ -1,0 +1,76 @@
+"""Settings of MLflow, and flat names for nested values."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlic.config.parameters import check_parameters
+from mlic.errors import ParameterError
+from mlic.tracking.settings import (
+    describe_run,
+    flatten,
+    flatten_numbers,
+    read_settings,
+)
+
+
+def test_relative_database_lies_under_the_root(tmp_path):
+    assert read_settings({}, tmp_path).tracking_uri == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.mark.parametrize("uri", ["http://localhost:5000", "sqlite:////elsewhere/runs.db"])
+def test_other_addresses_are_left_alone(uri, tmp_path):
+    assert read_settings({"tracking_uri": uri}, tmp_path).tracking_uri == uri
+
+
+def test_settings_name_the_mistake(tmp_path):
+    with pytest.raises(ParameterError, match="uri_tracking"):
+        read_settings({"uri_tracking": "x"}, tmp_path)
+    with pytest.raises(ParameterError, match="sampling_seconds"):
+        read_settings({"sampling_seconds": 0}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("run_params", "source", "name", "data"),
+    [
+        ({"run_id": "1"}, "synthetic", "synthetic cgp+random K=4 seed=7", "synthetic"),
+        (
+            {"run_id": "1", "env": "voc2007", "pipeline_names": ["reporting"], "tags": ("a",)},
+            "catalog",
+            "reporting: voc2007 cgp+random K=4 seed=7",
+            "voc2007",
+        ),
+    ],
+)
+def test_a_run_is_named_by_what_sets_it_apart(run_params, source, name, data):
+    raw = {
+        **{name: {} for name in ("synthetic", "distillation", "evaluation")},
+        "model": {"backbone": "resnet10t"},
+        "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1},
+        "data": {"source": source},
+        "partition": {"strategies": "cgp+random", "num_parts": 4},
+        "teachers": {"mode": "joint"},
+        "seed": 7,
+    }
+    found, tags = describe_run(run_params, check_parameters(raw))
+    assert found == name
+    told = {"data": data, "strategies": "cgp+random", "num_parts": "4", "seed": "7"}
+    assert {**told, "role": "pipeline", "teachers": "joint"}.items() <= tags.items()
+    assert tags.get("kedro.tags") == ("('a',)" if "tags" in run_params else None)
+    assert all(isinstance(value, str) for value in tags.values())
+
+
+KEYS = st.text("abc", min_size=1, max_size=3)
+TREES = st.recursive(
+    st.floats() | st.text("xy"), lambda leaf: st.dictionaries(KEYS, leaf, max_size=3), max_leaves=6
+)
+
+
+@given(st.dictionaries(KEYS, TREES, max_size=3))
+def test_flat_keys_lead_to_the_same_leaves(tree):
+    for path, value in flatten(tree).items():
+        node = tree
+        for key in path.split("."):
+            node = node[key]
+        assert node is value
+    assert all(isinstance(value, float) for value in flatten_numbers(tree).values())
