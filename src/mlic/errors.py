@@ -1,7 +1,9 @@
-"""One tree of errors: every mistake a person can make ends in a leaf of `MlicError`.
+"""One tree of errors: every mistake in data, parameters or files ends in a leaf of `MlicError`.
 
-A message names the thing, the place and the mend, because Kedro's face prints nothing else of it.
+A message names what failed, where, and how to fix it, because the command line prints nothing else.
 """
+
+from __future__ import annotations
 
 __all__ = [
     "CheckpointError",
@@ -15,15 +17,34 @@ __all__ = [
 
 
 class MlicError(Exception):
-    """Base of every error that mlic raises on purpose."""
+    """Base of every error that mlic raises on purpose.
+
+    Parameters
+    ----------
+    message
+        What failed, where, and how to fix it.
+    **fields
+        The values that the message names, such as ``path`` or ``label``, for code that handles
+        the error.
+
+    Examples
+    --------
+    >>> error = LabelError("the label 'cat' appears twice: rename one", label="cat")
+    >>> str(error), error.fields
+    ("the label 'cat' appears twice: rename one", {'label': 'cat'})
+    """
+
+    def __init__(self, message: str = "", **fields: object) -> None:
+        super().__init__(message)
+        self.fields = fields
 
 
 class DataError(MlicError):
-    """Images or their manifest are missing, unreadable or contradict themselves."""
+    """Images or their manifest are missing, unreadable or contradictory."""
 
 
 class LabelError(MlicError):
-    """A label, a label state or the order of labels is not what it should be."""
+    """A label, a label state or the order of labels is wrong."""
 
 
 class PartitionError(MlicError):
@@ -35,8 +56,8 @@ class ParameterError(MlicError):
 
 
 class CheckpointError(MlicError):
-    """A checkpoint is not readable or does not fit what it is to be joined with."""
+    """A checkpoint is not readable, or does not fit what it is to be used with."""
 
 
 class TrainingError(MlicError):
-    """A training cannot start or go on."""
+    """A training cannot start or cannot continue."""
