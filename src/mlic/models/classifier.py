@@ -164,7 +164,7 @@ def _with_embeddings(
     shape = (context.num_labels, chosen.dimension)
     if chosen.source == "learned":
         return replace(context, embeddings=None)
-    given = context.embeddings
+    given = context.embeddings and context.embeddings.subset(context.space)
     if given is None and not load_weights:
         # a checkpoint holds the vectors themselves; only their shape is needed here
         zeros = LabelEmbeddings(context.space, np.zeros(shape, np.float32), chosen.source)
