@@ -45,7 +45,9 @@ def result_files(pipeline: Pipeline, catalog: Catalog) -> list[Path]:
 
 def reported_files(pipeline: Pipeline, catalog: Catalog) -> list[Path]:
     """Files of the run's figures, tables and documents: Kedro-Viz's layer *reporting*."""
-    names = [name for name in sorted(pipeline.all_outputs()) if _is_written(name, pipeline, catalog)]
+    names = [
+        name for name in sorted(pipeline.all_outputs()) if _is_written(name, pipeline, catalog)
+    ]
     return _paths(entry for entry in map(catalog.get, names) if _layer(entry) == "reporting")
 
 

@@ -111,9 +111,7 @@ def build_classifiers(
     --------
     >>> from mlic.labels import LabelSpace
     >>> contexts = [LabelContext(LabelSpace(names)) for names in (("cat", "dog"), ("sofa",))]
-    >>> model = build_classifiers(
-    ...     BranchedModelOptions(backbone="test_resnet", branch={}), contexts
-    ... )
+    >>> model = build_classifiers(BranchedModelOptions(backbone="test_resnet", branch={}), contexts)
     >>> model(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 3])
     """

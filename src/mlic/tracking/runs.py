@@ -226,7 +226,9 @@ def _open_child(
 ) -> str:
     with explain_refusal(os.environ[_STORE]):
         parent = client.get_run(os.environ[_RUN])
-        inherited = {key: parent.data.tags[key] for key in parent.data.tags if key not in _NOT_INHERITED}
+        inherited = {
+            key: parent.data.tags[key] for key in parent.data.tags if key not in _NOT_INHERITED
+        }
         family = {"mlflow.parentRunId": parent.info.run_id}
         run = client.create_run(
             parent.info.experiment_id, tags={**inherited, **tags, **family}, run_name=name

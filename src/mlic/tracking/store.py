@@ -28,7 +28,9 @@ _MAX_VALUE_LENGTH = 500  # the limit of old servers
 def connect(uri: str) -> MlflowClient:
     """Connect to the store at an address, with few log messages and short waiting times."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # would break progress bars
+    os.environ.setdefault(
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
+    )  # would break progress bars
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 15 seconds; by default minutes
     if uri.startswith(SQLITE):  # a SQLite connection must not be shared with a forked worker
         os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")

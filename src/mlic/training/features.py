@@ -126,9 +126,7 @@ class FrozenFeatures:
         source = self._source.weights
         return {n: source[f"backbone.{n.removeprefix('model.')}"] for n in trunk.state_dict()}
 
-    def _compute(
-        self, rows: NDArray[np.intp], view: View | None
-    ) -> Iterator[NDArray[np.float16]]:
+    def _compute(self, rows: NDArray[np.intp], view: View | None) -> Iterator[NDArray[np.float16]]:
         options = self.job.options
         fabric = make_fabric(options)
         batches = read_images(self.job.images, rows, self.spec, fabric, options.batch_size, view)

@@ -57,7 +57,9 @@ class TrainingOptions(StrictModel):
     accumulation: int = Field(default=1, ge=1, description="forward passes for one optimiser step")
     optimizer: str = Field(default="adamw", description="name of an optimiser of timm.optim")
     learning_rate: float = Field(gt=0, description="peak of the one-cycle schedule")
-    weight_decay: float = Field(default=1e-4, ge=0, description="weight decay, except of biases and norms")
+    weight_decay: float = Field(
+        default=1e-4, ge=0, description="weight decay, except of biases and norms"
+    )
     warmup: float = Field(default=0.1, gt=0, lt=1, description="share of the steps before the peak")
     ema_decay: float = Field(
         default=0.997, ge=0, lt=1, description="decay of the exponential moving average of weights"
@@ -69,7 +71,8 @@ class TrainingOptions(StrictModel):
     )
     augmentation: AugmentationOptions = AugmentationOptions()
     normalise: bool = Field(
-        default=True, description="by the backbone's mean and standard deviation; false: pixels in [0, 1]"
+        default=True,
+        description="by the backbone's mean and standard deviation; false: pixels in [0, 1]",
     )
     precision: Literal["auto", "32", "bf16", "16"] = Field(
         default="auto", description="auto: mixed precision on a GPU, 32 bits on the CPU"
@@ -95,7 +98,9 @@ class TrainingOptions(StrictModel):
             raise ValueError(f"overrides: unknown role '{min(unknown)}'; known are {ROLES}")
         for role, own in self.overrides.items():
             if forbidden := [name for name in SHARED if name in own]:
-                raise ValueError(f"overrides.{role}: '{forbidden[0]}' must be the same for all roles")
+                raise ValueError(
+                    f"overrides.{role}: '{forbidden[0]}' must be the same for all roles"
+                )
             try:
                 self.for_role(role)
             except ValidationError as error:
@@ -138,7 +143,8 @@ class TeacherOptions(StrictModel):
         description="branches of joint and frozen teachers: where they begin, and how wide they are",
     )
     targets: Literal["float16", "float32"] = Field(
-        default="float16", description="precision of stored logits z; the error of float16 is at most |z| / 2048"
+        default="float16",
+        description="precision of stored logits z; the error of float16 is at most |z| / 2048",
     )
 
 

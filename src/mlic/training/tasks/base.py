@@ -139,9 +139,7 @@ class TrainingTask(ABC):
         """Restore what `state_dict` returned."""
 
 
-def input_spec(
-    job: TrainingJob, model: MultiLabelClassifier | BranchedClassifiers
-) -> InputSpec:
+def input_spec(job: TrainingJob, model: MultiLabelClassifier | BranchedClassifiers) -> InputSpec:
     """Size and normalisation of the input of a job's model."""
     if not job.options.normalise:
         return InputSpec.without_normalisation(job.image_size)

@@ -164,7 +164,9 @@ def _build(jobs: Sequence[TrainingJob], load_weights: bool = True) -> BranchedCl
     return build_classifiers(options, [job.context for job in jobs], load_weights)
 
 
-def _extract(weights: Mapping[str, NDArray[np.generic]], number: int) -> dict[str, NDArray[np.generic]]:
+def _extract(
+    weights: Mapping[str, NDArray[np.generic]], number: int
+) -> dict[str, NDArray[np.generic]]:
     """Weights of one teacher by their names in a `MultiLabelClassifier`."""
     own, shared = f"branch_heads.{number}.", "trunk."
     branch = {name.removeprefix(own): v for name, v in weights.items() if name.startswith(own)}
