@@ -20,6 +20,7 @@ from mlic.pipelines import (
     teacher_training,
 )
 from mlic.pipelines.teacher_training.pipeline import assign_teacher_groups
+from mlic.utils.annotations import hide_unimported_types
 
 __all__ = ["register_pipelines", "remember"]
 
@@ -61,7 +62,10 @@ def register_pipelines() -> dict[str, Pipeline]:
         ),
     }
     boxed = {name: _box(pipeline, name) for name, pipeline in pipelines.items()}
-    return {**boxed, "__default__": sum(boxed.values(), Pipeline([]))}
+    default = sum(boxed.values(), Pipeline([]))
+    for node in default.nodes:
+        hide_unimported_types(node.func)
+    return {**boxed, "__default__": default}
 
 
 def _box(pipeline: Pipeline, name: str) -> Pipeline:

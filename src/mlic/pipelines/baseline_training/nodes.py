@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlic.images.options import DataOptions
 from mlic.labels.options import PartitionOptions
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from mlic.labels.embeddings import LabelEmbeddings
     from mlic.training.checkpoint import Checkpoint
     from mlic.training.job import TrainingJob
-else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    ImageStore = LabelMatrix = LabelEmbeddings = Any
-    Checkpoint = TeacherLogits = Any
 
 __all__ = ["predict_teacher_logits", "train_baseline", "train_budget_matched_baseline"]
 
