@@ -55,8 +55,8 @@ class PipelineShape:
         conf_catalog
             Configuration of the catalog.
         parameters
-            Kedro's parameter entries. Where the catalog has images, only the command line
-            may ask for synthetic ones.
+            Kedro's parameter entries. Where the catalog has images, only the
+            command line may ask for synthetic ones.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class PipelineShape:
         if source == "synthetic" and has_images and not is_asked_for:
             raise ParameterError(
                 "the catalog has the entry raw_images, which would not be read, because "
-                "data.source is 'synthetic': set data: {source: catalog} in parameters.yml of the same "
-                "environment, or use synthetic images with --params data.source=synthetic",
+                "data.source is 'synthetic': set data: {source: catalog} in parameters.yml of the "
+                "same environment, or use synthetic images with --params data.source=synthetic",
                 parameter="data.source",
             )

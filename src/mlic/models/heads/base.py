@@ -18,8 +18,8 @@ class Head(nn.Module, ABC):
     """Maps image features to one logit for each label.
 
     A head is the one public class of a module in `mlic.models.heads`, and the name of the module is
-    the name of the head. It is built as ``Head(num_features, context, **options)``. A
-    ``ValueError`` for a wrong option becomes a `ParameterError` that names the head and its options.
+    the name of the head. It is built as ``Head(num_features, context, **options)``. A `ValueError`
+    for a wrong option becomes a `ParameterError` that names the head and its options.
 
     Attributes
     ----------
