@@ -76,4 +76,8 @@ def test_automatic_compilation_without_a_compiler_is_a_warning(no_compiler, monk
 def test_only_long_trainings_on_a_gpu_are_compiled_automatically(monkeypatch):
     monkeypatch.setattr(device, "why_not_compiled", lambda kind: "")
     assert is_compiled("auto") and is_compiled(True, "cpu", 1)
-    assert not is_compiled("auto", steps=9_999) and not is_compiled("auto", "cpu") and not is_compiled(False)
+    assert (
+        not is_compiled("auto", steps=9_999)
+        and not is_compiled("auto", "cpu")
+        and not is_compiled(False)
+    )
