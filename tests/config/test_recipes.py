@@ -253,10 +253,10 @@ def conf(tmp_path):
     [
         ("named", {}, {"x": 2, "z": 3}),  # of base's section nothing is left
         ("named", {"a": {"z": 4}}, {"x": 2, "z": 4}),
-        ("full_label", {"recipe": "r"}, {"x": 3, "z": 3}),
-        ("full_label", {"recipe": "r", "a": {"x": 4}}, {"x": 4, "z": 3}),
+        ("plain", {"recipe": "r"}, {"x": 3, "z": 3}),
+        ("plain", {"recipe": "r", "a": {"x": 4}}, {"x": 4, "z": 3}),
         ("local", {"recipe": "r", "a": {"x": 4}}, {"x": 4, "z": 3}),
-        ("full_label", {}, {"x": 2}),
+        ("plain", {}, {"x": 2}),
     ],
 )
 def test_layers(conf, env, said, a):
