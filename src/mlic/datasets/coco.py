@@ -27,20 +27,21 @@ SPLITS = {"train": "train", "val": "test"}
 class CocoDataset(AbstractDataset[None, ImageRecords]):
     """One year of MS-COCO as a multi-label data set.
 
-    A category is present in an image that has any annotation of it, crowds included; labels
-    stand in category-id order, categories without an image included. Images without
-    annotations stay, with every label absent. COCO's ``val`` is the test split, as in the
-    literature; validation is to be split off training. Image ids are ``<train|val>/<image id>``.
+    A label is present in an image that has any annotation of that category, crowds included.
+    Labels are in the order of category ids, including categories without images. Images without
+    annotations are kept, with every label absent. COCO's ``val`` is the test split, as in the
+    literature; validation images are split off training later. Image ids are
+    ``<train|val>/<image id>``.
 
     Parameters
     ----------
     folder
-        Holds ``annotations/instances_{train,val}<year>.json`` and the images in
+        The folder with ``annotations/instances_{train,val}<year>.json`` and the images in
         ``{train,val}<year>/``.
     year
-        Such as 2014; may be left out where there is only one.
+        The year, such as 2014; not needed if there is only one.
     metadata
-        For plugins; not used here.
+        Metadata for plugins, not used by mlic.
 
     References
     ----------
@@ -61,12 +62,12 @@ class CocoDataset(AbstractDataset[None, ImageRecords]):
         return any(self._folder.glob(f"annotations/instances_train{self._year or '*'}.json"))
 
     def load(self) -> ImageRecords:
-        """Read ids, labels and splits; no image is decoded.
+        """Read ids, labels and splits without decoding images.
 
         Raises
         ------
         DatasetDataError
-            If annotations are absent, damaged or contradict each other, or images are missing.
+            If annotations are missing, damaged or contradictory, or images are missing.
         """
         with wrap_errors(self._folder):
             year = self._year or self._find_year()
@@ -87,14 +88,16 @@ class CocoDataset(AbstractDataset[None, ImageRecords]):
             )
 
     def save(self, data: None) -> None:
-        """Refuse: COCO's layout is read only.
+        """Refuse to write: COCO's layout is read only.
 
         Raises
         ------
         DatasetDataError
             Always.
         """
-        raise DatasetDataError(f"{self._folder} is read only: save to a ManifestDataset")
+        raise DatasetDataError(
+            f"{self._folder} is read only: save to a ManifestDataset", path=self._folder
+        )
 
     def _annotations(self, name: str, year: str) -> Path:
         return self._folder / "annotations" / f"instances_{name}{year}.json"
@@ -104,9 +107,11 @@ class CocoDataset(AbstractDataset[None, ImageRecords]):
         years = sorted(match[1] for f in files if (match := re.search(r"train(\d+)$", f.stem)))
         if len(years) != 1:
             raise DatasetDataError(
-                f"{self._folder}/annotations holds instances_train<year>.json for "
+                f"{self._folder}/annotations contains instances_train<year>.json for "
                 f"{', '.join(years) or 'no year'}: "
-                + ("name one as 'year'" if years else "unpack COCO's annotations there")
+                + ("choose one with 'year'" if years else "unpack COCO's annotations there"),
+                path=self._folder,
+                found=years,
             )
         return years[0]
 
@@ -120,7 +125,7 @@ class CocoDataset(AbstractDataset[None, ImageRecords]):
 
 
 def read_instances(file: Path, name: str) -> tuple[LabelMatrix, list[str]]:
-    """Image-level labels and file names from one file of instance annotations.
+    """Read image-level labels and file names from one file of instance annotations.
 
     Parameters
     ----------
@@ -142,7 +147,10 @@ def read_instances(file: Path, name: str) -> tuple[LabelMatrix, list[str]]:
         rows = {image["id"]: row for row, image in enumerate(images)}
         states = np.zeros((len(images), len(categories)), dtype=np.int8)
         for annotation in content["annotations"]:
-            states[rows[annotation["image_id"]], columns[annotation["category_id"]]] = PRESENT
+            image, category = annotation["image_id"], annotation["category_id"]
+            if image not in rows or category not in columns:
+                raise _unknown_id(file, annotation, "category" if image in rows else "image")
+            states[rows[image], columns[category]] = PRESENT
         labels = LabelMatrix(
             LabelSpace(tuple(category["name"] for category in categories)),
             np.asarray([f"{name}/{image['id']}" for image in images], dtype=np.str_),
@@ -150,3 +158,16 @@ def read_instances(file: Path, name: str) -> tuple[LabelMatrix, list[str]]:
             np.full(len(images), SPLITS[name]),
         )
         return labels, [str(image["file_name"]) for image in images]
+
+
+def _unknown_id(file: Path, annotation: dict[str, Any], kind: str) -> DatasetDataError:
+    """Return the error for an annotation of an image or category that the file does not list."""
+    number, value = annotation.get("id"), annotation[f"{kind}_id"]
+    return DatasetDataError(
+        f"{file}: annotation {number} has the {kind} id {value}, which is not among the file's "
+        f"{'categories' if kind == 'category' else 'images'}: add it there, or remove the "
+        "annotation",
+        path=file,
+        name=number,
+        value=value,
+    )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from mlic.datasets.base import atomic_write, wrap_errors
-from mlic.datasets.serialized import _ScienceDataset
+from mlic.datasets.serialized import _ObjectDataset
 
 __all__ = ["MemmapDataset"]
 
 
-class MemmapDataset(_ScienceDataset):
+class MemmapDataset(_ObjectDataset):
     """An object that reads its own memory-mapped file.
 
     Parameters
