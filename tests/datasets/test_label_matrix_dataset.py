@@ -39,7 +39,7 @@ def test_edited_file_is_refused(tmp_path):
     file.unlink()
     with pytest.raises(DatasetDataError) as missing:
         dataset.load()
-    assert missing.value.fields["path"] == str(file)
+    assert missing.value.fields["path"] == file
     assert not dataset.exists()
 
 

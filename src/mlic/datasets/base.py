@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro.io import DatasetError
+from kedro.io import AbstractDataset, DatasetError
 
 from mlic.errors import DataError, MlicError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DatasetDataError",
+    "ReadOnlyDataset",
     "atomic_write",
     "label_table",
     "preview_labels",
@@ -35,6 +36,24 @@ _FIX_CONTENT = "correct the file, or run the pipelines that create it"
 
 class DatasetDataError(DataError, DatasetError):
     """A mistake in data; Kedro does not wrap it, because it is Kedro's own error too."""
+
+
+class ReadOnlyDataset(AbstractDataset[None, "ImageRecords"]):
+    """Base class of data sets in a layout of their own, which mlic reads and never writes."""
+
+    _folder: Path
+
+    def save(self, data: None) -> None:
+        """Refuse to write.
+
+        Raises
+        ------
+        DatasetDataError
+            Always.
+        """
+        raise DatasetDataError(
+            f"{self._folder} is read only: save to a ManifestDataset", path=self._folder
+        )
 
 
 @contextmanager
@@ -67,7 +86,7 @@ def wrap_errors(place: Path | str) -> Iterator[None]:
         raise DatasetDataError(
             f"{missing} does not exist: correct the path, or run the pipelines that create it "
             "(kedro run creates everything)",
-            path=missing,
+            path=Path(missing),
         ) from error
     except (OSError, ValueError, KeyError) as error:
         # Errors of the system have a number; the others come from the content of the file.

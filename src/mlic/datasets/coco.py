@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kedro.io import AbstractDataset
 
 from mlic.datasets.base import (
     DatasetDataError,
+    ReadOnlyDataset,
     read_json,
     require_files,
     resolve_inside,
@@ -24,7 +24,7 @@ __all__ = ["CocoDataset"]
 SPLITS = {"train": "train", "val": "test"}
 
 
-class CocoDataset(AbstractDataset[None, ImageRecords]):
+class CocoDataset(ReadOnlyDataset):
     """One year of MS-COCO as a multi-label data set.
 
     A label is present in an image that has any annotation of that category, crowds included.
@@ -86,18 +86,6 @@ class CocoDataset(AbstractDataset[None, ImageRecords]):
                 ),
                 [path for _, paths in parts for path in paths],
             )
-
-    def save(self, data: None) -> None:
-        """Refuse to write: COCO's layout is read only.
-
-        Raises
-        ------
-        DatasetDataError
-            Always.
-        """
-        raise DatasetDataError(
-            f"{self._folder} is read only: save to a ManifestDataset", path=self._folder
-        )
 
     def _annotations(self, name: str, year: str) -> Path:
         return self._folder / "annotations" / f"instances_{name}{year}.json"

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from kedro.io import AbstractDataset
 from numpy.typing import NDArray
 
-from mlic.datasets.base import DatasetDataError, resolve_inside, wrap_errors
+from mlic.datasets.base import DatasetDataError, ReadOnlyDataset, resolve_inside, wrap_errors
 from mlic.errors import LabelError
 from mlic.images.records import ImageRecords
 from mlic.labels import PRESENT, LabelMatrix, LabelSpace
@@ -23,7 +22,7 @@ FILES = {"lists": "ImageList/TrainImagelist.txt", "table": "nus_wid_data.csv"}
 IMAGES = ("Flickr", "images", ".")
 
 
-class NusWideDataset(AbstractDataset[None, ImageRecords]):
+class NusWideDataset(ReadOnlyDataset):
     r"""NUS-WIDE with its 81 concepts, in either of the two forms in which it is distributed.
 
     ``lists``, as published: ``ImageList/{Train,Test}Imagelist.txt`` with paths such as
@@ -107,18 +106,6 @@ class NusWideDataset(AbstractDataset[None, ImageRecords]):
             if not self._keep_unlabelled:
                 labels = labels.take(np.flatnonzero((labels.states == PRESENT).any(axis=1)))
             return ImageRecords(labels, self._find_images(labels.ids.tolist()))
-
-    def save(self, data: None) -> None:
-        """Refuse to write: NUS-WIDE's layout is read only.
-
-        Raises
-        ------
-        DatasetDataError
-            Always.
-        """
-        raise DatasetDataError(
-            f"{self._folder} is read only: save to a ManifestDataset", path=self._folder
-        )
 
     def _forms(self) -> list[str]:
         """Return the forms that are asked for and exist."""

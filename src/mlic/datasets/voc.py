@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from kedro.io import AbstractDataset
 
-from mlic.datasets.base import DatasetDataError, require_files, wrap_errors
+from mlic.datasets.base import DatasetDataError, ReadOnlyDataset, require_files, wrap_errors
 from mlic.images.records import ImageRecords
 from mlic.labels import ABSENT, PRESENT, UNKNOWN, LabelMatrix, LabelSpace
 
@@ -43,7 +42,7 @@ STATES = {"-1": ABSENT, "0": UNKNOWN, "1": PRESENT}  # 0: VOC's annotators found
 States = dict[str, list[int]]
 
 
-class VocDataset(AbstractDataset[None, ImageRecords]):
+class VocDataset(ReadOnlyDataset):
     """One year of PASCAL VOC, read from ``ImageSets/Main/<class>_<set>.txt``.
 
     VOC's -1, 0 and 1 become absent, unknown (difficult) and present. The test split is read if
@@ -118,18 +117,6 @@ class VocDataset(AbstractDataset[None, ImageRecords]):
                 np.asarray(declared),
             )
             return ImageRecords(labels, paths)
-
-    def save(self, data: None) -> None:
-        """Refuse to write: VOC's layout is read only.
-
-        Raises
-        ------
-        DatasetDataError
-            Always.
-        """
-        raise DatasetDataError(
-            f"{self._root} is read only: save to a ManifestDataset", path=self._root
-        )
 
     def _splits(self) -> dict[str, States]:
         names = {"train": self._training_set, "validation": "val", "test": "test"}

@@ -261,7 +261,7 @@ class TestRefusedManifests:
         fails(ManifestDataset(file), "2 of 3", "no.jpg", file)
 
     def test_a_missing_manifest(self, tmp_path):
-        fails(ManifestDataset(str(tmp_path / "no.csv")), "no.csv", path=str(tmp_path / "no.csv"))
+        fails(ManifestDataset(str(tmp_path / "no.csv")), "no.csv", path=tmp_path / "no.csv")
         assert not ManifestDataset(str(tmp_path / "no.csv")).exists()
 
     def test_a_label_outside_the_class_list(self, tmp_path):

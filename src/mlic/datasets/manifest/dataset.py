@@ -19,13 +19,13 @@ from mlic.datasets.base import (
 )
 from mlic.datasets.manifest.csv import read_csv
 from mlic.datasets.manifest.labels import Manifest, free_space
+from mlic.datasets.manifest.parquet import read_parquet
 from mlic.images.records import ImageRecords
 from mlic.labels import LabelMatrix, LabelSpace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from kedro_datasets._typing import TablePreview
     from numpy.typing import NDArray
 
@@ -122,7 +122,7 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
             if path.suffix.lower() == ".csv":
                 frame = read_csv(path, nrows)
             elif path.suffix.lower() == ".parquet":
-                frame, metadata = _read_parquet(path, nrows, images)
+                frame, metadata = read_parquet(path, nrows, images)
             else:
                 raise DatasetDataError(
                     f"{path} is neither .csv nor .parquet: convert it", path=path
@@ -229,26 +229,6 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
             space = self._space([manifest])
             labels = LabelMatrix(space, manifest.ids, manifest.states(space), manifest.split)
         return preview_labels(labels)
-
-
-def _read_parquet(
-    path: Path, nrows: int | None, images: bool
-) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Read rows and metadata; images that are not read are None."""
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(path)
-    metadata = {k.decode(): v.decode() for k, v in (file.schema_arrow.metadata or {}).items()}
-    names = file.schema_arrow.names
-    # Encoded images are nearly all of a file; previews and label checks do not need them.
-    columns = names if images else [name for name in names if name != "image"]
-    if nrows is None:
-        table = file.read(columns)
-    else:
-        batch = next(file.iter_batches(nrows, columns=columns), None)
-        table = file.schema_arrow.empty_table().select(columns) if batch is None else batch
-    frame = table.to_pandas(ignore_metadata=True)
-    return frame if len(columns) == len(names) else frame.assign(image=None), metadata
 
 
 def _encoded(image: object, manifest: Manifest) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from unicodedata import normalize
@@ -9,7 +10,7 @@ from unicodedata import normalize
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["RESERVED", "check_columns", "check_names", "hint_for_column"]
+__all__ = ["RESERVED", "check_columns", "check_delimiter", "check_names", "hint_for_column"]
 
 RESERVED = frozenset(
     {"image_id", "path", "image", "labels", "split", "source", "group", "width", "height"}
@@ -65,6 +66,23 @@ def hint_for_column(column: str) -> str:
     if similar := _similar_reserved(column):
         return f"or rename the column to '{similar}', if it contains them"
     return "or remove the column, if it is not a label"
+
+
+def check_delimiter(texts: Sequence[str], delimiter: str) -> str | None:
+    r"""Describe the mistake if only another mark than the delimiter separates labels.
+
+    Examples
+    --------
+    >>> check_delimiter(["cat,dog", "cat"], ";")
+    'labels are separated by \',\' and never by \';\': set label_delimiter: ","'
+    """
+    if any(delimiter in text for text in texts):
+        return None
+    mark = next((mark for mark in ";,|\t" if any(mark in text for text in texts)), None)
+    return mark and (
+        f"labels are separated by {mark!r} and never by {delimiter!r}: set "
+        f"label_delimiter: {json.dumps(mark)}"
+    )
 
 
 def check_names(names: Sequence[str]) -> str | None:

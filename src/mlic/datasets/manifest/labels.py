@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlic.datasets.base import DatasetDataError
-from mlic.datasets.manifest.hints import RESERVED, check_columns, check_names, hint_for_column
+from mlic.datasets.manifest.hints import (
+    RESERVED,
+    check_columns,
+    check_delimiter,
+    check_names,
+    hint_for_column,
+)
 from mlic.labels import ABSENT, PRESENT, UNKNOWN, LabelSpace
 
 if TYPE_CHECKING:
@@ -257,13 +263,8 @@ class Manifest:
 
     def check_delimiter(self) -> str | None:
         """Describe the mistake if only another mark than the delimiter separates labels."""
-        texts = [row for row in self._labels if isinstance(row, str)]
-        if any(self.delimiter in text for text in texts):
-            return None
-        mark = next((mark for mark in ";,|\t" if any(mark in text for text in texts)), None)
-        return mark and (
-            f"labels are separated by {mark!r} and never by '{self.delimiter}': set "
-            f"label_delimiter: {json.dumps(mark)}"
+        return check_delimiter(
+            [row for row in self._labels if isinstance(row, str)], self.delimiter
         )
 
 
