@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractDataset, DatasetError
 
 from mlic.errors import DataError, MlicError
+from mlic.images.records import ImageRecords
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -38,7 +39,7 @@ class DatasetDataError(DataError, DatasetError):
     """A mistake in data; Kedro does not wrap it, because it is Kedro's own error too."""
 
 
-class ReadOnlyDataset(AbstractDataset[None, "ImageRecords"]):
+class ReadOnlyDataset(AbstractDataset[None, ImageRecords]):
     """Base class of data sets in a layout of their own, which mlic reads and never writes."""
 
     _folder: Path

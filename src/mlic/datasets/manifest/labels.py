@@ -14,13 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlic.datasets.base import DatasetDataError
-from mlic.datasets.manifest.hints import (
-    RESERVED,
-    check_columns,
-    check_delimiter,
-    check_names,
-    hint_for_column,
-)
+from mlic.datasets.manifest import hints
 from mlic.labels import ABSENT, PRESENT, UNKNOWN, LabelSpace
 
 if TYPE_CHECKING:
@@ -65,7 +59,7 @@ class Manifest:
     delimiter: str
 
     def __post_init__(self) -> None:
-        if mistake := check_columns([str(name) for name in self.frame.columns]):
+        if mistake := hints.check_columns([str(name) for name in self.frame.columns]):
             raise self._error(f"{self.file} {mistake}")
 
     def _error(self, message: str, **fields: object) -> DatasetDataError:
@@ -73,8 +67,8 @@ class Manifest:
 
     def _label_error(self, label: str, row: int, mistake: str) -> DatasetDataError:
         name = str(self.ids[row])
-        message = f"{self.file}: label '{label}' of image '{name}' {mistake}"
-        return self._error(message, label=label, name=name)
+        message = f"label '{label}' of image '{name}' {mistake}"
+        return self._error(f"{self.file}: {message}", label=label, name=name)
 
     @cached_property
     def ids(self) -> NDArray[np.str_]:
@@ -114,7 +108,7 @@ class Manifest:
 
     @cached_property
     def _class_columns(self) -> list[str]:
-        return [str(column) for column in self.frame.columns if column not in RESERVED]
+        return [str(column) for column in self.frame.columns if column not in hints.RESERVED]
 
     @cached_property
     def _labels(self) -> list[Any]:
@@ -202,7 +196,7 @@ class Manifest:
                 label,
                 row,
                 f"is '{text}': write 1 (present), 0 (absent), -1 or nothing (unknown); "
-                f"{hint_for_column(label)}",
+                f"{hints.hint_for_column(label)}",
             )
         return STATES[text]
 
@@ -254,18 +248,13 @@ class Manifest:
         for word in filter(None, (word.strip() for word in labels.split(self.delimiter))):
             name = word.removeprefix("?").strip()
             if not name:
-                raise self._error(
-                    f"{self.file}: image '{self.ids[row]}' has a '?' without a label: write it "
-                    "before the label that was not checked, as in ?dog",
-                    name=str(self.ids[row]),
-                )
+                raise self._label_error("?", row, "has no name: write ? before a name, as in ?dog")
             yield name, UNKNOWN if word.startswith("?") else PRESENT
 
     def check_delimiter(self) -> str | None:
         """Describe the mistake if only another mark than the delimiter separates labels."""
-        return check_delimiter(
-            [row for row in self._labels if isinstance(row, str)], self.delimiter
-        )
+        texts = [row for row in self._labels if isinstance(row, str)]
+        return hints.check_delimiter(texts, self.delimiter)
 
 
 def free_space(manifests: Sequence[Manifest]) -> LabelSpace:
@@ -278,7 +267,7 @@ def free_space(manifests: Sequence[Manifest]) -> LabelSpace:
     """
     names = sorted(set().union(*(manifest.used_names() for manifest in manifests)))
     checks = [(manifest.file, manifest.check_delimiter()) for manifest in manifests]
-    for file, mistake in [*checks, (manifests[0].file, check_names(names))]:
+    for file, mistake in [*checks, (manifests[0].file, hints.check_names(names))]:
         if mistake:
             raise DatasetDataError(
                 f"{file}: {mistake}, or list all names under 'classes' in the catalog's entry",
