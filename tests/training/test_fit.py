@@ -444,7 +444,7 @@ def test_unnormalised_pixels_reach_the_model_and_the_file(make_job):
     batch = next(training._batches())
     training._losses(batch, training._read(batch, 2), 2)
     rows = job.train_rows[batch]
-    stored = training.views.perturb(job.images.pixels[rows], rows, 1)
+    stored = training.views.augment(job.images.pixels[rows], rows, 1)
     expected = torch.from_numpy(stored).permute(0, 3, 1, 2) / 255
     torch.testing.assert_close(seen[-1], expected, atol=1e-6, rtol=0)
     assert not np.array_equal(stored, job.images.pixels[rows])

@@ -16,7 +16,7 @@ _DECISIVE = (
     "distillation",
     "evaluation/metrics.py",
     "images/augmentation.py",
-    "images/perturbation.py",
+    "images/pixel_ops.py",
     "images/preprocess.py",
     "losses",
     "models",

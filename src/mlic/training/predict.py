@@ -73,7 +73,7 @@ def read_view(images: ImageStore, rows: NDArray[np.intp], view: View | None) -> 
         A view maker and the number of the view; nothing for the whole image.
     """
     stored = np.asarray(images.pixels[rows])
-    return stored if view is None else view[0].perturb(stored, rows, view[1])
+    return stored if view is None else view[0].augment(stored, rows, view[1])
 
 
 def render_view(
