@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "DatasetDataError",
     "ReadOnlyDataset",
-    "atomic_write",
     "label_table",
     "preview_labels",
     "read_json",
@@ -97,18 +96,6 @@ def wrap_errors(place: Path | str) -> Iterator[None]:
             f"{place} cannot be read or written ({type(error).__name__}: {error}): {fix}",
             path=place,
         ) from error
-
-
-@contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield the path of a temporary file, which replaces the target if no error is raised."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> Any:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from kedro.io import AbstractDataset
 
+from mlic.caching.atomic import atomic_write
 from mlic.datasets.base import (
     DatasetDataError,
-    atomic_write,
     label_table,
     preview_labels,
     wrap_errors,

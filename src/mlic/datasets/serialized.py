@@ -15,7 +15,8 @@ import numpy as np
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets.json import JSONDataset
 
-from mlic.datasets.base import DatasetDataError, atomic_write, wrap_errors
+from mlic.caching.atomic import atomic_write
+from mlic.datasets.base import DatasetDataError, wrap_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -60,12 +60,10 @@ def train_or_reuse_all(
     inseparable
         Whether all are trained again if one is not up to date.
     """
-    from mlic.caching.store import CheckpointStore
+    from mlic.caching.store import ArtifactStore
     from mlic.training.checkpoint import Checkpoint
 
-    stores = {
-        job.name: CheckpointStore(at, job.name) for job, at in zip(jobs, folders, strict=True)
-    }
+    stores = {job.name: ArtifactStore(at, job.name) for job, at in zip(jobs, folders, strict=True)}
     kept = {job.name: stores[job.name].load("checkpoint", job.components()) for job in jobs}
     done = {name: Checkpoint.from_tensors(*found) for name, found in kept.items() if found}
     missing = [job for job in jobs if job.name not in done]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlic.caching.fingerprint import code_fingerprint, file_fingerprint
+from mlic.caching.code_version import training_code_version
+from mlic.caching.fingerprint import fingerprint_file
 from mlic.errors import DataError, TrainingError
 
 if TYPE_CHECKING:
@@ -135,9 +136,9 @@ class TrainingJob:
             "provenance": self.provenance or {},
             "image_size": self.image_size,
             "model": self.model.model_dump(mode="json"),
-            "weights": file_fingerprint(self.model.weights),
+            "weights": fingerprint_file(self.model.weights),
             "training": self.options.model_dump(mode="json", exclude={"overrides"}),
             "distillation": soft,
             "seed": [self.seed, self.view_seed],
-            "code": code_fingerprint(),
+            "code": training_code_version(),
         }

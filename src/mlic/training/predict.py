@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from torch import nn
 
-    from mlic.caching.store import CheckpointStore
+    from mlic.caching.store import ArtifactStore
     from mlic.images.store import ImageStore
     from mlic.models.branch import BranchedClassifiers
     from mlic.models.classifier import MultiLabelClassifier
@@ -217,7 +217,7 @@ def write_logits(
     job: TrainingJob,
     checkpoint: Checkpoint,
     views: Iterable[NDArray[np.float32]],
-    store: CheckpointStore,
+    store: ArtifactStore,
     dtype: str,
 ) -> TeacherLogits:
     """Keep what a teacher says of every view, written once, unless it is there already.
@@ -242,7 +242,7 @@ def write_all_logits(
     jobs: Sequence[TrainingJob],
     checkpoints: Sequence[Checkpoint],
     views: Iterable[Sequence[NDArray[np.float32]]],
-    stores: Sequence[CheckpointStore],
+    stores: Sequence[ArtifactStore],
     dtype: str,
 ) -> list[TeacherLogits]:
     """As `write_logits`, of several teachers whose logits come side by side, view by view."""
@@ -250,17 +250,17 @@ def write_all_logits(
         arrays = {}
         for number, teacher in enumerate(zip(jobs, checkpoints, stores, strict=True)):
             if (blank := _blank(*teacher, dtype)) is not None:
-                arrays[number] = stack.enter_context(blank)["logits"]
+                arrays[number] = stack.enter_context(blank)
         if arrays:
             for said, *own in zip(views, *arrays.values(), strict=True):
                 for number, into in zip(arrays, own, strict=True):
                     into[...] = round_logits(said[number], dtype)
-    return [TeacherLogits.open(store.path("logits")) for store in stores]
+    return [TeacherLogits.open(store.folder) for store in stores]
 
 
 def _blank(
-    job: TrainingJob, checkpoint: Checkpoint, store: CheckpointStore, dtype: str
-) -> AbstractContextManager[dict[str, NDArray[Any]]] | None:
+    job: TrainingJob, checkpoint: Checkpoint, store: ArtifactStore, dtype: str
+) -> AbstractContextManager[NDArray[Any]] | None:
     """A file for a teacher's logits, unless there is one that is up to date."""
     components = {**job.components(), "teacher": checkpoint.fingerprint, "targets": dtype}
     if store.find("logits", components) is not None:
@@ -275,4 +275,4 @@ def _blank(
         fingerprint=checkpoint.fingerprint,
         partition=(job.provenance or {}).get("partition"),
     )
-    return store.fill("logits", components, *blank.to_tensors())
+    return store.fill("logits", components, shape, dtype, blank.describe())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mlic.caching.memmap import create_mapped, open_mapped
+from mlic.caching.memmap import create_memmap, open_memmap
 from mlic.errors import CheckpointError, TrainingError
 from mlic.images.augmentation import ViewSampler
 from mlic.models.backbone import build_trunk
@@ -56,7 +55,7 @@ class FrozenTrunk:
     """
 
     def __init__(self, checkpoint: Checkpoint, job: TrainingJob, folder: Path) -> None:
-        self.job, self._path = job, folder / "features.safetensors"
+        self.job, self._folder = job, folder
         self.frame = (job.image_size, checkpoint.info.mean, checkpoint.info.std)
         self._source = checkpoint
 
@@ -69,7 +68,12 @@ class FrozenTrunk:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._path.unlink(missing_ok=True)
+        for name in ("training", "validation"):
+            for ending in ("npy", "json"):
+                (self._folder / f"features_{name}.{ending}").unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"features_{name}.npy"
 
     @property
     def training(self) -> NDArray[np.float16]:
@@ -118,8 +122,7 @@ class FrozenTrunk:
     def _features(self) -> dict[str, NDArray[Any]]:
         with memory_advice(self.job.options, "the shared trunk"):
             self._write()
-        arrays, _ = open_mapped(self._path)
-        return arrays
+        return {name: open_memmap(self._path(name))[0] for name in ("training", "validation")}
 
     def _write(self) -> None:
         job, options = self.job, self.job.options
@@ -128,18 +131,14 @@ class FrozenTrunk:
         fabric = make_fabric(options)
         validation = job.labels.rows("validation")
         one = next(self._maps(fabric, job.train_rows[:1], None)).shape[1:]
-        blank = np.zeros((), np.float16)
-        templates = {
-            "training": np.broadcast_to(blank, (maker.num_views, len(job.train_rows), *one)),
-            "validation": np.broadcast_to(blank, (max(len(validation), 1), *one)),
-        }
-        self._refuse_full_disk(sum(array.nbytes for array in templates.values()))
-        with create_mapped(self._path, templates, {}) as arrays:
-            _fill(arrays["validation"], self._maps(fabric, validation, None))
-            views = range(maker.num_views)
-            for view in progress(views, what="shared trunk", unit="view"):
-                maps = self._maps(fabric, job.train_rows, (maker, view))
-                _fill(arrays["training"][view], maps)
+        shape = (max(len(validation), 1), *one)
+        with create_memmap(self._path("validation"), shape, np.float16, {}) as array:
+            _fill(array, self._maps(fabric, validation, None))
+        shape = (maker.num_views, len(job.train_rows), *one)
+        advice = "lower training.augmentation.views, or set teachers.mode=joint"
+        with create_memmap(self._path("training"), shape, np.float16, {}, advice) as array:
+            for view in progress(range(maker.num_views), what="shared trunk", unit="view"):
+                _fill(array[view], self._maps(fabric, job.train_rows, (maker, view)))
 
     def _maps(
         self, fabric: Any, rows: NDArray[np.intp], view: View | None
@@ -159,17 +158,6 @@ class FrozenTrunk:
                     "teachers.mode=joint or separate"
                 )
             yield maps.half().cpu().numpy()
-
-    def _refuse_full_disk(self, needed: int) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self._path.parent).free
-        if needed > free:
-            raise TrainingError(
-                f"features of all views need {needed / 1e6:.0f} MB in {self._path.parent}, whose "
-                f"disk has {free / 1e6:.0f} MB free: make room, lower "
-                "training.augmentation.views, or set teachers.mode=joint"
-            )
-        log.info("Features of all views take %.1f MB in %s meanwhile.", needed / 1e6, self._path)
 
 
 def _name_in_baseline(name: str) -> str:

@@ -55,13 +55,13 @@ def predict_teacher_logits(
     embeddings: LabelEmbeddings | None = None,
 ) -> TeacherLogits:
     """Write the baseline's logits of every view, for the student to learn from."""
-    from mlic.caching.store import CheckpointStore
+    from mlic.caching.store import ArtifactStore
     from mlic.training.predict import predict_training_views, write_logits
 
     options = training.for_role("baseline")
     job = _describe("baseline", images, labels, data, model, options, seed, embeddings)
     name = f"{job.name}.logits"  # beside the training's own folder, which another node answers for
-    kept = CheckpointStore(store / name, name)
+    kept = ArtifactStore(store / name, name)
     views = predict_training_views(job, checkpoint)
     return write_logits(job, checkpoint, views, kept, teachers.targets)
 

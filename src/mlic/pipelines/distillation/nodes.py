@@ -26,14 +26,14 @@ __all__ = ["join_logits", "train_student"]
 
 def join_logits(labels: LabelMatrix, store: Path, *logits: TeacherLogits) -> SoftTargets:
     """Put the logits of all teachers in the order of the label space, in one file."""
-    from mlic.caching.store import CheckpointStore
+    from mlic.caching.store import ArtifactStore
     from mlic.distillation.joining import join_targets
 
     members: dict[str, list[TeacherLogits]] = {}
     for one in logits:
         members.setdefault(one.strategy, []).append(one)
     name = "soft_targets"
-    return join_targets(labels.space, members, CheckpointStore(store / name, name))
+    return join_targets(labels.space, members, ArtifactStore(store / name, name))
 
 
 def train_student(

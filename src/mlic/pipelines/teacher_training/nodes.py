@@ -16,7 +16,7 @@ from mlic.utils.seeds import derive_seed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlic.caching.store import CheckpointStore
+    from mlic.caching.store import ArtifactStore
     from mlic.distillation.targets import TeacherLogits
     from mlic.images.store import ImageStore
     from mlic.labels import LabelMatrix
@@ -78,13 +78,13 @@ def train_teacher(
 
     Its seed comes from its name, so plain teachers differ though they learn the same labels.
     """
-    from mlic.caching.store import CheckpointStore
+    from mlic.caching.store import ArtifactStore
     from mlic.training.predict import predict_training_views, write_logits
 
     job = _describe(group, images, labels, data, model, training, seed, embeddings)
     checkpoint = train_or_reuse(job, store)
     views = predict_training_views(job, checkpoint)
-    kept = CheckpointStore(store / job.name, job.name)
+    kept = ArtifactStore(store / job.name, job.name)
     return checkpoint, write_logits(job, checkpoint, views, kept, teachers.targets)
 
 
@@ -105,13 +105,13 @@ def train_teachers(
 
     Each has an MLflow run, a store, a checkpoint and logits of its own.
     """
-    from mlic.caching.store import CheckpointStore
+    from mlic.caching.store import ArtifactStore
 
     cut = BranchedModelOptions(**model.model_dump(), branch=teachers.branch)
     shared = (images, labels, data, cut, training, seed, embeddings)
     jobs = [_describe(group, *shared) for group in groups.values()]
     stores = [  # what one mode made is kept when another is tried
-        CheckpointStore(store / job.name / teachers.mode, job.name) for job in jobs
+        ArtifactStore(store / job.name / teachers.mode, job.name) for job in jobs
     ]
     if baseline is None:
         made = _train_jointly(jobs, stores, teachers.targets)
@@ -125,7 +125,7 @@ def train_teachers(
 
 
 def _train_jointly(
-    jobs: Sequence[TrainingJob], stores: Sequence[CheckpointStore], dtype: str
+    jobs: Sequence[TrainingJob], stores: Sequence[ArtifactStore], dtype: str
 ) -> Taught:
     """Train branches and their trunk: what one learns bears on all, so all are made of all."""
     from mlic.training.joint import predict_jointly, train_jointly
@@ -142,7 +142,7 @@ def _train_jointly(
 
 def _train_on_frozen(
     jobs: Sequence[TrainingJob],
-    stores: Sequence[CheckpointStore],
+    stores: Sequence[ArtifactStore],
     dtype: str,
     baseline: Checkpoint,
     folder: Path,
