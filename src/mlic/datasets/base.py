@@ -79,7 +79,7 @@ def wrap_errors(place: Path | str) -> Iterator[None]:
         text = str(error)
         message = text if str(place) in text else f"{place}: {text}"
         raise DatasetDataError(message, **{"path": place} | error.fields) from error
-    except DatasetError:
+    except DatasetError:  # names its place already
         raise
     except FileNotFoundError as error:
         missing = error.filename or place
@@ -151,6 +151,7 @@ def _follow(folder: Path, name: str, parents: dict[str, str]) -> str:
     if parent not in parents:
         parents[parent] = os.path.realpath(folder / parent)
     path = f"{parents[parent]}{os.sep}{last}"
+    # A link, or a name such as "..", may still lead elsewhere.
     final = last not in ("", os.curdir, os.pardir) and not os.path.islink(path)
     return path if final else os.path.realpath(path)
 
@@ -194,6 +195,7 @@ def label_table(labels: LabelMatrix, **extra: Iterable[object] | None) -> pa.Tab
     """
     import pyarrow as pa
 
+    # One fixed-size list per row: far smaller and faster to read than a column per label.
     states = pa.array(labels.states.reshape(-1))
     columns = {
         "image_id": labels.ids.tolist(),

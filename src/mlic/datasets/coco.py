@@ -21,6 +21,7 @@ from mlic.labels import PRESENT, LabelMatrix, LabelSpace
 
 __all__ = ["CocoDataset"]
 
+# The labels of COCO's test images are not public, so the literature tests on val.
 SPLITS = {"train": "train", "val": "test"}
 
 
@@ -75,6 +76,7 @@ class CocoDataset(ReadOnlyDataset):
             names = [name for name, file in files.items() if name == "train" or file.is_file()]
             parts = [self._load_part(files[name], name, year) for name in names]
             first = parts[0][0]
+            # Label columns are stacked by position: both files must list the same categories.
             for name, (labels, _) in zip(names, parts, strict=True):
                 first.space.require_same(labels.space, str(files["train"]), str(files[name]))
             return ImageRecords(
@@ -98,7 +100,6 @@ class CocoDataset(ReadOnlyDataset):
                 f"{self._folder}/annotations contains instances_train<year>.json for "
                 f"{', '.join(years) or 'no year'}: "
                 + ("choose one with 'year'" if years else "unpack COCO's annotations there"),
-                path=self._folder,
                 found=years,
             )
         return years[0]
@@ -129,6 +130,7 @@ def read_instances(file: Path, name: str) -> tuple[LabelMatrix, list[str]]:
     """
     content = read_json(file)
     with wrap_errors(file):
+        # Ids have gaps (80 categories up to id 90); their order is the order of columns.
         categories = sorted(content["categories"], key=lambda category: int(category["id"]))
         images = content["images"]
         columns = {category["id"]: column for column, category in enumerate(categories)}
@@ -155,7 +157,6 @@ def _unknown_id(file: Path, annotation: dict[str, Any], kind: str) -> DatasetDat
         f"{file}: annotation {number} has the {kind} id {value}, which is not among the file's "
         f"{'categories' if kind == 'category' else 'images'}: add it there, or remove the "
         "annotation",
-        path=file,
         name=number,
         value=value,
     )

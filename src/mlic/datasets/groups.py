@@ -58,6 +58,7 @@ class GroupsDataset(AbstractDataset[Any, Any]):
                 path=self._filepath,
             )
         groups = read_json(self._filepath)
+        # Checked here, because a string would pass as a list of one-letter names later.
         parts = groups.values() if isinstance(groups, dict) else groups
         if not isinstance(groups, dict | list) or not all(_names(part) for part in parts):
             raise DatasetDataError(

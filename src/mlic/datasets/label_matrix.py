@@ -106,6 +106,7 @@ def _metadata(table: pa.Table, key: str) -> str:
 
 
 def _from_table(table: pa.Table) -> LabelMatrix:
+    # Lists of one length are one flat buffer, which becomes the matrix without a copy per row.
     space = LabelSpace(tuple(json.loads(_metadata(table, "classes"))))
     states = table["labels"].combine_chunks().flatten().to_numpy()
     return LabelMatrix(

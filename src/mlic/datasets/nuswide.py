@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlic.datasets.base import DatasetDataError, ReadOnlyDataset, resolve_inside, wrap_errors
-from mlic.errors import LabelError
 from mlic.images.records import ImageRecords
 from mlic.labels import PRESENT, LabelMatrix, LabelSpace
 
 __all__ = ["NusWideDataset"]
 
+# Both forms name their test split, but not alike.
 LIST_SPLITS = {"Train": "train", "Test": "test"}
 TABLE_SPLITS = {"train": "train", "val": "test"}
 FILES = {"lists": "ImageList/TrainImagelist.txt", "table": "nus_wid_data.csv"}
-IMAGES = ("Flickr", "images", ".")
+IMAGES = ("Flickr", "images", ".")  # folders of images, in the order in which they are searched
 
 
 class NusWideDataset(ReadOnlyDataset):
@@ -122,7 +122,6 @@ class NusWideDataset(ReadOnlyDataset):
             if forms
             else f"{self._folder} has no {FILES.get(self._form or '', f'{lists} or {table}')}: "
             "unpack NUS-WIDE there, or correct 'folder' or 'form'",
-            path=self._folder,
             found=forms,
         )
 
@@ -136,7 +135,6 @@ class NusWideDataset(ReadOnlyDataset):
         raise DatasetDataError(
             f"{self._folder}: no listed image{f', such as {names[0]},' if names else ''} is in its "
             f"folders {', '.join(IMAGES[:-1])} or itself: unpack the images there, or link to them",
-            path=self._folder,
             name=names[0] if names else None,
         )
 
@@ -145,9 +143,7 @@ def _read_lists(folder: Path) -> LabelMatrix:
     """Read labels from the image lists and one file per concept and set."""
     space = _read_concepts(folder)
     if space is None:
-        raise DatasetDataError(
-            f"{folder} has no Concepts81.txt: unpack NUS-WIDE's concept list", path=folder
-        )
+        raise DatasetDataError(f"{folder} has no Concepts81.txt: unpack NUS-WIDE's concept list")
     names = {part: _read_names(folder / f"ImageList/{part}Imagelist.txt") for part in LIST_SPLITS}
     states = [_read_states(folder, space, part, len(names[part])) for part in LIST_SPLITS]
     split = [np.full(len(names[part]), word) for part, word in LIST_SPLITS.items()]
@@ -174,6 +170,7 @@ def _read_states(folder: Path, space: LabelSpace, part: str, num_images: int) ->
     for column, name in enumerate(space.names):
         file = folder / "Groundtruth" / "TrainTestLabels" / f"Labels_{name}_{part}.txt"
         words = file.read_text(encoding="utf-8").split()
+        # The files have no ids: only the number of lines can show that a file is incomplete.
         strange = set(words) - {"0", "1"}
         if strange or len(words) != num_images:
             raise DatasetDataError(
@@ -200,7 +197,6 @@ def _read_table(folder: Path) -> LabelMatrix:
             raise DatasetDataError(
                 f"{file} has the columns {', '.join(frame.columns)}: "
                 "it needs three, the image's path, 'label' and the split",
-                path=file,
                 found=list(frame.columns),
             )
         paths, labels, split = (frame.iloc[:, column] for column in range(3))
@@ -208,12 +204,10 @@ def _read_table(folder: Path) -> LabelMatrix:
         if strange:
             raise DatasetDataError(
                 f"{file}: the split '{strange[0]}' is neither train nor val: correct the table",
-                path=file,
                 value=strange[0],
             )
-        codes, texts = pd.factorize(
-            labels
-        )  # many images have the same labels: parse each text once
+        # Many images have the same labels: parse each text once.
+        codes, texts = pd.factorize(labels)
         lists = [_parse_label(text, file) for text in texts]
         space = _read_concepts(folder) or LabelSpace(tuple(sorted(set().union(*lists))))
         states = _mark(lists, space, file)[codes]
@@ -223,6 +217,7 @@ def _read_table(folder: Path) -> LabelMatrix:
 
 def _parse_label(text: str, file: Path) -> list[str]:
     """Parse the text of a Python list of names, without evaluating it."""
+    # The file may come from anywhere: literal_eval runs no code.
     try:
         names = ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -231,7 +226,6 @@ def _parse_label(text: str, file: Path) -> list[str]:
         raise DatasetDataError(
             f"{file}: the label {text[:80]} is not a list of names such as ['sky', 'clouds']: "
             "correct the table",
-            path=file,
             value=text,
         )
     return names
@@ -240,11 +234,7 @@ def _parse_label(text: str, file: Path) -> list[str]:
 def _mark(lists: list[list[str]], space: LabelSpace, file: Path) -> NDArray[np.int8]:
     """Convert lists of names to states; int8, shape (len(lists), C)."""
     states = np.zeros((len(lists), len(space)), dtype=np.int8)
-    for row, names in enumerate(lists):
-        try:
+    with wrap_errors(f"{file} and Concepts81.txt"):
+        for row, names in enumerate(lists):
             states[row, space.indices(names)] = PRESENT
-        except LabelError as error:
-            raise DatasetDataError(
-                f"{file} and Concepts81.txt: {error}", **{"path": file} | error.fields
-            ) from error
     return states

@@ -144,6 +144,7 @@ class SafetensorsDataset(_ObjectDataset):
             tensors, about = data.to_tensors() if self._cls else (data, {})
             # The writer copies raw buffers, so strided views must become contiguous first.
             contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+            # Checked when the file is read, so that it cannot be taken for another class.
             about = about | ({"cls": self._cls} if self._cls else {})
             save_file(contiguous, partial, metadata=about or None)
 
@@ -233,4 +234,5 @@ def _unwrapped_errors() -> Iterator[None]:
     try:
         yield
     except DatasetError as error:
+        # Kedro puts a long text in front of the message; the cause is enough.
         raise error.__cause__ or error from None

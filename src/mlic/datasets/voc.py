@@ -16,29 +16,15 @@ __all__ = ["VocDataset"]
 
 logger = logging.getLogger(__name__)
 
+# fmt: off
 CLASSES = (
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
     "tvmonitor",
 )
-STATES = {"-1": ABSENT, "0": UNKNOWN, "1": PRESENT}  # 0: VOC's annotators found it difficult
+# fmt: on
+# VOC's 0 marks images in which annotators found every object of the class difficult.
+STATES = {"-1": ABSENT, "0": UNKNOWN, "1": PRESENT}
 States = dict[str, list[int]]
 
 
@@ -79,17 +65,14 @@ class VocDataset(ReadOnlyDataset):
         self.metadata = metadata
 
     def _describe(self) -> dict[str, Any]:
-        return {
-            "folder": self._folder,
-            "year": self._year,
-            "training_set": self._training_set,
-        }
+        return {"folder": self._folder, "year": self._year, "training_set": self._training_set}
 
     def _exists(self) -> bool:
         return (self._root / "ImageSets" / "Main").is_dir()
 
     @property
     def _root(self) -> Path:
+        # Users pass VOCdevkit, the folder around it, or the year's folder inside.
         nested, name = self._folder / "VOCdevkit", f"VOC{self._year}"
         if self._folder.name == name and not nested.is_dir():
             return self._folder
@@ -126,7 +109,6 @@ class VocDataset(ReadOnlyDataset):
             raise DatasetDataError(
                 f"there is no folder {self._root}: set 'folder' to the one that contains it "
                 "(--params folder=…), or correct 'year'",
-                path=self._root,
             )
         splits = {split: self._read_set(name) for split, name in names.items()}
         if not splits["train"]:
@@ -134,7 +116,6 @@ class VocDataset(ReadOnlyDataset):
                 f"{self._root}/ImageSets/Main has no lists such as "
                 f"{CLASSES[0]}_{self._training_set}.txt, from which labels are read: unpack VOC's "
                 "trainval archive there, or correct 'training_set'",
-                path=self._root,
                 value=self._training_set,
             )
         if not splits["test"]:
@@ -161,6 +142,7 @@ class VocDataset(ReadOnlyDataset):
             )
         columns = [_read_list(file) for file in files]
         for file, column in zip(files, columns, strict=True):
+            # Columns are joined by position below, so ids and their order must be the same.
             if list(column) != list(columns[0]):
                 raise DatasetDataError(
                     f"{file} lists other images than {files[0].name}: unpack VOC's archive again",

@@ -73,10 +73,11 @@ def decode_image(source: bytes | Path, size: int) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
-            _refuse_unfit(image)
+            _refuse_unfit(image)  # before any pixel is decoded
             upright = _to_rgb(ImageOps.exif_transpose(image))
     except UNREADABLE as error:
         raise DataError(_reason(error)) from error
+    # After conversion: palette indices must not be interpolated.
     return np.asarray(upright.resize((size, size), Image.Resampling.BILINEAR))
 
 

@@ -64,6 +64,7 @@ class DataOptions(StrictModel):
 
     @model_validator(mode="after")
     def _leave_training_images(self) -> Self:
+        # Both are fractions of the same training images.
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("validation_fraction and test_fraction leave no training images")
         return self

@@ -49,6 +49,7 @@ def read_images(
     ((1, 8, 8, 3), [128, 128, 128])
     """
     files = [Path(path) for path in paths]
+    # One allocation for all images; threads write to different rows of it.
     pixels = np.zeros((len(files), size, size, 3), dtype=np.uint8)
     for file, reason in zip(files, decode_sources(files, size, pixels, workers), strict=True):
         if reason is not None:

@@ -136,6 +136,7 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
     def _labels(self, manifests: Sequence[Manifest]) -> LabelMatrix:
         space = self._space(manifests)
         splits = [manifest.split for manifest in manifests]
+        # The test manifest is the test split, whatever it declares itself.
         if len(manifests) == 2:
             splits = [splits[0], _all_test(*manifests)]
         return LabelMatrix(

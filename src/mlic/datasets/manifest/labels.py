@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Manifest", "free_space"]
 
+# By the text of a cell; an empty cell of a class column is unknown, not absent.
 STATES = {"1": PRESENT, "0": ABSENT, "-1": UNKNOWN, "": UNKNOWN}
 SPLITS = {"train": "train", "test": "test", "": ""} | dict.fromkeys(
     ("validation", "valid", "val"), "validation"
@@ -128,6 +129,7 @@ class Manifest:
         """Whether labels are given by name, in columns or in rows, and not by position."""
         if "labels" not in self.frame:
             return True
+        # Empty rows fit both forms; the first other one decides.
         first = next((row for row in self._labels if len(row)), "")
         return isinstance(first, str) or isinstance(first[0], str)
 
@@ -179,7 +181,7 @@ class Manifest:
 
     def _column_states(self, space: LabelSpace) -> NDArray[np.int8]:
         for name in self._class_columns:
-            space.index(name)
+            space.index(name)  # raises for columns outside the class list
         states = np.empty((len(self.frame), len(space)), dtype=np.int8)
         for i, name in enumerate(space.names):
             if name not in self.frame:
