@@ -28,7 +28,7 @@ _DECIDES_WEIGHTS = (
     "mlic.models",
     "mlic.losses",
     "mlic.images.augmentation",
-    "mlic.images.perturbation",
+    "mlic.images.pixel_ops",
     "mlic.images.preprocess",
 )
 # These report what happens but decide no result; the package's own __init__ only lists names.
