@@ -7,6 +7,7 @@ stay in the processor's cache, and they run in threads, because SciPy's products
 
 from __future__ import annotations
 
+import mmap
 import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -123,7 +124,7 @@ def count_pairs(states: States, first: int, second: int) -> sparse.csr_array:
     """
     rows, size = _by_rows(states), states.shape[1]
     starts = range(0, size, BAND_LABELS)
-    bands = [np.zeros((min(BAND_LABELS, size - start), size), np.int32) for start in starts]
+    bands = [_zeros(min(BAND_LABELS, size - start), size) for start in starts]
     lock = Lock()
 
     def add(images: slice) -> None:
@@ -186,15 +187,23 @@ def _factors(block: Rows, first: int, second: int) -> tuple[Any, Any]:
     return left.T.tocsr(), right
 
 
+def _zeros(num_rows: int, size: int) -> NDArray[np.int32]:
+    """Zeros in a memory map of their own.
+
+    The memory that NumPy frees may stay with the process; that of a map always goes back.
+    """
+    buffer = mmap.mmap(-1, num_rows * size * np.dtype(np.int32).itemsize)
+    return np.frombuffer(buffer, np.int32).reshape(num_rows, size)
+
+
 def _to_sparse(bands: Bands, size: int) -> sparse.csr_array:
     """Join bands of rows into one sparse matrix, and free each band once it is copied."""
     per_row = [np.count_nonzero(band, axis=1) for band in bands]
     ends = np.concatenate([[0], *per_row]).cumsum()
     indptr = ends.astype(np.int32 if ends[-1] < 2**31 else np.int64)
-    # np.empty takes no memory before it is written, so the peak stays near that of the bands
+    # np.empty takes no memory before it is written: the peak stays near that of the bands alone
     data, indices = np.empty(ends[-1], np.int32), np.empty(ends[-1], indptr.dtype)
-    bands.reverse()
-    for start in range(0, size, BAND_LABELS):
+    for start in reversed(range(0, size, BAND_LABELS)):
         counts = bands.pop()
         places = np.flatnonzero(counts)
         kept = slice(ends[start], ends[start + len(counts)])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlic.images.store import ImageStore
     from mlic.labels import LabelMatrix
     from mlic.labels.embeddings import LabelEmbeddings
-    from mlic.labels.partition.partition import Partition
+    from mlic.labels.partition import Partition
     from mlic.training.checkpoint import Checkpoint
     from mlic.training.job import TrainingJob
 
