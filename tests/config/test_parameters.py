@@ -173,18 +173,12 @@ def test_strategies_with_partitions_are_a_part_of_those_with_teachers(raw):
     partition = check_parameters(raw).partition
     assert partition.partitioned == ("cgp", "dgp", "random", "user")
     assert partition.trained == (*partition.partitioned, "full_label")
-<<<<<<< HEAD
-    raw["partition"] |= {"strategies": "full_label+full_label", "num_full_label": 0}
-    told = mistakes(raw)
-    assert "a strategy stands twice" in told and "partition.num_full_label: " in told
-=======
 
 
 def test_strategy_given_twice_is_refused(raw):
     raw["partition"] |= {"strategies": "cgp+cgp", "num_full_label": 0}
     keys = refuse(raw).fields["parameters"]
     assert keys == ["partition.strategies", "partition.num_full_label"]
->>>>>>> coretests
 
 
 @pytest.mark.parametrize("strategies", ["full_label", "user", "user+full_label"])
