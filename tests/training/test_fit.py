@@ -458,7 +458,7 @@ def test_pixels_without_normalisation_reach_model_and_checkpoint(make_job, manua
     job = make_job(normalise=False, augmentation=PUBLISHED_VIEWS)
     training = manual(job)
     batch = next(training.batches(2))
-    augmented = training.data.views.perturb(job.images.pixels[batch.rows], batch.rows, 1)
+    augmented = training.data.views.augment(job.images.pixels[batch.rows], batch.rows, 1)
     expected = torch.from_numpy(augmented).permute(0, 3, 1, 2) / 255
     torch.testing.assert_close(batch.images, expected, atol=1e-6, rtol=0)
     assert not np.array_equal(augmented, job.images.pixels[batch.rows])
