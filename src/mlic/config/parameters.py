@@ -104,10 +104,10 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
     try:
         return Parameters.model_validate(raw)
     except ValidationError as error:
-        mistakes = {_key(mistake): _describe(mistake) for mistake in error.errors()}
-    lines = "\n".join(f"  {line}" for line in mistakes.values())
+        mistakes = error.errors()
+    lines = "\n".join(f"  {_describe(mistake)}" for mistake in mistakes)
     number = "1 parameter is" if len(mistakes) == 1 else f"{len(mistakes)} parameters are"
-    raise ParameterError(f"{number} wrong:\n{lines}", parameters=list(mistakes))
+    raise ParameterError(f"{number} wrong:\n{lines}", parameters=[_key(one) for one in mistakes])
 
 
 def _key(mistake: Any) -> str:
