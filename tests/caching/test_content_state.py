@@ -78,9 +78,9 @@ def test_safetensors_match_whatever_the_order_of_their_metadata(tmp_path):
     assert write(1) == write(1) != write(2)
     metadata["1"] = "another"
     assert write(1) != write(2)
-    whole = write(1)
+    complete = write(1)
     path.write_bytes(path.read_bytes()[:20])
-    assert state_of(path).sign().content != whole
+    assert state_of(path).sign().content != complete
 
 
 def test_files_too_large_to_read_are_compared_by_state(folder, monkeypatch):

@@ -5,6 +5,7 @@ States are cheap to compare; content is read only where a state has changed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def _fingerprint(description: str, files: tuple[FileState, ...]) -> str | None:
 def _content(path: str) -> str:
     if path.endswith(".safetensors") and os.path.exists(path):
         with open(path, "rb") as file:
-            return _sorted_header(file) + fingerprint_parts(file.read())
+            return _sorted_header(file) + hashlib.file_digest(file, "sha256").hexdigest()
     return fingerprint_file(path) or "broken link"
 
 

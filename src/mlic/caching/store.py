@@ -90,6 +90,7 @@ class ArtifactStore:
     def _read_components(self, kind: str) -> tuple[Path, Any] | None:
         """Read from what an artifact was made, without reading its arrays."""
         path = self.array_path(kind)
+        # An array without a description was never finished: the same as none.
         if path.with_suffix(".json").is_file():
             return path, open_memmap(path)[1]["components"]
         path = self.path(kind)
@@ -156,6 +157,7 @@ class ArtifactStore:
         """Let one process at a time look up and make artifacts of this store."""
         from filelock import FileLock, Timeout
 
+        # The operating system releases the lock of a process that dies.
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
         try:
@@ -170,7 +172,8 @@ class ArtifactStore:
 
 
 def _as_json(components: Components) -> Any:
-    """Return components as they come back from a file: tuples as lists, keys as text."""
+    """Return components as they come back from a file."""
+    # Tuples become lists and integer keys become text, so both sides of a comparison pass here.
     return json.loads(json.dumps(components, sort_keys=True))
 
 

@@ -122,6 +122,7 @@ def _describe(space: LabelSpace, logits: Mapping[str, Sequence[TeacherLogits]]) 
     for strategy, members in logits.items():
         for team in [[one] for one in members] if strategy == FULL_LABEL else [members]:
             _require_cover(space, strategy, team)
+        # A broadcast zero has the shape and the type of the targets but only one value in memory.
         zero = np.zeros((), dtype=np.result_type(*(one.values.dtype for one in members)))
         values[strategy] = np.broadcast_to(zero, (*first.values.shape[:2], len(space)))
     fingerprints = {member.teacher: member.fingerprint for member in teachers}
@@ -176,6 +177,7 @@ def _fill(
                     [member.values[view] for member in ordered], axis=1
                 )
                 continue
+            # float16 would lose digits in the sum.
             total = np.zeros(joined.shape, dtype=np.float32)
             for member in ordered:
                 total[:, _columns(space, [member])] += member.values[view]
