@@ -110,15 +110,8 @@ def _describe(space: LabelSpace, logits: Mapping[str, Sequence[TeacherLogits]]) 
         raise PartitionError(
             "there is no teacher to learn from: name at least one strategy in partition.strategies"
         )
-    first = teachers[0]
-    for member in teachers:
-        if not np.array_equal(first.ids, member.ids) or first.views != member.views:
-            raise CheckpointError(
-                f"'{member.teacher}' wrote logits for other images or views than "
-                f"'{first.teacher}': run the teacher_training pipeline again",
-                name=member.teacher,
-            )
-    values = {}
+    _require_same_images(teachers)
+    first, values = teachers[0], {}
     for strategy, members in logits.items():
         for team in [[one] for one in members] if strategy == FULL_LABEL else [members]:
             _require_cover(space, strategy, team)
@@ -129,6 +122,17 @@ def _describe(space: LabelSpace, logits: Mapping[str, Sequence[TeacherLogits]]) 
     partitions = {name: _partition_of(name, members) for name, members in logits.items()}
     known = {name: partition for name, partition in partitions.items() if partition is not None}
     return SoftTargets(space, first.ids, values, first.views, fingerprints, known)
+
+
+def _require_same_images(teachers: Sequence[TeacherLogits]) -> None:
+    first = teachers[0]
+    for member in teachers:
+        if not np.array_equal(first.ids, member.ids) or first.views != member.views:
+            raise CheckpointError(
+                f"'{member.teacher}' wrote logits for other images or views than "
+                f"'{first.teacher}': run the teacher_training pipeline again",
+                name=member.teacher,
+            )
 
 
 def _partition_of(strategy: str, members: Sequence[TeacherLogits]) -> str | None:
