@@ -30,6 +30,8 @@ def touch(path, later=10**9):
 def test_scan_of_a_folder_lists_all_its_files_in_order(folder):
     names = [os.path.relpath(path, folder) for path, _, _ in scan_files(folder)]
     assert names == ["b.txt", "inner/a.txt"]
+    (folder / ".lock").touch()  # not part of the data
+    assert [os.path.relpath(path, folder) for path, _, _ in scan_files(folder)] == names
     assert scan_files(folder / "b.txt")[0][1] == 1
     assert scan_files(folder / "nowhere") is None
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlic.caching.content_state import LOCK_NAME
 from mlic.caching.memmap import create_memmap, open_memmap
 from mlic.caching.tensors import load_metadata, load_tensors, save_tensors
 from mlic.errors import DataError
@@ -159,7 +160,7 @@ class ArtifactStore:
 
         # The operating system releases the lock of a process that dies.
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".lock")
+        lock = FileLock(self.folder / LOCK_NAME)
         try:
             lock.acquire(timeout=0)
         except Timeout:
