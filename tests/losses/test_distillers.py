@@ -9,7 +9,7 @@ from mlic.losses.distillation.binary_kl import BinaryKL
 from mlic.losses.distillation.class_softmax_kl import ClassSoftmaxKL
 from mlic.losses.distillation.logit_mse import LogitMSE
 from mlic.training.options import DISTILLERS
-from mlic.utils.plugins import build_plugin, plugin_names
+from mlic.utils.plugins import build_plugin, list_plugins
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_logit_mse_is_literal(student, teacher):
     torch.testing.assert_close(student.grad, 2 * (student.detach() - teacher))
 
 
-@pytest.mark.parametrize("name", plugin_names(DISTILLERS))
+@pytest.mark.parametrize("name", list_plugins(DISTILLERS))
 def test_any_distiller_is_content_with_its_teacher(name, teacher):
     distiller = build_plugin(DISTILLERS, name, {})
     same = teacher.clone().requires_grad_()

@@ -2,20 +2,20 @@ import pytest
 import torch
 
 from mlic.errors import ParameterError
-from mlic.utils.plugins import build_plugin, plugin_names, refuse_unknown_plugin
+from mlic.utils.plugins import build_plugin, list_plugins, refuse_unknown_plugin
 
 PACKAGES = ["mlic.losses", "mlic.losses.distillation", "mlic.models.heads"]
 ARGUMENTS = {"mlic.models.heads": (8, 3)}
 
 
 def test_names_are_modules_and_not_packages():
-    assert plugin_names("mlic.losses") == ["asymmetric", "binary_cross_entropy"]
-    assert {"binary_kl", "logit_mse"} <= set(plugin_names("mlic.losses.distillation"))
+    assert list_plugins("mlic.losses") == ["asymmetric", "binary_cross_entropy"]
+    assert {"binary_kl", "logit_mse"} <= set(list_plugins("mlic.losses.distillation"))
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_plugin_can_be_built_by_its_name(package):
-    for name in plugin_names(package):
+    for name in list_plugins(package):
         with torch.device("meta"):  # some heads are large
             assert callable(build_plugin(package, name, {}, *ARGUMENTS.get(package, ())))
 
