@@ -171,7 +171,7 @@ def test_controls_stand_beside_the_cuts(raw):
     partition = check_parameters(raw).partition
     assert partition.partitioned == ("cgp", "dgp", "random", "user")
     assert partition.trained == (*partition.partitioned, "full_label")
-    raw["partition"] |= {"strategies": "plain+full_label", "num_full_label": 0}
+    raw["partition"] |= {"strategies": "full_label+full_label", "num_full_label": 0}
     told = mistakes(raw)
     assert "a strategy stands twice" in told and "partition.num_full_label: " in told
 
