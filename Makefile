@@ -1,4 +1,4 @@
-# Two commands: `make run` shows what parallel self-distillation does, `make test` checks the house.
+# `make run` trains the demonstration, `make test` runs all checks, `make docs` builds the documentation.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -27,7 +27,7 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mlic needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
 
-# uv, where it can be had, installs in seconds what takes pip minutes; compiled, as pip does it
+# uv installs in seconds what takes pip minutes; it compiles the modules, as pip does
 .venv/run.stamp: $(BIN)/python pyproject.toml constraints.txt
 	if command -v uv >/dev/null || $(BIN)/pip install --quiet uv; then \
 		PATH="$(CURDIR)/$(BIN):$$PATH" uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e .; \
