@@ -48,7 +48,8 @@ def write_lines(path, lines):
 def readme_environment(project, manifest):
     """The environment that README.md tells people to write, with their path in it."""
     told = (ROOT / "README.md").read_text(encoding="utf-8")
-    catalog, parameters = re.findall(r"```yaml\n(.*?)```", told, re.DOTALL)[:2]
+    block = re.search(r"```yaml\n(.*?)```", told, re.DOTALL)[1]
+    catalog, parameters = block.split("# conf/mine/parameters.yml\n")
     folder = project / "conf/mine"
     folder.mkdir()
     assert "/data/mine/manifest.csv" in catalog
