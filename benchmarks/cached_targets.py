@@ -16,7 +16,7 @@ import torch
 from common import Claim, emit
 from trainings import Bench, load, median_ratio, parse, scratch, seconds
 
-from mlic.caching.store import CheckpointStore
+from mlic.caching.store import ArtifactStore
 from mlic.distillation.joining import join_targets
 from mlic.distillation.targets import SoftTargets, TeacherLogits
 from mlic.distillation.teacher_id import strategy_of
@@ -80,7 +80,7 @@ def write_targets(bench: Bench, folder: Path) -> SoftTargets:
         values = rng.normal(size=shape).astype(np.float16)
         one = TeacherLogits(job.name, job.labels.space, job.train_ids, values, job.views, "f")
         members.setdefault(one.strategy, []).append(one)
-    return join_targets(bench.labels.space, members, CheckpointStore(folder, "soft_targets"))
+    return join_targets(bench.labels.space, members, ArtifactStore(folder, "soft_targets"))
 
 
 def call_teachers(bench: Bench, stored: SoftTargets, training: _Training) -> SoftTargets:

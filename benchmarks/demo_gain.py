@@ -92,10 +92,10 @@ def load_parameters(overrides: list[str]) -> Parameters:
 
 def measure_seed(job: tuple[int, str, bool]) -> dict[str, Any]:
     """One row: figures of all models of one seed, kept in the system's temporary folder."""
-    from mlic.caching.fingerprint import code_fingerprint
+    from mlic.caching.code_version import training_code_version
 
     seed, dumped, fresh = job
-    key = f"{code_fingerprint()}-{zlib.crc32(dumped.encode())}-{seed}"
+    key = f"{training_code_version()}-{zlib.crc32(dumped.encode())}-{seed}"
     kept = Path(tempfile.gettempdir()) / "mlic_demo_gain" / f"{key}.json"
     if kept.is_file() and not fresh:
         return dict(json.loads(kept.read_text()))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from common import Claim, emit
 from trainings import Bench, load, median_ratio, parse, scratch, seconds, timed
 
-from mlic.caching.store import CheckpointStore
+from mlic.caching.store import ArtifactStore
 from mlic.training.fit import train
 from mlic.training.frozen import predict_branch_views, train_branches
 from mlic.training.joint import predict_jointly, train_jointly
@@ -95,9 +95,9 @@ def teach_on_frozen(
     return made, said
 
 
-def stores(jobs: Sequence[TrainingJob], folder: Path) -> list[CheckpointStore]:
+def stores(jobs: Sequence[TrainingJob], folder: Path) -> list[ArtifactStore]:
     """A store for each job."""
-    return [CheckpointStore(folder / job.name, job.name) for job in jobs]
+    return [ArtifactStore(folder / job.name, job.name) for job in jobs]
 
 
 def alone(job: TrainingJob, baseline: Checkpoint, folder: Path) -> str:

@@ -20,7 +20,7 @@ from common import Claim, emit
 from joint_teachers import teach_jointly, teach_on_frozen
 from trainings import Bench, load, median_ratio, parse, scratch, seconds, timed
 
-from mlic.caching.store import CheckpointStore
+from mlic.caching.store import ArtifactStore
 from mlic.distillation.joining import join_targets
 from mlic.training.fit import _Training, train
 from mlic.training.predict import predict_logits
@@ -93,7 +93,7 @@ def teach(bench: Bench, baseline: Checkpoint | None, folder: Path) -> SoftTarget
     members: dict[str, list[TeacherLogits]] = {}
     for one in said:
         members.setdefault(one.strategy, []).append(one)
-    return join_targets(bench.labels.space, members, CheckpointStore(folder, "soft_targets"))
+    return join_targets(bench.labels.space, members, ArtifactStore(folder, "soft_targets"))
 
 
 def measure_slowly(bench: Bench, folder: Path) -> dict[str, float]:

@@ -202,7 +202,7 @@ def test_more_groups_than_labels_and_missing_weights_are_told_before_anything_ru
 
 def test_failed_run_is_failed_in_the_database_and_keeps_what_was_done(project, first_run):
     kept = sorted((project / "data/06_models").iterdir())
-    store = project / "data/03_primary/images/store.json"
+    store = project / "data/03_primary/images/pixels.json"
     whole = store.read_text()
     store.write_text("{")
     with pytest.raises(DatasetError) as error:

@@ -100,7 +100,7 @@ def test_what_changed_is_named_and_trained_anew(teach, settings, caplog):
 
 def test_lost_logits_are_written_again_by_the_same_teacher(teach, tmp_path, monkeypatch):
     first = teach()
-    (tmp_path / "teachers.cgp_1" / "logits.safetensors").unlink()
+    (tmp_path / "teachers.cgp_1" / "logits.npy").unlink()
     monkeypatch.setattr(loop, "train", None)
     again = teach()
     np.testing.assert_allclose(again[1].values, first[1].values, atol=1e-6)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlic.caching.store import CheckpointStore
+from mlic.caching.store import ArtifactStore
 from mlic.distillation.joining import assemble_targets
 from mlic.distillation.targets import SoftTargets
 from mlic.errors import TrainingError
@@ -60,7 +60,7 @@ def test_a_compiled_training_is_the_same(make_job, monkeypatch):
 
 def write(job, teacher, folder):
     """Logits in single precision, in a file."""
-    store = CheckpointStore(folder / job.name, job.name)
+    store = ArtifactStore(folder / job.name, job.name)
     return write_logits(job, teacher, predict_training_views(job, teacher), store, "float32")
 
 

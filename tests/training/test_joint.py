@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlic.caching.store import CheckpointStore
+from mlic.caching.store import ArtifactStore
 from mlic.errors import CheckpointError, TrainingError
 from mlic.evaluation.metrics import mean_average_precision
 from mlic.labels import LabelMatrix
@@ -175,7 +175,7 @@ def test_teachers_of_two_trainings_do_not_speak_in_one_pass(teach):
 
 def test_what_all_say_is_written_in_one_pass_and_once(teach, tmp_path):
     jobs, teachers = teach()
-    stores = [CheckpointStore(tmp_path / job.name, job.name) for job in jobs]
+    stores = [ArtifactStore(tmp_path / job.name, job.name) for job in jobs]
     views, asked = list(predict_jointly(jobs, teachers)), []
 
     def speak():
@@ -191,7 +191,7 @@ def test_what_all_say_is_written_in_one_pass_and_once(teach, tmp_path):
     assert len(asked) == 2
     write_all_logits(jobs, teachers, speak(), stores, "float16")
     assert len(asked) == 2
-    (tmp_path / jobs[1].name / "logits.safetensors").unlink()
+    (tmp_path / jobs[1].name / "logits.npy").unlink()
     again = write_all_logits(jobs, teachers, speak(), stores, "float16")
     assert len(asked) == 4 and np.array_equal(again[1].values, first[1].values)
     with pytest.raises(ValueError, match="argument 2 is longer"):

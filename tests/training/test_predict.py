@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlic.caching.store import CheckpointStore
+from mlic.caching.store import ArtifactStore
 from mlic.images.augmentation import ViewSampler
 from mlic.images.preprocess import preprocess_views, preprocess_whole
 from mlic.training.device import make_fabric
@@ -23,7 +23,7 @@ def job(make_job):
 
 
 def write(job, checkpoint, folder, dtype="float32"):
-    store = CheckpointStore(folder, job.name)
+    store = ArtifactStore(folder, job.name)
     return write_logits(job, checkpoint, predict_training_views(job, checkpoint), store, dtype)
 
 
@@ -55,7 +55,7 @@ def test_half_precision_keeps_to_its_tolerance(job, tmp_path):
 
 
 def test_logits_come_from_their_file_only_for_the_same_teacher_and_precision(job, tmp_path):
-    store, views = CheckpointStore(tmp_path, job.name), np.ones((2, 24, 4), np.float32)
+    store, views = ArtifactStore(tmp_path, job.name), np.ones((2, 24, 4), np.float32)
     one, other = train(job), train(replace(job, seed=4))
     write_logits(job, one, views, store, "float16")
     assert (write_logits(job, one, iter(()), store, "float16").values == 1).all()

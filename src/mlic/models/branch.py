@@ -11,7 +11,13 @@ from torch import nn
 from mlic.models.heads.base import Head
 from mlic.models.trunk import Trunk
 
-__all__ = ["BranchHead", "BranchedBackbone", "BranchedClassifiers", "merge_weights", "split_weights"]
+__all__ = [
+    "BranchHead",
+    "BranchedBackbone",
+    "BranchedClassifiers",
+    "merge_weights",
+    "split_weights",
+]
 
 _TRUNK = "backbone.trunk."  # prefix of the shared weights in a branched classifier
 

@@ -111,9 +111,7 @@ def build_classifiers(
     --------
     >>> from mlic.labels import LabelSpace
     >>> contexts = [LabelContext(LabelSpace(names)) for names in (("cat", "dog"), ("sofa",))]
-    >>> model = build_classifiers(
-    ...     BranchedModelOptions(backbone="test_resnet", branch={}), contexts
-    ... )
+    >>> model = build_classifiers(BranchedModelOptions(backbone="test_resnet", branch={}), contexts)
     >>> model(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 3])
     """
@@ -164,7 +162,7 @@ def _with_embeddings(
     shape = (context.num_labels, chosen.dimension)
     if chosen.source == "learned":
         return replace(context, embeddings=None)
-    given = context.embeddings
+    given = context.embeddings and context.embeddings.subset(context.space)
     if given is None and not load_weights:
         # a checkpoint holds the vectors themselves; only their shape is needed here
         zeros = LabelEmbeddings(context.space, np.zeros(shape, np.float32), chosen.source)

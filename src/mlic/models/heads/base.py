@@ -66,7 +66,7 @@ def make_label_embedding(context: LabelContext, label_dim: int) -> nn.Embedding:
     """
     if context.embeddings is None:
         return nn.Embedding(context.num_labels, label_dim)
-    rows = torch.tensor(context.embeddings.vectors)
+    rows = torch.tensor(context.embeddings.subset(context.space).vectors)
     embedding = nn.Embedding(rows.shape[0], rows.shape[1], _weight=rows)
     return embedding.requires_grad_(False)
 
