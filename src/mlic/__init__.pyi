@@ -3,13 +3,10 @@
 from . import errors
 from .errors import MlicError
 from .evaluation.label_issues import find_label_issues
-from .evaluation.metrics import (
-    average_precision,
-    mean_average_precision,
-    threshold_metrics,
-    top_k_metrics,
-)
+from .evaluation.metrics import average_precision, mean_average_precision, threshold_metrics
+from .images.preprocess import preprocess_whole
 from .images.store import ImageStore
+from .labels.context import LabelContext
 from .labels.graph import label_graph
 from .labels.matrix import LabelMatrix
 from .labels.partition.partition import Partition, user_partition
@@ -18,19 +15,21 @@ from .labels.partition.quality import partition_quality
 from .labels.partition.survey import suggest_parts, survey_parts
 from .labels.space import LabelSpace
 from .labels.statistics import LabelStatistics, count_labels
-from .models.classifier import MultiLabelClassifier, build_classifier
+from .models.classifier import build_classifier
 from .models.options import ModelOptions
+from .training.checkpoint import Checkpoint, load_checkpoint, load_model
 
 __version__: str
 
 __all__ = [
+    "Checkpoint",
     "ImageStore",
+    "LabelContext",
     "LabelMatrix",
     "LabelSpace",
     "LabelStatistics",
     "MlicError",
     "ModelOptions",
-    "MultiLabelClassifier",
     "Partition",
     "average_precision",
     "build_classifier",
@@ -38,12 +37,14 @@ __all__ = [
     "errors",
     "find_label_issues",
     "label_graph",
+    "load_checkpoint",
+    "load_model",
     "mean_average_precision",
     "partition_labels",
     "partition_quality",
+    "preprocess_whole",
     "suggest_parts",
     "survey_parts",
     "threshold_metrics",
-    "top_k_metrics",
     "user_partition",
 ]

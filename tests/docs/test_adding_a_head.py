@@ -52,7 +52,13 @@ def test_head_of_the_page_can_be_trained(images, labels, tmp_path):
     )
     training = TrainingOptions(epochs=1, batch_size=8, learning_rate=0.01, threads=1)
     checkpoint = train_baseline(
-        images, labels, DataOptions(image_size=32), model, training, 0, tmp_path
+        tmp_path,
+        images=images,
+        labels=labels,
+        data=DataOptions(image_size=32),
+        model=model,
+        training=training,
+        seed=0,
     )
     assert "head.linear.weight" in checkpoint.weights
     assert checkpoint.build().head.sharpness == 8
