@@ -19,6 +19,7 @@ from mlic.pipelines import (
     reporting,
     teacher_training,
 )
+from mlic.utils.annotations import hide_unimported_types
 
 __all__ = ["register_pipelines"]
 
@@ -41,7 +42,10 @@ def register_pipelines() -> dict[str, Pipeline]:
     for package in _PACKAGES:
         name = package.__name__.rpartition(".")[2]
         pipelines[name] = _group(package.create_pipeline(shape), name)
-    return {**pipelines, "__default__": sum(pipelines.values(), Pipeline([]))}
+    default = sum(pipelines.values(), Pipeline([]))
+    for node in default.nodes:
+        hide_unimported_types(node.func)
+    return {**pipelines, "__default__": default}
 
 
 def _base_shape() -> RunShape:

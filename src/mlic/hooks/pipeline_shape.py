@@ -55,8 +55,8 @@ class PipelineShape:
         conf_catalog
             Configuration of the catalog.
         parameters
-            Kedro's parameter entries. Where the catalog has images of its own, synthetic images must
-            be asked for on the command line.
+            Kedro's parameter entries. Where the catalog has images, only the
+            command line may ask for synthetic ones.
 
         Raises
         ------
@@ -73,8 +73,8 @@ class PipelineShape:
         is_asked_for = "source" in self._runtime_params.get("data", {})
         if source == "synthetic" and has_images and not is_asked_for:
             raise ParameterError(
-                "the catalog has the entry raw_images, which would not be read, because data.source "
-                "is 'synthetic': set data: {source: catalog} in parameters.yml of the same "
-                "environment, or use synthetic images with --params data.source=synthetic",
+                "the catalog has the entry raw_images, which would not be read, because "
+                "data.source is 'synthetic': set data: {source: catalog} in parameters.yml of the "
+                "same environment, or use synthetic images with --params data.source=synthetic",
                 parameter="data.source",
             )

@@ -76,7 +76,7 @@ class AsymmetricLoss(Loss):
     def compute_terms(
         self, logits: torch.Tensor, states: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute loss and derivative for all logits, in blocks that fit into the processor's cache."""
+        """Compute loss and derivative for all logits, in blocks that fit into the cache."""
         size = _BLOCK * torch.get_num_threads()
         if not self._uses_blocks or logits.device.type != "cpu" or logits.numel() <= size:
             # states are converted outside: in a compiled kernel that would be the slowest part

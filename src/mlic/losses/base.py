@@ -33,5 +33,5 @@ class Loss(ABC):
             Shape (B, C), float32; zero where the state is unknown.
         """
 
-    def compile(self) -> None:
+    def compile(self) -> None:  # noqa: B027  optional to override
         """Compile the loss with `torch.compile`, if it gains from that."""

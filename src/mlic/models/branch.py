@@ -104,7 +104,7 @@ class BranchedClassifiers(nn.Module):
         Known label states, if any, have the same shape.
         """
         features = self.trunk(images)
-        parts = [None] * len(self.sizes) if known is None else known.split(self.sizes, dim=1)
+        parts = [None] * len(self.sizes) if known is None else torch.split(known, self.sizes, dim=1)
         logits = [head(features, part) for head, part in zip(self.branch_heads, parts, strict=True)]
         return torch.cat(logits, dim=1)
 

@@ -24,7 +24,8 @@ class ModelOptions(StrictModel):
     )
     weights: str | None = Field(
         default=None,
-        description="'pretrained' (timm downloads them), the path of a safetensors file, or null: random weights",
+        description="'pretrained' (timm downloads them), the path of a safetensors file, or null: "
+        "random weights",
     )
     frozen: tuple[str, ...] = Field(
         default=(), description="parts of the backbone whose loaded weights are not trained"

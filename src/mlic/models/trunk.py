@@ -117,7 +117,7 @@ def _cut(model: Any, after: int) -> int:
 
 
 class ResidualBranch(nn.Module):
-    """A bottleneck with a shortcut that starts as the identity, so that pretrained features survive.
+    """A bottleneck with a shortcut that starts as the identity: pretrained features are kept.
 
     A 1×1 convolution that narrows, a 3×3 convolution and a 1×1 convolution that widens, with batch
     norms (He et al., arXiv 1512.03385). The weight of the last norm starts at 0 (Goyal et al.,

@@ -99,8 +99,8 @@ def describe_run(
     Returns
     -------
     name : str
-        Such as ``synthetic cgp+dgp K=3 seed=0``; with the names of the pipelines in front unless all
-        of them are run.
+        Such as ``synthetic cgp+dgp K=3 seed=0``; with the names of the pipelines in front unless
+        all of them are run.
     tags : dict of str
     """
     env = str(run_params.get("env") or "local")

@@ -108,8 +108,8 @@ class Checkpoint:
             info = CheckpointInfo.model_validate_json(metadata["info"])
         except (KeyError, ValidationError) as error:
             raise CheckpointError(
-                f"this file is no mlic checkpoint, or was made by another version ({error}): train the "
-                "model again"
+                f"this file is no mlic checkpoint, or was made by another version ({error}): train "
+                "the model again"
             ) from error
         if LabelSpace(info.labels).fingerprint != info.label_fingerprint:
             raise CheckpointError(

@@ -14,6 +14,7 @@ from mlic.models.options import ModelOptions
 from mlic.training.job import TrainingJob
 from mlic.training.options import TrainingOptions
 from mlic.utils.seeds import derive_seed
+from mlic.utils.strict_model import StrictModel
 
 __all__ = ["TrainingInputs"]
 
@@ -51,7 +52,11 @@ class TrainingInputs:
     embeddings: LabelEmbeddings | None = None
 
     def __post_init__(self) -> None:
-        kinds = {"data": DataOptions, "model": ModelOptions, "training": TrainingOptions}
+        kinds: dict[str, type[StrictModel]] = {
+            "data": DataOptions,
+            "model": ModelOptions,
+            "training": TrainingOptions,
+        }
         for name, kind in kinds.items():
             if isinstance(getattr(self, name), dict):
                 object.__setattr__(self, name, kind.model_validate(getattr(self, name)))

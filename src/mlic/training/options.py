@@ -144,7 +144,7 @@ class TeacherOptions(StrictModel):
     )
     targets: Literal["float16", "float32"] = Field(
         default="float16",
-        description="precision of stored logits z; the error of float16 is at most |z| / 2048",
+        description="precision of stored logits; float16: relative error below 1/2048",
     )
 
 

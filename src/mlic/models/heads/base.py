@@ -18,8 +18,8 @@ class Head(nn.Module, ABC):
     """Maps image features to one logit for each label.
 
     A head is the one public class of a module in `mlic.models.heads`, and the name of the module is
-    the name of the head. It is built as ``Head(num_features, context, **options)``. A ``ValueError``
-    raised for a wrong option becomes a `ParameterError` that names the head and its options.
+    the name of the head. It is built as ``Head(num_features, context, **options)``. A `ValueError`
+    for a wrong option becomes a `ParameterError` that names the head and its options.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Head(nn.Module, ABC):
         Whether the head takes pooled features of shape (B, F), as timm's own classifiers do, or the
         feature map of shape (B, F, H, W).
     needs
-        Members of the label context that the head uses, such as ``{"embeddings"}`` or ``{"graph"}``.
+        Members of the label context that the head uses: ``{"embeddings"}``, ``{"graph"}`` …
         The training nodes load only what is named here, and its fingerprint is part of the
         training's.
     """

@@ -1,4 +1,4 @@
-"""Train the baseline: the same backbone and budget without teachers, to measure the gain against."""
+"""Train the baseline: the same backbone and budget without teachers, for comparison."""
 
 from mlic.pipelines.baseline_training.pipeline import create_pipeline
 

@@ -84,7 +84,7 @@ class TrainingTask(ABC):
             The batch.
         """
 
-    def compile(self) -> None:
+    def compile(self) -> None:  # noqa: B027  optional to override
         """Compile what the task itself computes, such as its loss."""
 
     def scores(
@@ -135,7 +135,7 @@ class TrainingTask(ABC):
         """State of the task itself that changes during training."""
         return {}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027  see above
         """Restore what `state_dict` returned."""
 
 

@@ -78,7 +78,11 @@ class JointTeachersTask(TrainingTask):
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Compute the mean over all known states, or the sum; the terms are each teacher's loss."""
         logits = model(batch.images, batch.known)
-        pairs = zip(logits.split(self.sizes, 1), batch.states.split(self.sizes, 1), strict=True)
+        pairs = zip(
+            torch.split(logits, self.sizes, 1),
+            torch.split(batch.states, self.sizes, 1),
+            strict=True,
+        )
         parts = list(pairs)
         losses = torch.stack(
             [
