@@ -5,6 +5,7 @@ from .errors import MlicError
 from .evaluation.label_issues import find_label_issues
 from .evaluation.metrics import average_precision, mean_average_precision, threshold_metrics
 from .images.preprocess import preprocess_whole
+from .images.read import read_images
 from .images.store import ImageStore
 from .labels.context import LabelContext
 from .labels.graph import label_graph
@@ -43,6 +44,7 @@ __all__ = [
     "partition_labels",
     "partition_quality",
     "preprocess_whole",
+    "read_images",
     "suggest_parts",
     "survey_parts",
     "threshold_metrics",
