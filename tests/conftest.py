@@ -15,6 +15,7 @@ from kedro.framework.startup import bootstrap_project
 from mlic.images.options import DataOptions
 from mlic.images.store import ImageStore
 from mlic.labels import LabelMatrix, LabelSpace
+from mlic.labels.context import LabelContext
 from mlic.models.options import ModelOptions
 from mlic.training.job import TrainingJob
 from mlic.training.options import TrainingOptions
@@ -124,7 +125,7 @@ def make_job(images, labels):
 
     def make(**changes):
         job_keys = {"name", "role", "labels", "model", "seed", "targets", "distillation"}
-        job_keys |= {"view_seed", "images", "image_size", "provenance"}
+        job_keys |= {"view_seed", "images", "image_size", "provenance", "context"}
         own = {key: changes.pop(key) for key in job_keys & set(changes)}
         fixed = {
             "name": "baseline",
@@ -136,6 +137,8 @@ def make_job(images, labels):
             "seed": 3,
             "view_seed": 0,
         }
-        return TrainingJob(options=TrainingOptions(**{**BASE, **changes}), **{**fixed, **own})
+        fields = {**fixed, **own}
+        fields.setdefault("context", LabelContext(fields["labels"].space))
+        return TrainingJob(options=TrainingOptions(**{**BASE, **changes}), **fields)
 
     return make

@@ -96,7 +96,7 @@ class BranchedClassifiers(nn.Module):
     ) -> None:
         super().__init__()
         self.trunk, self.branch_heads = trunk, nn.ModuleList(branch_heads)
-        self.sizes = tuple(sizes)
+        self.sizes = list(sizes)
 
     def forward(self, images: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
         """Compute the logits of all classifiers, side by side; shape (B, sum of their labels).

@@ -140,7 +140,7 @@ class TeacherOptions(StrictModel):
     )
     branch: BranchOptions = Field(
         default=BranchOptions(),
-        description="branches of joint and frozen teachers: where they begin, and how wide they are",
+        description="branches of joint and frozen teachers: where they begin, and their width",
     )
     targets: Literal["float16", "float32"] = Field(
         default="float16",
