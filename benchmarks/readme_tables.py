@@ -128,8 +128,7 @@ def render_models() -> str:
     rows = pd.read_csv(RESULTS / "psd_gain" / f"{MAIN_STUDY}.csv", keep_default_na=False)
     rows = rows[rows["distiller"].isin(["", "binary_kl"])]  # logit_mse is the published distiller
     figures = rows.pivot_table(index="seed", columns="row", values="test mAP")
-    # epochs counted, or, where it was timed, seconds with the writing of targets
-    costs = dict(rows.groupby("row")["cost"].mean()) | read(f"psd_gain/{MAIN_STUDY}_costs")["costs"]
+    costs = rows.groupby("row")["cost"].mean()
     cells = []
     for name, shown in MODELS.items():
         values = figures[name].dropna()
