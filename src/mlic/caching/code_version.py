@@ -1,7 +1,8 @@
 """Version of the code that a result depends on: what all modules mean that can be reached.
 
-The modules that a module reaches are those it imports and those its strings name, for plug-ins
-and classes of the catalog are found by name. Libraries are not followed.
+The modules that a module reaches are those it imports and those its strings name, because plug-ins
+and classes of the catalog are found by name. Libraries are not followed, nor are imports for type
+checkers: they name classes of data that a node is given, which its entries of the catalog name too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from mlic.caching.atomic import atomic_write
 from mlic.caching.fingerprint import fingerprint_file, fingerprint_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 __all__ = ["SourceTree", "code_version", "source_tree", "training_code_version"]
 
@@ -27,7 +28,7 @@ _DECIDES_WEIGHTS = (
     "mlic.models",
     "mlic.losses",
     "mlic.images.augmentation",
-    "mlic.images.perturbation",
+    "mlic.images.pixel_ops",
     "mlic.images.preprocess",
 )
 # These report what happens but decide no result; the package's own __init__ only lists names.
@@ -69,20 +70,17 @@ def source_tree(memo: Path | None = None) -> SourceTree:
     return SourceTree(Path(__file__).parents[1], memo)
 
 
-class _Module(NamedTuple):
+class _Source(NamedTuple):
     """What is remembered of one file."""
 
     size: int
     mtime_ns: int
     meaning: str  # fingerprint
-    imports: list[str]  # dotted names that are imported
-    mentions: list[str]  # dotted names in strings
+    names: list[str]  # dotted names that it imports, or that stand in its strings
 
 
 class SourceTree:
-    """All files of a package called ``mlic``, each parsed once.
-
-    The object sees every file as it was when it was first read.
+    """All files of a package called ``mlic``, each read once.
 
     Parameters
     ----------
@@ -90,8 +88,8 @@ class SourceTree:
         Folder of the package.
     memo
         JSON file that remembers what files mean while their sizes and times of change stay the
-        same: parsing all of them takes about a second, the most that a run with nothing to do
-        takes. Without it they are remembered in memory only.
+        same. Parsing all of them takes about half a second, as long as a run with nothing to do
+        may take. Without it they are remembered in memory only.
     """
 
     def __init__(self, root: Path, memo: Path | None = None) -> None:
@@ -99,98 +97,64 @@ class SourceTree:
         self._known = _read_memo(memo)
         self._is_changed = False
         # Caches of this object, not of its class, so that they end with it.
-        self._module = cache(self._read_module)
-        self._files_below = cache(self._list_files)
-        self._neighbours = cache(self._find_neighbours)
+        self._source = cache(self._read_source)
+        self._resolve = cache(self._find_files)
+        self._list = cache(self._list_files)
         self._version = cache(self._compute_version)
 
     def version(self, *texts: str) -> str:
-        """Fingerprint of what some texts name; see `code_version`."""
-        return self._version(self._named(*texts))
+        """Fingerprint of what some texts lead to; see `code_version`."""
+        return self._version(frozenset(_DOTTED.findall(" ".join(texts))))
 
-    def _compute_version(self, start: frozenset[Path]) -> str:
-        files = {self._relative(path): path for path in self._reach(start)}
-        names = sorted(files.keys() - _NO_RESULTS)
-        lines = [f"{name} {self._module(files[name]).meaning}\n" for name in names]
-        self._write_memo()
+    def _compute_version(self, names: frozenset[str]) -> str:
+        files = self._reach(names)
+        lines = [f"{name} {self._source(files[name]).meaning}\n" for name in sorted(files)]
+        if self._memo is not None and self._is_changed:
+            with atomic_write(self._memo) as partial:
+                partial.write_text(json.dumps(self._known), encoding="utf-8")
+            self._is_changed = False
         return fingerprint_parts(*lines)
 
     def reached(self, *texts: str) -> set[str]:
         """Files that some texts lead to, relative to the package."""
-        return set(map(self._relative, self._reach(self._named(*texts))))
+        return set(self._reach(frozenset(_DOTTED.findall(" ".join(texts)))))
 
-    def _relative(self, path: Path) -> str:
-        return path.relative_to(self._root).as_posix()
-
-    def _named(self, *texts: str) -> frozenset[Path]:
-        return frozenset(self._mentioned(_DOTTED.findall(" ".join(texts))))
-
-    def _reach(self, start: frozenset[Path]) -> set[Path]:
-        found, new = set[Path](), set(start)
+    def _reach(self, names: frozenset[str]) -> dict[str, Path]:
+        seen, new, files = set[str](), set(names), dict[str, Path]()
         while new:
-            found |= new
-            new = set[Path]().union(*map(self._neighbours, new)) - found
-        return found
+            seen |= new
+            found = {path for name in new for path in self._resolve(name)}
+            files |= {path.relative_to(self._root).as_posix(): path for path in found}
+            new = {name for path in found for name in self._source(path).names} - seen
+        return {name: path for name, path in files.items() if name not in _NO_RESULTS}
 
-    def _find_neighbours(self, path: Path) -> frozenset[Path]:
-        if path.suffix != ".py" or path == self._root / "__init__.py":
-            return frozenset()
-        module = self._module(path)
-        return frozenset([*self._imported(module.imports), *self._mentioned(module.mentions)])
+    def _find_files(self, name: str) -> tuple[Path, ...]:
+        """Files behind a dotted name: those of a module, or of a whole package."""
+        package = self._root
+        for word in name.split(".")[1:]:
+            if (package / f"{word}.py").is_file():
+                return tuple(self._with_packages(package / f"{word}.py"))
+            if not (package / word).is_dir():  # a class or function of the package
+                initial = package / "__init__.py"
+                if initial.is_file() and self._provides(initial, word):
+                    return tuple(self._with_packages(initial))
+                break
+            package /= word
+        found = [path for path in self._list(package) if path.suffix == ".py"]
+        return tuple(path for module in found for path in self._with_packages(module))
 
-    def _imported(self, names: Iterable[str]) -> Iterator[Path]:
-        """Files behind imported names: of a package, what its ``__init__`` leads to."""
-        for name in names:
-            place, attribute = self._locate(name)
-            initial = place / "__init__.py"
-            if place.suffix == ".py":
-                yield from self._module_files(place)
-            elif place != self._root and self._provides(initial, attribute):
-                yield from self._module_files(initial)
-            else:  # found by a rule of the package's own, such as a lazy import
-                yield from self._package_files(place)
+    def _provides(self, initial: Path, name: str) -> bool:
+        """Whether an ``__init__`` shows by an import where one of its names comes from."""
+        return any(imported.endswith(f".{name}") for imported in self._source(initial).names)
 
-    def _provides(self, initial: Path, attribute: str) -> bool:
-        """Whether an ``__init__`` imports a name in plain sight, or none is asked for."""
-        if not initial.is_file():
-            return False
-        provided = self._module(initial).imports
-        return not attribute or any(name.endswith(f".{attribute}") for name in provided)
-
-    def _mentioned(self, names: Iterable[str]) -> Iterator[Path]:
-        """Files behind names in texts: of a package, all."""
-        for name in names:
-            place, _ = self._locate(name)
-            if place.suffix == ".py":
-                yield from self._module_files(place)
-            else:
-                yield from self._package_files(place)
-
-    def _locate(self, name: str) -> tuple[Path, str]:
-        """Return the module or package that a dotted name starts with, and the next word."""
-        place = self._root
-        _, *words = name.split(".")
-        for word in words:
-            inner = place / word
-            if inner.with_suffix(".py").is_file():
-                return inner.with_suffix(".py"), ""
-            if not inner.is_dir():
-                return place, word
-            place = inner
-        return place, ""
-
-    def _module_files(self, module: Path) -> Iterator[Path]:
-        """Yield a module, the packages that hold it, and the files beside it such as templates."""
+    def _with_packages(self, module: Path) -> Iterator[Path]:
+        """Yield a module, its packages' ``__init__``, and files such as templates beside it."""
         yield module
         for package in module.relative_to(self._root).parents:
             initial = self._root / package / "__init__.py"
             if initial.is_file():
                 yield initial
-        yield from (path for path in self._files_below(module.parent) if path.suffix != ".py")
-
-    def _package_files(self, package: Path) -> Iterator[Path]:
-        for path in self._files_below(package):
-            yield from self._module_files(path) if path.suffix == ".py" else [path]
+        yield from (path for path in self._list(module.parent) if path.suffix != ".py")
 
     def _list_files(self, package: Path) -> tuple[Path, ...]:
         """All files of a package; none of the root, whose packages are named one by one."""
@@ -199,58 +163,53 @@ class SourceTree:
         files = (path for path in package.rglob("*") if path.is_file())
         return tuple(path for path in files if path.suffix != ".pyc")
 
-    def _read_module(self, path: Path) -> _Module:
+    def _read_source(self, path: Path) -> _Source:
         status = path.stat()
         known = self._known.get(str(path))
         if known is None or known[:2] != (status.st_size, status.st_mtime_ns):
-            known = _Module(status.st_size, status.st_mtime_ns, *_parse(path))
+            known = _Source(status.st_size, status.st_mtime_ns, *_parse(path))
             self._known[str(path)] = known
             self._is_changed = True
-        return known
-
-    def _write_memo(self) -> None:
-        if self._memo is not None and self._is_changed:
-            with atomic_write(self._memo) as partial:
-                partial.write_text(json.dumps(self._known), encoding="utf-8")
-            self._is_changed = False
+        # The root's __init__ offers everything by name, which does not mean that all is used.
+        return known._replace(names=[]) if path == self._root / "__init__.py" else known
 
 
-def _read_memo(memo: Path | None) -> dict[str, _Module]:
+def _read_memo(memo: Path | None) -> dict[str, _Source]:
     try:
         content = json.loads(memo.read_text(encoding="utf-8")) if memo else {}
-        return {path: _Module(*module) for path, module in content.items()}
+        return {path: _Source(*source) for path, source in content.items()}
     except (OSError, ValueError, TypeError, AttributeError):  # absent, or of another version
         return {}
 
 
-def _parse(path: Path) -> tuple[str, list[str], list[str]]:
-    """Return the fingerprint of a file's meaning, the names it imports and those it mentions."""
+def _parse(path: Path) -> tuple[str, list[str]]:
+    """Return the fingerprint of a file's meaning, and the dotted names that it uses."""
     if path.suffix != ".py":
-        return str(fingerprint_file(path)), [], []
+        return str(fingerprint_file(path)), []
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        _drop_docstring(node)
+        match getattr(node, "body", None):
+            case [ast.Expr(value=ast.Constant(value=str())), *_] as body:  # a docstring
+                del body[0]
         # An __init__ that imports lazily shows only type checkers where its names come from.
         if _is_for_type_checkers(node) and path.name != "__init__.py":
             node.body.clear()
-    imports, mentions = set[str](), set[str]()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            imports |= {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Import):
-            imports |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            mentions |= set(_DOTTED.findall(node.value))
-    own = sorted(name for name in imports if name == "mlic" or name.startswith("mlic."))
-    return fingerprint_parts(ast.dump(tree)), own, sorted(mentions)
-
-
-def _drop_docstring(node: ast.AST) -> None:
-    body = getattr(node, "body", None)
-    match body:
-        case [ast.Expr(value=ast.Constant(value=str())), *_]:
-            del body[0]
+    names = {name for node in ast.walk(tree) for name in _names_in(node)}
+    return fingerprint_parts(ast.dump(tree)), sorted(names)
 
 
 def _is_for_type_checkers(node: ast.AST) -> TypeGuard[ast.If]:
     return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def _names_in(node: ast.AST) -> list[str]:
+    match node:
+        case ast.ImportFrom(module=str(module)):
+            names = [f"{module}.{alias.name}" for alias in node.names]
+        case ast.Import():
+            names = [alias.name for alias in node.names]
+        case ast.Constant(value=str(text)):
+            return _DOTTED.findall(text)
+        case _:
+            return []
+    return [name for name in names if name.startswith("mlic.")]

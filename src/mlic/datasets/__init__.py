@@ -1,4 +1,4 @@
-"""Kedro datasets: from files to mlic's objects and back. Paths and formats stand only here."""
+"""Kedro datasets: they read mlic's objects from files and write them."""
 
 from mlic.datasets.base import DatasetDataError
 from mlic.datasets.coco import CocoDataset

@@ -8,12 +8,12 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from mlic.datasets.base import DatasetDataError, wrap_errors
-from mlic.datasets.serialized import _ScienceDataset
+from mlic.datasets.serialized import _ObjectDataset
 
 __all__ = ["DirectoryDataset", "MemmapDataset"]
 
 
-class MemmapDataset(_ScienceDataset):
+class MemmapDataset(_ObjectDataset):
     """An object with one large array, memory-mapped when it is loaded.
 
     Parameters

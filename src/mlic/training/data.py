@@ -177,7 +177,7 @@ def _read_pixels(
 ) -> NDArray[np.uint8]:
     """Read stored pixels and augment them as far as the CPU does it; shape (B, H, W, 3)."""
     stored = np.asarray(images.pixels[rows])
-    return stored if view is None else view[0].perturb(stored, rows, view[1])
+    return stored if view is None else view[0].augment(stored, rows, view[1])
 
 
 def _preprocess_pixels(

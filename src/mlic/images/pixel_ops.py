@@ -1,7 +1,7 @@
-"""Cutout and RandAugment of one stored image, told by numbers that the caller drew.
+"""Cutout and RandAugment of one image on the CPU, by Pillow.
 
-Nothing here draws from a generator: the same numbers give the same pixels, so that a teacher's
-logits for a view belong to what the student sees of it. Pillow does the work on the CPU.
+The caller passes the random numbers. Nothing here uses a generator, so the same numbers always
+give the same pixels, and teachers and student see the same views.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ __all__ = ["CUTOUT_DRAWS", "OPERATIONS", "OPERATION_DRAWS", "cut_out", "rand_aug
 CUTOUT_DRAWS = 5  # row and column of the centre, and a colour
 OPERATION_DRAWS = 6  # whether, which, how much, which way, row and column
 _STRENGTHS = 9
+# Fill colours of the package randaugment, which the release of PSD used.
 _GREY = (128, 128, 128)
 _BROWN = (125, 122, 113)
 
 
 class _Draw(NamedTuple):
-    """How one operation goes: amount in [−1, 1] without 0, and a place in [0, 1)²."""
+    """Arguments of one operation: an amount in [−1, 1] without 0, and a place in [0, 1)²."""
 
     amount: float
     row: float
@@ -31,16 +32,21 @@ class _Draw(NamedTuple):
 
 
 def cut_out(pixels: NDArray[np.uint8], share: float, draws: Sequence[float]) -> NDArray[np.uint8]:
-    """Hide a box of one random colour, clipped at the border (DeVries and Taylor, 1708.04552).
+    """Cutout: fill a box with one random colour (DeVries and Taylor, arXiv 1708.04552).
 
     Parameters
     ----------
     pixels
-        One image; shape (H, W, 3), uint8. It is left as it is.
+        One image; shape (H, W, 3), uint8. It is not changed.
     share
-        Sides of the box as a share of the image's.
+        Sides of the box as a fraction of the image's sides; it is clipped at the border.
     draws
         Five numbers in [0, 1): row and column of the centre, red, green, blue.
+
+    Returns
+    -------
+    numpy.ndarray
+        A new image; shape (H, W, 3), uint8.
 
     Examples
     --------
@@ -59,7 +65,7 @@ def _paint(
     sides: Sequence[float],
     colour: Sequence[int],
 ) -> NDArray[np.uint8]:
-    """Fill a box around a place, which is given as shares of the image's sides."""
+    """Fill a box around a place, which is given as fractions of the image's sides."""
     box = []
     for at, side, length in zip(place, sides, pixels.shape[:2], strict=True):
         centre, half = int(at * length), int(side + 0.5) // 2
@@ -70,18 +76,23 @@ def _paint(
 
 
 def rand_augment(pixels: NDArray[np.uint8], draws: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Apply random operations, each of random strength and half of the time.
+    """RandAugment: apply random operations, each with probability ½ and a random strength.
 
-    RandAugment (Cubuk et al., arXiv 1909.13719) in the form that PSD's release used, the Python
-    package ``randaugment``: two operations out of 15, strengths from 1 to 9 by chance.
+    This is RandAugment (Cubuk et al., arXiv 1909.13719) as implemented by the package
+    ``randaugment``, which the release of PSD used: 15 operations, strengths from 1 to 9.
 
     Parameters
     ----------
     pixels
-        One image; shape (H, W, 3), uint8. It is left as it is.
+        One image; shape (H, W, 3), uint8. It is not changed.
     draws
-        Numbers in [0, 1), a row an operation: whether, which, how much, which way, and the place
-        of a hole; shape (operations, 6).
+        Numbers in [0, 1), one row per operation: whether to apply it, which one, its strength, its
+        sign, and row and column of a hole; shape (operations, 6).
+
+    Returns
+    -------
+    numpy.ndarray
+        The new image; shape (H, W, 3), uint8.
 
     Examples
     --------
@@ -92,18 +103,18 @@ def rand_augment(pixels: NDArray[np.uint8], draws: NDArray[np.float64]) -> NDArr
     False
     """
     image = Image.fromarray(pixels)
-    for whether, which, strength, way, row, column in draws:
+    for whether, which, strength, sign, row, column in draws:
         if whether < 0.5:
             amount = (1 + int(strength * _STRENGTHS)) / _STRENGTHS
-            draw = _Draw(amount if way < 0.5 else -amount, row, column)
+            draw = _Draw(amount if sign < 0.5 else -amount, row, column)
             image = tuple(OPERATIONS.values())[int(which * len(OPERATIONS))](image, draw)
     return np.asarray(image)
 
 
 def _affine(image: Image.Image, across: Sequence[float], down: Sequence[float]) -> Image.Image:
-    """Take the pixel at (x, y) from (across·(x, y, 1), down·(x, y, 1)); grey where there is none.
+    """Move pixels: (x, y) is read at (across·(x, y, 1), down·(x, y, 1)), grey outside the image.
 
-    Shears are smoothed; translations take the nearest pixel, as in the package.
+    Shears interpolate; translations take the nearest pixel, as in the package.
     """
     shears = bool(across[1] or down[0])
     resample = Image.Resampling.BICUBIC if shears else Image.Resampling.NEAREST
@@ -112,17 +123,18 @@ def _affine(image: Image.Image, across: Sequence[float], down: Sequence[float]) 
 
 
 def _shift(draw: _Draw, side: int) -> float:
+    """Return the pixels of a translation; 150 of 331 pixels is the largest one in the package."""
     return 150 / 331 * draw.amount * side
 
 
 def _hole(image: Image.Image, draw: _Draw) -> Image.Image:
-    """A small brown box; unlike the other amounts its side is in pixels."""
+    """Fill a small brown box, whose side is in pixels whatever the size of the image."""
     side = round(20 * abs(draw.amount))
     pixels = np.asarray(image)
     return Image.fromarray(_paint(pixels, (draw.row, draw.column), (side, side), _BROWN))
 
 
-# The order decides which operation a drawn number means.
+# The order maps random numbers to operations: changing it changes every view.
 OPERATIONS: dict[str, Callable[[Image.Image, _Draw], Image.Image]] = {
     "invert": lambda p, _: ImageOps.invert(p),
     "hole": _hole,
