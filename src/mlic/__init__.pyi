@@ -10,7 +10,7 @@ from .images.store import ImageStore
 from .labels.context import LabelContext
 from .labels.graph import label_graph
 from .labels.matrix import LabelMatrix
-from .labels.partition.partition import Partition, user_partition
+from .labels.partition.cover import Partition, user_partition
 from .labels.partition.partitioning import partition_labels
 from .labels.partition.quality import partition_quality
 from .labels.partition.survey import suggest_parts, survey_parts
