@@ -27,7 +27,7 @@ from common import Claim, emit, load_parameters
 from scipy.stats import t as student_t
 from sklearn.metrics import adjusted_rand_score
 
-from mlic.caching.fingerprint import code_fingerprint
+from mlic.caching.code_version import training_code_version
 from mlic.config.cost import count_psd_passes
 from mlic.config.parameters import Parameters
 from mlic.evaluation.metrics import mean_average_precision
@@ -84,8 +84,6 @@ def parse() -> argparse.Namespace:
 
 def measure_seed(job: tuple[int, str, bool]) -> dict[str, Any]:
     """One row: metrics of all models of one seed, kept in the system's temporary folder."""
-    from mlic.caching.code_version import training_code_version
-
     seed, dumped, fresh = job
     key = f"{training_code_version()}-{zlib.crc32(dumped.encode())}-{seed}"
     kept = Path(tempfile.gettempdir()) / "mlic_demo_gain" / f"{key}.json"
