@@ -1,5 +1,6 @@
 """Whole runs: the demo end to end, again, in another shape, and interrupted by bad input."""
 
+import contextlib
 import json
 import shutil
 import sqlite3
@@ -43,7 +44,9 @@ def project(tmp_path_factory):
 def run(project, env=None, pipelines=None, namespaces=None, runner=None, **parameters):
     """`kedro run`, whose runner skips what is up to date, unless another runner is given."""
     bootstrap_project(project)
-    with KedroSession.create(project, env=env, runtime_params=parameters) as session:
+    # Kedro-Viz writes the figures of a run to .viz of the working directory's project
+    session = KedroSession.create(project, env=env, runtime_params=parameters)
+    with contextlib.chdir(project), session:
         session.run(
             pipeline_names=pipelines,
             namespaces=namespaces,
