@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from mlic.labels.partition.partition import Partition
 from numpy.typing import NDArray
 
 from gain.comparison import BASELINE, Setting
@@ -17,7 +18,6 @@ from gain.harness import RowStore
 from mlic.distillation.targets import TeacherLogits
 from mlic.images.store import ImageStore
 from mlic.labels.options import FULL_LABEL, PartitionOptions
-from mlic.labels.partition.partition import Partition
 from mlic.pipelines.baseline_training import nodes as baseline_nodes
 from mlic.pipelines.distillation import nodes as distillation_nodes
 from mlic.pipelines.teacher_training import nodes as teacher_nodes

@@ -33,7 +33,8 @@ class ControlOptions(StrictModel):
     """Trainings for comparison only. (Control groups of teachers are partition strategies.)"""
 
     budget_matched_baseline: bool = Field(
-        default=False, description="whether to train a baseline with the training passes of teachers and student"
+        default=False,
+        description="whether to train a baseline with the training passes of teachers and student",
     )
 
 
@@ -44,7 +45,9 @@ class Parameters(StrictModel):
     recipe: str | None = Field(default=None, description="name of a file in conf/recipes")
     folder: str | None = Field(default=None, description="folder of the data set of --env")
     test_manifest: str | None = Field(default=None, description="path of a manifest of test images")
-    user_groups: str | None = Field(default=None, description="path of the groups of the strategy user")
+    user_groups: str | None = Field(
+        default=None, description="path of the groups of the strategy user"
+    )
     data: DataOptions
     synthetic: SyntheticOptions
     partition: PartitionOptions
