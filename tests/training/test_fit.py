@@ -394,8 +394,8 @@ def test_stored_targets_teach_as_live_teachers_to_the_bit(make_job, taught, monk
         patch.setattr(SoftTargets, "read", live)
         first = train(job)
     assert np.isfinite(file).all()
-    replace(targets, values={"cgp": file}, path=None).save(tmp_path / "targets.safetensors")
-    stored = SoftTargets.open(tmp_path / "targets.safetensors")
+    replace(targets, values={"cgp": file}, folder=None).save(tmp_path)
+    stored = SoftTargets.open(tmp_path)
     second = train(replace(job, targets=stored))
     assert first.fingerprint == second.fingerprint
     losses = [[epoch["loss_cgp"] for epoch in one.info.history] for one in (first, second)]
