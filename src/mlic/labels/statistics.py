@@ -108,6 +108,27 @@ class LabelStatistics:
         support = self.support
         return _ratio(self.cooccurrence * self.known, support * support.T)
 
+    def subset(self, space: LabelSpace) -> LabelStatistics:
+        """Restrict the statistics to some of the labels, in the order of the new space.
+
+        Parameters
+        ----------
+        space
+            Labels of these statistics, in any order.
+
+        Raises
+        ------
+        LabelError
+            If a label was not counted.
+        """
+        columns = self.space.indices(space.names)
+        pairs = []
+        for name in PAIRS:
+            matrix = getattr(self, name)[columns][:, columns]
+            matrix.sort_indices()  # selecting columns in another order leaves rows unsorted
+            pairs.append(matrix)
+        return LabelStatistics(space, self.num_images, self.counts[columns], *pairs)
+
     def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         """Arrays and text metadata, fit for one safetensors file."""
         tensors = {

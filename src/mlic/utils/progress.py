@@ -26,7 +26,12 @@ _LINE = "{desc}: {percentage:.0f} % of {total_fmt}, {rate_fmt}, {remaining} left
 
 
 def progress(
-    items: Iterable[Any] | None = None, *, what: str, unit: str, total: int | None = None
+    items: Iterable[Any] | None = None,
+    *,
+    what: str,
+    unit: str,
+    total: int | None = None,
+    initial: int = 0,
 ) -> tqdm[Any]:
     """Show how far work has come, with a rate and the time that is left.
 
@@ -40,6 +45,8 @@ def progress(
         What is counted.
     total
         How many there are; needed where ``items`` do not know.
+    initial
+        How many are done already.
 
     Returns
     -------
@@ -53,7 +60,13 @@ def progress(
     from tqdm import tqdm
 
     # leave=False: what was done says so in the log
-    shared: dict[str, Any] = {"desc": what, "unit": unit, "total": total, "leave": False}
+    shared: dict[str, Any] = {
+        "desc": what,
+        "unit": unit,
+        "total": total,
+        "initial": initial,
+        "leave": False,
+    }
     if _has_terminal():
         return tqdm(items, **shared)
     line = _LINE.replace("rate_fmt", "rate_noinv_fmt")
