@@ -27,11 +27,11 @@ import numpy as np
 import torch
 from cached_targets import SOFT, write_targets
 from common import Claim, emit
+from mlic.training.joint import _JointTraining
 from PIL import Image
 from trainings import Bench, load, median_ratio, scratch, seconds
 
 from mlic.training.fit import _Training
-from mlic.training.joint import _JointTraining
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,14 +12,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from common import Claim, emit
+from mlic.training.frozen import predict_branch_views, train_branches
+from mlic.training.joint import predict_jointly, train_jointly
+from mlic.training.trunk import FrozenTrunk
 from trainings import Bench, load, median_ratio, parse, scratch, seconds, timed
 
 from mlic.caching.store import ArtifactStore
 from mlic.training.fit import train
-from mlic.training.frozen import predict_branch_views, train_branches
-from mlic.training.joint import predict_jointly, train_jointly
 from mlic.training.predict import write_all_logits, write_logits
-from mlic.training.trunk import FrozenTrunk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from kedro.runner import SequentialRunner as KedroRunner
 from mlic.errors import DataError, ParameterError, PartitionError
 from mlic.hooks.console import find_mlic_error
 from mlic.labels import LabelSpace
-from mlic.labels.partition.partition import user_partition
+from mlic.labels.partition import user_partition
 from mlic.runners import ParallelRunner, SequentialRunner
 
 ROOT = Path(__file__).resolve().parents[1]

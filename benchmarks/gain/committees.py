@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gain.corel import Words
     from gain.hidden import Weights
-    from mlic.labels.partition.partition import Partition
+    from mlic.labels.partition import Partition
 
 __all__ = ["Field", "Opinion", "Teachers", "cut"]
 

@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from mlic.training.frozen import predict_branch_views, train_branches
+from mlic.training.joint import predict_jointly, train_jointly
+from mlic.training.trunk import FrozenTrunk
 from safetensors.numpy import load_file, save_file
 
 from gain.committees import cut
@@ -23,11 +26,8 @@ from mlic.datasets import SafetensorsDataset
 from mlic.distillation.targets import SoftTargets
 from mlic.models.options import BranchedModelOptions, BranchOptions
 from mlic.training.fit import train
-from mlic.training.frozen import predict_branch_views, train_branches
 from mlic.training.job import TrainingJob
-from mlic.training.joint import predict_jointly, train_jointly
 from mlic.training.predict import predict_checkpoint, predict_training_views
-from mlic.training.trunk import FrozenTrunk
 from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pytest
 
 from mlic.errors import PartitionError
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition.partition import Partition
+from mlic.labels.partition import Partition
 from mlic.pipelines.teacher_training import create_pipeline
 from mlic.pipelines.teacher_training.nodes import assign_all_labels, assign_groups, train_teacher
 from mlic.tracking import trainings as training_run

@@ -62,7 +62,7 @@ class RunTracking:
             return
         if _trains(pipeline):
             self._check(run_params, pipeline, catalog)
-        stale = filter_stale_nodes(pipeline, catalog)
+        stale = filter_stale_nodes(pipeline, catalog, run_params.get("run_id"))
         if _trains(stale):
             self._announce(pipeline, stale, catalog)
             self._open(run_params)

@@ -24,7 +24,7 @@ from mlic.tracking.store import (
     warn_if_refused,
 )
 from mlic.utils.git import git_commit
-from mlic.utils.signals import exit_on_sigterm, leaving_worker
+from mlic.utils.signals import exit_on_sigterm, finish_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -146,7 +146,7 @@ def tracked_training(
         _close(client, run_id, "FAILED")
         raise
     except BaseException as stop:
-        with leaving_worker(stop):
+        with finish_worker(stop):
             _close(client, run_id, "KILLED")
         raise
     else:

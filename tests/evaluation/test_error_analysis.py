@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mlic.evaluation.pair_errors import claim_as_many, pair_errors
+from mlic.evaluation.error_analysis import claim_as_many, pair_errors
 
 
 @pytest.fixture
