@@ -173,7 +173,7 @@ def test_controls_stand_beside_the_cuts(raw):
     assert partition.trained == (*partition.partitioned, "full_label")
     raw["partition"] |= {"strategies": "plain+full_label", "num_full_label": 0}
     told = mistakes(raw)
-    assert "a strategy stands twice" in told and "partition.num_full_label: " in told
+    assert "a strategy is listed twice" in told and "partition.num_full_label: " in told
 
 
 @pytest.mark.parametrize("strategies", ["full_label", "user", "user+full_label"])

@@ -139,7 +139,7 @@ def test_two_forms_want_a_choice(listed):
         ("Groundtruth/TrainTestLabels/Labels_cat_Train.txt", None, ["Labels_cat_Train", "not exi"]),
         ("ConceptsList/Concepts81.txt", None, ["Concepts81.txt", "unpack"]),
         ("ImageList/TestImagelist.txt", "..\\..\\x.jpg", ["leaves the folder"]),
-        ("ImageList/TestImagelist.txt", "sea\\0002_22.jpg", ["'sea/0002_22.jpg' stands 2 times"]),
+        ("ImageList/TestImagelist.txt", "sea\\0002_22.jpg", ["'sea/0002_22.jpg' occurs 2 times"]),
         ("ImageList/TrainImagelist.txt", None, ["has no ImageList/TrainImagelist.txt or nus_wid"]),
     ],
 )

@@ -70,8 +70,8 @@ class LabelMatrix:
         if len(unique) != len(self.ids):
             repeated = unique[counts > 1]
             raise LabelError(
-                f"{len(repeated)} image ids occur more than once, the first is '{repeated[0]}' "
-                f"({counts[counts > 1][0]} times): give every image one row and a unique id",
+                f"image id '{repeated[0]}' occurs {counts[counts > 1][0]} times, the first of "
+                f"{len(repeated)} repeated ids: give every image one row and a unique id",
                 name=str(repeated[0]),
             )
         strange = self.states[~np.isin(self.states, (PRESENT, ABSENT, UNKNOWN))]

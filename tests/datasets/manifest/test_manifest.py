@@ -152,7 +152,7 @@ class TestByHand:
             ("?dog", "?", ["'a.jpg'", "?dog"]),
             ("b.jpg,", 'b.jpg,"', ["line 4", "single quotation mark"]),
             ("a.jpg", "sub\\a.jpg", ["write / between folders"]),
-            ("a.jpg", "b.jpg", ["'b.jpg' stands 2 times", "one row"]),
+            ("a.jpg", "b.jpg", ["'b.jpg' occurs 2 times", "one row"]),
             (".jpg", ".png", ["3 of 3", "the folder that they start at"]),
             ("a.jpg", "/a.jpg", ["'/a.jpg' is absolute", "x.csv"]),
             ("dog", "d\xf6g", ["UTF-8"]),
@@ -228,7 +228,7 @@ class TestTestManifest:
     def test_an_id_in_both_is_refused(self, tmp_path):
         main = csv_of(tmp_path, "path,labels\na.jpg,cat\n")
         test = csv_of(tmp_path, "path,labels\na.jpg,cat\n", "test.csv")
-        fails(ManifestDataset(main, test_filepath=test), "'a.jpg' stands 2 times", main)
+        fails(ManifestDataset(main, test_filepath=test), "'a.jpg' occurs 2 times", main)
 
 
 class TestMistakes:
@@ -251,7 +251,7 @@ class TestMistakes:
 
     def test_duplicate_ids(self, tmp_path):
         file = csv_of(tmp_path, "image_id,path,labels\n7,a.jpg,x\n7,b.jpg,x\n")
-        fails(ManifestDataset(file), "'7' stands 2 times", file)
+        fails(ManifestDataset(file), "'7' occurs 2 times", file)
 
     @pytest.mark.parametrize("text", ["", "path,labels\n"])
     def test_an_empty_manifest(self, tmp_path, text):

@@ -152,8 +152,8 @@ class Partition:
         """
         if self.num_parts != num_parts:
             raise PartitionError(
-                f"the partition '{self.strategy}' has {self.num_parts} parts, but the pipeline has "
-                f"{num_parts} teachers for it: make the partition with {num_parts} parts, or set "
+                f"the partition '{self.strategy}' has {self.num_parts} parts but {num_parts} "
+                f"teachers are in the pipeline: make the partition with {num_parts} parts, or set "
                 f"partition.num_parts to {self.num_parts}",
                 found=self.num_parts,
                 expected=num_parts,
