@@ -86,8 +86,8 @@ class Predictions:
         """
         if not np.array_equal(self.ids, ids):
             raise DataError(
-                f"the {len(self.ids)} predictions are not for the {len(ids)} images of the test split: "
-                "run the reporting pipeline again",
+                f"the {len(self.ids)} predictions are not for the {len(ids)} images of the test "
+                "split: run the reporting pipeline again",
                 found=len(self.ids),
                 expected=len(ids),
             )
