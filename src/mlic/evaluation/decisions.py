@@ -138,6 +138,7 @@ def per_label_f1(
     array([0.667, 1.   ])
     """
     probabilities, states = check_scores(probabilities, states)
+    # F1 = 2 hits / (predicted + present) needs no special case for empty predictions
     hits, predicted, present = _count(probabilities >= threshold, states)
     return _ratio(2 * hits, np.where(present > 0, predicted + present, 0))
 
@@ -155,6 +156,7 @@ def _summarise(predicted: NDArray[np.bool_], states: States) -> dict[str, float]
     """Compute the figures per class and overall from predictions and states of shape (n, C)."""
     hits, predictions, present = _count(predicted, states)
     evaluated = present > 0
+    # precision is 0 and not NaN if a label is never predicted
     precision = np.where(evaluated, hits / np.maximum(predictions, 1), np.nan)
     class_precision, class_recall = (
         mean_without_nan(precision),
@@ -163,6 +165,7 @@ def _summarise(predicted: NDArray[np.bool_], states: States) -> dict[str, float]
     if not evaluated.any():
         overall_precision = overall_recall = float("nan")
     else:
+        # sums include labels without a positive: wrong predictions of them are errors too
         overall_precision = float(hits.sum() / max(predictions.sum(), 1))
         overall_recall = float(hits.sum() / present.sum())
     return {

@@ -38,6 +38,7 @@ def predict_as_many(scores: NDArray[np.floating], states: NDArray[np.integer]) -
     ... ).ravel().tolist()
     [False, True, False]
     """
+    # unknown cells come last in the ranking, so that they are never selected
     known = np.where(states == UNKNOWN, -np.inf, scores)
     order = np.argsort(-known, axis=0, kind="stable")
     ranks = np.empty_like(order)

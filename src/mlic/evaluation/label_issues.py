@@ -50,6 +50,7 @@ def find_label_issues(
     ([4], [0.05])
     """
     found = np.zeros(states.shape, dtype=np.bool_)
+    # probability of the given state; values of unknown cells are not used
     given = np.where(states == PRESENT, probabilities, 1 - probabilities).astype(np.float64)
     for state, other in ((PRESENT, ABSENT), (ABSENT, PRESENT)):
         found |= (states == state) & (1 - given >= _threshold(given, states == other))

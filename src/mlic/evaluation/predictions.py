@@ -63,6 +63,7 @@ class Predictions:
         LabelError
             If a model has a label outside the space.
         """
+        # NaN marks columns that no model fills; a diverged model is found by it too
         full = np.full((len(self.ids), len(space)), np.nan, dtype=np.float32)
         for model in models:
             full[:, space.indices(self.labels[model])] = self.logits[model]
@@ -94,6 +95,7 @@ class Predictions:
 
     def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         """Return arrays and text metadata for one safetensors file."""
+        # safetensors metadata are flat text, so that ids and labels go into one JSON entry
         about = {"ids": self.ids.tolist(), "labels": self.labels}
         return dict(self.logits), {"about": json.dumps(about)}
 

@@ -93,6 +93,7 @@ class PartitionOptions(StrictModel):
         >>> PartitionOptions(num_parts=4).too_many_parts(7)
         'partition.num_parts: 4 groups of at least 2 do not fit 7 labels; ask for at most 3'
         """
+        # groups of `user` come from a file and are checked against the labels by `user_partition`
         most = num_labels // self.min_size
         if self.num_parts <= most or not set(self.partitioned) - {"user"}:
             return None
