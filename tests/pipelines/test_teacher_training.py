@@ -37,7 +37,7 @@ def test_groups_name_their_labels_and_partition(partition, group):
 
 @pytest.mark.parametrize("k", [1, 3])
 def test_another_k_than_is_wired_is_refused(partition, k):
-    with pytest.raises(PartitionError, match=f"has 2 parts but {k} teachers are wired"):
+    with pytest.raises(PartitionError, match=f"has 2 parts but {k} teachers"):
         assign_groups(partition, PartitionOptions(num_parts=k))
 
 
