@@ -1,8 +1,8 @@
-# Two commands: `make run` shows what parallel self-distillation does, `make test` checks the house.
+# `make run` trains the demonstration, `make test` runs all checks, `make docs` builds the documentation.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-all lint clean
+.PHONY: run test test-all lint docs clean
 
 run: .venv/run.stamp
 	$(BIN)/kedro run
@@ -19,11 +19,15 @@ lint: .venv/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# the documentation as a site in build/docs; it needs no network
+docs: .venv/test.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mlic needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
 
-# uv, where it can be had, installs in seconds what takes pip minutes; compiled, as pip does it
+# uv installs in seconds what takes pip minutes; it compiles the modules, as pip does
 .venv/run.stamp: $(BIN)/python pyproject.toml constraints.txt
 	if command -v uv >/dev/null || $(BIN)/pip install --quiet uv; then \
 		PATH="$(CURDIR)/$(BIN):$$PATH" uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e .; \

@@ -1,4 +1,4 @@
-"""What benchmark scripts share: a table to read, claims to check, a header that says where."""
+"""What benchmark scripts share: parameters, a table to read, claims to check, a header."""
 
 from __future__ import annotations
 
@@ -9,16 +9,22 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["ROOT", "Claim", "emit", "header", "table"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlic.config.parameters import Parameters
+
+__all__ = ["RESULTS", "ROOT", "Claim", "emit", "header", "load_parameters", "table"]
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One figure with its goal; ``holds`` says whether it is met."""
+    """One figure with its goal; ``holds`` says whether the goal is met."""
 
     name: str
     value: float
@@ -30,14 +36,14 @@ class Claim:
 
 
 def emit(script: str, rows: list[dict[str, Any]], claims: list[Claim], write: bool) -> None:
-    """Print rows and claims, the claims as JSON on the last line; keep both where asked.
+    """Print rows and claims, the claims as JSON on the last line; write both where asked.
 
     Parameters
     ----------
     script
-        ``__file__`` of the benchmark: its stem names the results.
+        ``__file__`` of the benchmark, whose stem names the results.
     rows
-        One dict a row, all with the same keys.
+        One dict per row, all with the same keys.
     claims
         Figures and goals.
     write
@@ -46,13 +52,26 @@ def emit(script: str, rows: list[dict[str, Any]], claims: list[Claim], write: bo
     listed = [asdict(claim) for claim in claims]
     print(table(rows))
     if write:
-        about, stem = header(), ROOT / "benchmarks" / "results" / Path(script).stem
-        lines = [f"# {Path(script).stem}", "", *(f"- {k}: {v}" for k, v in about.items()), ""]
+        about, stem = header(), RESULTS / Path(script).stem
+        lines = [f"# {stem.name}", "", *(f"- {k}: {v}" for k, v in about.items()), ""]
         text = "\n".join([*lines, table(rows), "", "## Claims", "", table(listed), ""])
         stem.with_suffix(".md").write_text(text, encoding="utf-8")
         document = {"header": about, "claims": listed, "rows": rows}
         stem.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
     print(json.dumps(listed))
+
+
+def load_parameters(overrides: Sequence[str]) -> Parameters:
+    """The demo's parameters with some of them changed, such as ``training.epochs=2``."""
+    # Imported here: most benchmarks measure without Kedro.
+    from kedro.config import OmegaConfigLoader
+    from omegaconf import OmegaConf
+
+    from mlic.config.parameters import check_parameters
+
+    loader = OmegaConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")
+    merged = OmegaConf.merge(loader["parameters"], OmegaConf.from_dotlist(list(overrides)))
+    return check_parameters(OmegaConf.to_container(merged))
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -69,7 +88,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list):
+    if isinstance(value, list):  # seeds: the number of many, the names of few
         return str(len(value)) if len(value) > 5 else " ".join(map(str, value))
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 

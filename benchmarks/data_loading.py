@@ -1,22 +1,20 @@
-"""Whether images keep a training waiting: the loop against bare steps, the store against JPEGs.
+"""Does reading images slow a training down? The loop against bare steps, the store against JPEGs.
 
     python benchmarks/data_loading.py [--quick] [--write] [--backbone NAME] [--jpegs FOLDER] …
 
-"bare" is forward, loss, backward and optimiser step of the same model on batches that are made
-already and stay in memory; "loop" is an epoch of `mlic.training.fit` that reads a memory-mapped
-store, renders views, averages weights and moves the schedule: all that an epoch is but for the
-judging on validation, which is in neither. "store" is what that loop does to get its batches, one
-after the other, with the threads of the training; "jpegs" is the second epoch of a PyTorch
-DataLoader, its workers still alive, that decodes, crops, mirrors and normalises with torchvision.
-What decoding into the store cost, once, is in neither. Without a folder of JPEGs, some are made.
+"bare" is forward, loss, backward and optimiser step of the same model on batches that stay in
+memory. "loop" is an epoch of `mlic.training.fit`, which reads a memory-mapped store, preprocesses
+views, averages weights and updates the schedule; it has no validation images, because evaluation
+is in neither side. "store" reads the batches of such an epoch alone, with the threads of the
+training. "jpegs" is the second epoch of a PyTorch DataLoader with persistent workers, which
+decodes, crops, mirrors and normalises with torchvision. Decoding into the store, which is done
+once, is in neither. Without a folder of JPEGs, some are created.
 """
 
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,10 +25,15 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 from trainings import Bench, load, median_ratio, scratch, seconds
 
-from mlic.training.fit import _Training
+from mlic.images.store import ImageStore
+from mlic.labels import LabelMatrix
+from mlic.training.fit import fit
+from mlic.training.job import TrainingJob
+from mlic.training.state import TrainingState
+from mlic.training.tasks.classification import ClassificationTask
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 LOOP_GOAL, STORE_GOAL = 1.05, 3.0
 FIXED = {"views": 4, "labels": 80, "parts": 5, "width": 8}
@@ -57,19 +60,19 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=128)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--pairs", type=int, default=5, help="measurements of every side")
-    parser.add_argument("--threads", type=int, default=4, help="of training and rendering")
+    parser.add_argument("--threads", type=int, default=4, help="threads of the training")
     parser.add_argument("--workers", type=int, default=4, help="processes that decode JPEGs")
     parser.add_argument("--jpegs", type=Path, default=ROOT.parent / "shared" / "data" / "coco128")
     parser.add_argument("--quick", action="store_true", help="a small model, one measurement")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results")
     options = parser.parse_args()
     vars(options).update(FIXED | (QUICK if options.quick else {}))
-    options.epochs = options.pairs + 2  # the schedule must not end before the measurement
+    options.epochs = options.pairs + 2  # the schedule must not end during the measurement
     return options
 
 
 def judge(rows: list[Row]) -> list[Claim]:
-    """What the raw rows say."""
+    """Compute the claims from the rows."""
     loop = median_ratio(rows, "loop s", "bare s")
     store = 1 / median_ratio(rows, "store s", "jpegs s")
     return [
@@ -81,19 +84,22 @@ def judge(rows: list[Row]) -> list[Claim]:
 
 
 def make_bench(options: argparse.Namespace, folder: Path) -> Bench:
-    """The images of a training, in a store on disk."""
+    """Make the images of a training in a store on disk, and their labels without validation."""
     made = Bench.make(options)
-    return Bench(options, made.images.save(folder / "store"), made.labels)
+    split = np.where(made.labels.split == "train", "train", "test")
+    labels = LabelMatrix(made.labels.space, made.labels.ids, made.labels.states, split)
+    made.images.save(folder / "store")
+    return Bench(options, ImageStore.open(folder / "store"), labels)
 
 
 def find_jpegs(folder: Path, scratch_folder: Path, number: int) -> list[Path]:
-    """As many files as images: those of a folder over and over, or made ones."""
+    """List as many files as images: those of a folder, repeated if necessary, or created ones."""
     found = sorted(folder.rglob("*.jpg")) or [*_make_jpegs(scratch_folder)]
     return [found[i % len(found)] for i in range(number)]
 
 
 def _make_jpegs(folder: Path) -> Sequence[Path]:
-    """COCO's size, and about as many bytes: smooth noise."""
+    """Write smooth noise of the size of COCO's images, in about as many bytes."""
     rng, paths = np.random.default_rng(0), [folder / f"{i}.jpg" for i in range(16)]
     for path in paths:
         coarse = Image.fromarray(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8))
@@ -102,22 +108,20 @@ def _make_jpegs(folder: Path) -> Sequence[Path]:
 
 
 def measure(bench: Bench, files: list[Path]) -> list[Row]:
-    """Pairs of all four sides; the first warms up and starts the workers."""
-    training = _Training(bench.job("baseline"))
-    resident = [render(training, batch) for batch in list(training._batches())]
+    """Measure all four sides in pairs; the first pair warms up and starts the workers."""
+    training = Training(bench.job("baseline"))
     loader = decoding_loader(files, bench.size)
-    silent: Any = SimpleNamespace(update=lambda number: None)
     size = round(float(np.mean([file.stat().st_size for file in files])) / 1000)
-    sides = {
-        "bare s": lambda epoch: bare_epoch(training, resident),
-        "loop s": lambda epoch: training._learn(epoch, silent),
-        "store s": lambda epoch: [render(training, batch) for batch in training._batches()],
-        "jpegs s": lambda epoch: sum(len(images) for images in loader),
+    sides: dict[str, Callable[[], None]] = {
+        "bare s": training.run_bare_steps,
+        "loop s": training.run_epoch,
+        "store s": training.read_epoch,
+        "jpegs s": lambda: exhaust(loader),
     }
     rows = []
     for pair in range(bench.size.pairs + 1):
-        order = list(sides.items())[:: 1 if pair % 2 else -1]  # neither side always goes first
-        times = {name: seconds(partial(side, pair + 1)) for name, side in order}
+        order = list(sides.items())[:: 1 if pair % 2 else -1]  # no side always runs first
+        times = {name: seconds(side) for name, side in order}
         times = {name: times[name] for name in sides}
         about = {"backbone": bench.size.backbone, "side": bench.size.image_size, "pair": pair}
         about |= {"images": len(files), "KB a JPEG": size}
@@ -125,25 +129,45 @@ def measure(bench: Bench, files: list[Path]) -> list[Row]:
     return rows[1:]
 
 
-def render(training: _Training, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images and states of a batch, as the loop makes them."""
-    pixels = training._read(batch, 1)
-    states = torch.from_numpy(training.job.labels.states[training.job.train_rows[batch]])
-    return training._see(batch, pixels, 1), training.fabric.to_device(states)
+class Training:
+    """A training of the product, one epoch at a time."""
+
+    def __init__(self, job: TrainingJob) -> None:
+        self.task, self.options = ClassificationTask(job), job.options
+        self.state = TrainingState(self.task, job.options)
+        self.data = self.task.make_data()
+        self.order = np.random.default_rng(0)
+        self.resident = [*self.data.batches(1, self.order, self.state.fabric)]
+
+    def run_bare_steps(self) -> None:
+        """Do nothing but forward, loss, backward and step, for all batches in memory."""
+        (learner,) = self.state.learners
+        learner.module.train()
+        for batch in self.resident:
+            loss, _ = self.task.loss(0, learner.module, batch)
+            self.state.fabric.backward(loss)
+            learner.optimiser.step()
+            learner.optimiser.zero_grad(set_to_none=True)
+
+    def run_epoch(self) -> None:
+        """Train for one more epoch."""
+        # The schedule was made for all epochs; fit stops after the next one.
+        options = self.options.model_copy(update={"epochs": self.state.epoch + 1})
+        fit(self.task, self.data, options, self.state, lambda epoch, figures: None)
+
+    def read_epoch(self) -> None:
+        """Read and preprocess the batches of an epoch."""
+        exhaust(self.data.batches(1, self.order, self.state.fabric))
 
 
-def bare_epoch(training: _Training, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
-    """Nothing but forward, loss, backward and step."""
-    training.module.train()
-    for images, states in batches:
-        loss, _ = training.objective(training.module(images), states)
-        training.fabric.backward(loss)
-        training.optimiser.step()
-        training.optimiser.zero_grad(set_to_none=True)
+def exhaust(batches: Iterable[Any]) -> None:
+    """Iterate over batches without using them."""
+    for _ in batches:
+        pass
 
 
 class _Files(Dataset[torch.Tensor]):
-    """JPEGs, decoded each time they are asked for."""
+    """JPEG files, decoded each time they are read."""
 
     def __init__(self, files: list[Path], size: int) -> None:
         self.files = files

@@ -1,11 +1,11 @@
-"""What PSD gains on the embedded scenes, against a baseline and one given PSD's whole budget.
+"""What a student gains on the embedded scenes, over a baseline and over a budget-matched one.
 
     python benchmarks/demo_gain.py [--quick] [--write] [--seeds N] [--workers N] [--set KEY=VALUE …]
 
-Each seed draws its own scenes, splits them, and trains the baseline, all teachers, the student,
-and a second baseline whose epochs equal all passes that teachers and student cost, the writing of
-the soft targets included. Intervals are paired over seeds, 95 %, from Student's t distribution.
-Rows are kept as they finish, and a script that was stopped goes on where it was.
+Each seed draws its own scenes, splits them, and trains the baseline, all teachers, the student, and
+a second baseline whose epochs equal all training passes of teachers and student, the writing of the
+soft targets included. Intervals are paired over seeds, 95 %, from Student's t distribution. Rows
+are kept as they finish, and a script that was stopped continues where it was.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import ROOT, Claim, emit
-from kedro.config import OmegaConfigLoader
-from omegaconf import OmegaConf
+from common import Claim, emit, load_parameters
 from scipy.stats import t as student_t
 from sklearn.metrics import adjusted_rand_score
 
+from mlic.caching.code_version import training_code_version
 from mlic.config.cost import count_psd_passes
-from mlic.config.parameters import Parameters, check_parameters
+from mlic.config.parameters import Parameters
+from mlic.evaluation.metrics import mean_average_precision
 from mlic.labels import LabelMatrix
 from mlic.labels.options import BASELINE
 from mlic.pipelines.baseline_training.nodes import (
@@ -53,19 +53,19 @@ from mlic.training.checkpoint import Checkpoint
 
 BUILDERS = {"cgp": build_cooccurrence_graph, "dgp": build_disoccurrence_graph}
 MODELS = ("baseline", "budget_matched_baseline", "cgp", "dgp", "student")
+SHUFFLES = 20  # one ARI of a few labels is a coarse figure: their mean is compared
 
 
 def main() -> None:
     options = parse()
     overrides = ["training.threads=1", *options.set]
     if options.quick:
-        overrides += ["scenes.num_images=600", "training.epochs=2", "partition.num_parts=3"]
-    parameters = load_parameters(overrides)
+        overrides += ["synthetic.num_images=600", "training.epochs=2", "partition.num_parts=3"]
+    parameters = load_parameters(overrides).model_dump_json()
     number = options.seeds or (2 if options.quick else 10)
     seeds = list(range(options.first, options.first + number))
-    jobs = [(seed, parameters.model_dump_json(), options.fresh) for seed in seeds]
-    pool = ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"))
-    with pool:
+    jobs = [(seed, parameters, options.fresh) for seed in seeds]
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
         rows = list(pool.map(measure_seed, jobs))
     emit(__file__, rows, claims(rows, seeds), options.write)
 
@@ -73,27 +73,17 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="2 seeds, few images and epochs")
-    parser.add_argument("--write", action="store_true", help="keep the results")
-    parser.add_argument("--seeds", type=int, help="number of seeds, 10 unless told")
+    parser.add_argument("--write", action="store_true", help="write benchmarks/results")
+    parser.add_argument("--seeds", type=int, help="number of seeds, by default 10")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument(
-        "--workers", type=int, default=4, help="seeds side by side, one thread each"
-    )
+    parser.add_argument("--workers", type=int, default=4, help="processes, one thread each")
     parser.add_argument("--set", nargs="*", default=[], help="parameters other than the default")
     parser.add_argument("--fresh", action="store_true", help="ignore rows kept before")
     return parser.parse_args()
 
 
-def load_parameters(overrides: list[str]) -> Parameters:
-    loader = OmegaConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")
-    merged = OmegaConf.merge(loader["parameters"], OmegaConf.from_dotlist(overrides))
-    return check_parameters(OmegaConf.to_container(merged))
-
-
 def measure_seed(job: tuple[int, str, bool]) -> dict[str, Any]:
-    """One row: figures of all models of one seed, kept in the system's temporary folder."""
-    from mlic.caching.code_version import training_code_version
-
+    """One row: metrics of all models of one seed, kept in the system's temporary folder."""
     seed, dumped, fresh = job
     key = f"{training_code_version()}-{zlib.crc32(dumped.encode())}-{seed}"
     kept = Path(tempfile.gettempdir()) / "mlic_demo_gain" / f"{key}.json"
@@ -106,33 +96,27 @@ def measure_seed(job: tuple[int, str, bool]) -> dict[str, Any]:
     return row
 
 
-def train_all(parameters: Parameters, seed: int, folder: Path) -> dict[str, Any]:
-    p, start = parameters, time.perf_counter()
+def train_all(p: Parameters, seed: int, folder: Path) -> dict[str, Any]:
+    """Run the nodes of the pipelines from drawing the scenes to predicting the test split."""
+    start = time.perf_counter()
     raw, _ = draw_scenes(p.synthetic, seed)
     images, quarantine = decode_images(raw, p.data, folder / "images")
     labels = split_images(raw, quarantine, p.data, seed)
-    common = (p.data, p.model, p.training)
-    partitions = cut(labels, p, seed)
-    baseline = train_baseline(images, labels, *common, seed, folder / "baseline")
-    groups = {
-        f"{name}_{number}": group
-        for name, partition in partitions.items()
-        for number, group in enumerate(assign_groups(partition, p.partition))
-    }
-    teachers = teach(groups, (images, labels, *common, p.teachers, seed, folder), baseline)
-    logits = [teachers[f"{name}.logits"] for name in groups]
-    if BASELINE in p.partition.strategies:
-        told = (images, labels, *common, p.teachers, seed, folder / "baseline")
-        logits.append(predict_teacher_logits(baseline, *told))
+    inputs = {"images": images, "labels": labels, "data": p.data, "model": p.model}
+    inputs |= {"training": p.training, "seed": seed}
+    partitions = {name: cut(labels, name, p, seed) for name in p.partition.partitioned}
+    baseline = train_baseline(store=folder / "baseline", **inputs)
+    longer = train_budget_matched_baseline(
+        store=folder / "longer", partition=p.partition, teachers=p.teachers, **inputs
+    )
+    teachers, logits = train_all_teachers(p, partitions, baseline, folder, inputs)
     targets = join_logits(labels, folder / "soft_targets", *logits)
     student = train_student(
-        images, labels, targets, *common, p.distillation, seed, folder / "student"
+        store=folder / "student", soft_targets=targets, distillation=p.distillation, **inputs
     )
-    longer = train_budget_matched_baseline(
-        images, labels, *common, p.partition, p.teachers, seed, folder / "budget_matched_baseline"
+    predictions = predict_test_split(
+        images, labels, p.training, baseline, longer, student, *teachers
     )
-    checkpoints = [baseline, longer, student, *(teachers[f"{name}.checkpoint"] for name in groups)]
-    predictions = predict_test_split(images, labels, p.training, *checkpoints)
     test = labels.in_split("test")
     return {
         "seed": seed,
@@ -145,65 +129,81 @@ def train_all(parameters: Parameters, seed: int, folder: Path) -> dict[str, Any]
     }
 
 
-def teach(groups: dict[str, Any], common: tuple[Any, ...], baseline: Checkpoint) -> dict[str, Any]:
-    """Checkpoints and logits of all teachers, in the mode that the parameters ask for."""
-    mode = common[5].mode
-    if mode != "separate":
-        return train_teachers(*common, baseline=baseline if mode == "frozen" else None, **groups)
-    outputs = {}
-    for name, group in groups.items():
-        made = train_teacher(group, *common)
-        outputs |= {f"{name}.checkpoint": made[0], f"{name}.logits": made[1]}
-    return outputs
-
-
-def cut(labels: LabelMatrix, p: Parameters, seed: int) -> dict[str, Any]:
-    statistics = count_training_labels(labels)
-    return {
-        name: cut_graph(BUILDERS[name](statistics, p.partition), statistics, p.partition, seed)
-        for name in p.partition.partitioned
+def train_all_teachers(
+    p: Parameters,
+    partitions: dict[str, Any],
+    baseline: Checkpoint,
+    folder: Path,
+    inputs: dict[str, Any],
+) -> tuple[list[Checkpoint], list[Any]]:
+    """Checkpoints of all group teachers, and the logits of all teachers, in the mode of `p`."""
+    groups = {
+        f"{name}_{number}": group
+        for name, partition in partitions.items()
+        for number, group in enumerate(assign_groups(partition, p.partition))
     }
+    given = {"teachers": p.teachers, **inputs}
+    if p.teachers.mode == "separate":
+        made = [train_teacher(group=g, store=folder, **given) for g in groups.values()]
+    else:
+        trunk = baseline if p.teachers.mode == "frozen" else None
+        outputs = train_teachers(store=folder, baseline=trunk, **given, **groups)
+        made = [(outputs[f"{name}.checkpoint"], outputs[f"{name}.logits"]) for name in groups]
+    logits = [one for _, one in made]
+    if BASELINE in p.partition.strategies:
+        store = folder / "baseline"
+        logits.append(predict_teacher_logits(checkpoint=baseline, store=store, **given))
+    return [checkpoint for checkpoint, _ in made], logits
+
+
+def cut(labels: LabelMatrix, strategy: str, p: Parameters, seed: int) -> Any:
+    """The partition of one strategy."""
+    statistics = count_training_labels(labels)
+    graph = BUILDERS[strategy](statistics, p.partition)
+    return cut_graph(graph, statistics, p.partition, seed)
 
 
 def planted_ari(labels: LabelMatrix, membership: Any, p: Parameters) -> float:
-    """Agreement with the planted communities, whose labels stand side by side."""
+    """Agreement with the planted communities, whose labels are neighbours in the label space."""
     planted = np.arange(len(labels.space)) // p.synthetic.labels_per_community
     return round(float(adjusted_rand_score(planted, membership)), 4)
 
 
 def shuffled_ari(labels: LabelMatrix, p: Parameters, seed: int) -> float:
-    """The same after every label was dealt out anew among the training images.
-
-    The mean of 20 shuffles, for one ARI of a few labels is a coarse figure.
-    """
-    rng = np.random.default_rng(seed)
-    scores = []
-    for _ in range(20):
-        states = rng.permuted(labels.states, axis=0)
-        shuffled = replace(labels, states=states)
-        scores.append(planted_ari(labels, cut(shuffled, p, seed)["cgp"].membership, p))
+    """Mean agreement after the states of every label were shuffled among the images."""
+    rng, scores = np.random.default_rng(seed), []
+    for _ in range(SHUFFLES):
+        shuffled = replace(labels, states=rng.permuted(labels.states, axis=0))
+        scores.append(planted_ari(labels, cut(shuffled, "cgp", p, seed).membership, p))
     return round(float(np.mean(scores)), 4)
 
 
 def score(logits: dict[str, Any], test: LabelMatrix) -> dict[str, float]:
-    from mlic.evaluation.metrics import mean_average_precision
-
-    maps = {name: mean_average_precision(values, test.states) for name, values in logits.items()}
-    return {name: round(100 * maps[name], 3) for name in MODELS}
+    """The mAP of every model in percent."""
+    return {
+        name: round(100 * mean_average_precision(logits[name], test.states), 3) for name in MODELS
+    }
 
 
 def claims(rows: list[dict[str, Any]], seeds: list[int]) -> list[Claim]:
-    found = [gain(rows, seeds, other) for other in ("baseline", "budget_matched_baseline")]
-    found.append(limit(rows, seeds, "ari_cgp", "= 1", lambda value: value == 1, min))
-    found.append(limit(rows, seeds, "ari_shuffled", "< 0.1", lambda value: value < 0.1, max))
-    found.append(
-        limit(rows, seeds, "baseline", "60 to 95", lambda value: 60 <= value <= 95, np.mean)
-    )
-    return found
+    """What the raw rows say."""
+
+    def limit(column: str, over: Any, goal: str, holds: Any) -> Claim:
+        value = float(over([row[column] for row in rows]))
+        unit = "points of mAP" if column == "baseline" else "ARI"
+        return Claim(column, round(value, 4), unit, goal, bool(holds(value)), seeds)
+
+    return [
+        gain(rows, seeds, "baseline"),
+        gain(rows, seeds, "budget_matched_baseline"),
+        limit("ari_cgp", min, "= 1", lambda value: value == 1),
+        limit("ari_shuffled", max, "< 0.1", lambda value: value < 0.1),
+        limit("baseline", np.mean, "60 to 95", lambda value: 60 <= value <= 95),
+    ]
 
 
 def gain(rows: list[dict[str, Any]], seeds: list[int], other: str) -> Claim:
-    """The student's gain, with the half-width of its interval in the name of the unit."""
+    """The student's gain; the unit names half the width of its interval."""
     gains = np.array([row["student"] - row[other] for row in rows])
     half = student_t.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / np.sqrt(len(gains))
     return Claim(
@@ -211,17 +211,9 @@ def gain(rows: list[dict[str, Any]], seeds: list[int], other: str) -> Claim:
         value=round(float(gains.mean()), 3),
         unit=f"points of mAP ± {half:.2f}",
         goal="interval above 0",
-        cls=bool(gains.mean() - half > 0),
+        holds=bool(gains.mean() - half > 0),
         seeds=seeds,
     )
-
-
-def limit(
-    rows: list[dict[str, Any]], seeds: list[int], column: str, goal: str, test: Any, over: Any
-) -> Claim:
-    value = float(over([row[column] for row in rows]))
-    unit = "points of mAP" if column == "baseline" else "ARI"
-    return Claim(column, round(value, 4), unit, goal, bool(test(value)), seeds)
 
 
 if __name__ == "__main__":

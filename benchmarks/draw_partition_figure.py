@@ -1,10 +1,10 @@
-"""Draw the README's image: COCO's labels, cut into groups that keep company and that do not.
+"""Draw the image of the README: the labels of COCO, in groups that co-occur and that do not.
 
     python benchmarks/draw_partition_figure.py [--shared FOLDER] [--browser chromium]
 
 It needs COCO's label matrix, `data/labels/coco2014_train.npz` in the folder given (arrays `labels`,
 images × 80, and `classes`), which is not part of this project, and Chrome or Chromium, which
-turns plotly's page into an image. It prints how much company either partition holds.
+converts the page of plotly to an image. It prints the coverage of both partitions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mlic.report.figures import draw_partitions
 
 IMAGE = ROOT / "docs" / "coco_partitions.png"
 WIDTH, HEIGHT = 1890, 880  # pixels; room for all names
-COLOURS = 128  # enough for one hue, frames and text; keeps the file small
+COLOURS = 128  # enough for one hue, frames and text; a smaller palette keeps the file small
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
     for strategy, partition in partitions.items():
         quality = partition_quality(partition, statistics)
         ours, random = (quality[f"coverage_graph{kind}"] for kind in ("", "_random"))
-        print(f"{strategy}: {ours:.0%} of all company inside, {random:.0%} in random groups")
+        print(f"{strategy}: {ours:.0%} of the co-occurrence inside, {random:.0%} in random groups")
     print(f"{IMAGE.relative_to(ROOT)}: {IMAGE.stat().st_size / 1000:.0f} kB")
 
 

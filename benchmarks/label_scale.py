@@ -2,11 +2,11 @@
 
     python benchmarks/label_scale.py [--quick] [--write]
 
-Images are drawn: labels follow a power law, and seven in ten of an image's labels come from its
-own community. Every row is measured in a process of its own, which reads its input from a file;
-its peak is all that the process ever held, input and interpreter included. `unknown` rows have as
-many unknown states as present ones. `--write` also draws the rows, time and memory against the
-number of labels, into benchmarks/results/label_scale.svg.
+The images are synthetic: label frequencies follow a power law, and seven in ten labels of an image
+belong to its community. Every row is measured in a separate process, which reads its input from a
+file; the peak memory is that of the whole process, with input and interpreter. Rows `count unknown`
+have as many unknown states as present ones. `--write` also draws the rows, time and memory against
+the number of labels, into benchmarks/results/label_scale.svg.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from scipy import sparse
 from mlic.labels.space import LabelSpace
 from mlic.labels.statistics import LabelStatistics, count_labels
 
-MEAN_LABELS = 5.15  # an image, before a label drawn twice counts once
-AT_HOME = 0.7
-CHUNK = 500_000  # images drawn at once
+MEAN_LABELS = 5.15  # of an image, before labels that are drawn twice are counted once
+IN_COMMUNITY = 0.7
+CHUNK = 500_000  # images generated at once
 EXPONENTS = {"cgp": 1 / 2, "dgp": 1 / 3}
 SIZES = [
     (100_000, 100, 5),
@@ -38,7 +38,7 @@ SIZES = [
 ]
 QUICK = [(20_000, 100, 5), (100_000, 1_000, 10)]
 FULL = 10_000_000, 10_000
-GOALS = {  # work, images or None for any, labels -> figure, unit, most
+GOALS = {  # work, images (None: any number), labels -> figure, unit, limit
     ("count", *FULL): [("seconds", "s", 15.0), ("peak MB", "MB", 1000.0)],
     ("cgp", None, 1_000): [("seconds", "s", 1.0)],
     ("dgp", None, 1_000): [("seconds", "s", 1.0)],
@@ -74,7 +74,7 @@ def parse() -> argparse.Namespace:
 
 
 def judge(rows: list[Row]) -> list[Claim]:
-    """Hold the worst row of every size that has a goal against it."""
+    """Compare the worst row of every size that has a goal with the goal."""
     claims = []
     for (work, images, labels), goals in GOALS.items():
         found = [r for r in rows if r["work"] == work and r["labels"] == labels]
@@ -110,35 +110,37 @@ def draw(rows: list[Row], path: Path) -> None:
         axes.set(title=title, xlabel=span, xscale="log", yscale="log")
         axes.grid(alpha=0.3)
     panels[0].legend()
-    # the same rows, the same file
+    # without a date and random ids, the same rows give the same file
     with mpl.rc_context({"svg.hashsalt": "label_scale", "svg.fonttype": "none"}):
         figure.savefig(path, metadata={"Date": None})
 
 
 def measure_size(folder: Path, images: int, labels: int, parts: int, seeds: list[int]) -> list[Row]:
-    """Rows of one size: counting, counting with unknown states, both cuts."""
+    """Measure one size: counting, counting with unknown states, and both cuts."""
     common: Row = {"images": images, "labels": labels}
     rows = []
-    for work in ("count unknown", "count"):  # the last one's statistics are cut
-        apart(write_states, folder, images, labels, work == "count unknown")
-        rows.append({"work": work, **common, "parts": 0, "seed": 0} | apart(count, folder, labels))
+    for work in ("count unknown", "count"):  # the cuts use the statistics of the last one
+        in_new_process(write_states, folder, images, labels, work == "count unknown")
+        rows.append(
+            {"work": work, **common, "parts": 0, "seed": 0} | in_new_process(count, folder, labels)
+        )
     for work in EXPONENTS:
         for seed in seeds[:1] if labels > 1_000 else seeds:
-            found = apart(cut, folder, work, parts, seed)
+            found = in_new_process(cut, folder, work, parts, seed)
             rows.append({"work": work, **common, "parts": parts, "seed": seed} | found)
     return rows
 
 
-def apart(work: Any, *arguments: Any) -> Row:
-    """Run in a fresh process and add its peak memory and the load of the machine."""
+def in_new_process(work: Any, *arguments: Any) -> Row:
+    """Run in a new process; add its peak memory and the load of the machine."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        found: Row = pool.apply(weighed, (work, *arguments))
+        found: Row = pool.apply(with_peak_memory, (work, *arguments))
     return found
 
 
-def weighed(work: Any, *arguments: Any) -> Row:
+def with_peak_memory(work: Any, *arguments: Any) -> Row:
     found: Row = work(*arguments)
-    status = Path("/proc/self/status").read_text()  # ru_maxrss would tell the parent's peak too
+    status = Path("/proc/self/status").read_text()  # ru_maxrss includes the peak of the parent
     peak = int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
     return found | {"peak MB": round(peak), "load": round(os.getloadavg()[0], 1)}
 
@@ -156,13 +158,14 @@ def write_states(folder: Path, images: int, labels: int, unknown: bool) -> Row:
 def draw_states(
     rng: np.random.Generator, images: int, labels: int, unknown: bool
 ) -> sparse.csr_array:
-    """States of images, each of one community; shape (images, labels), int8."""
+    """Generate the states of images of one community each; shape (images, labels), int8."""
     communities = max(4, labels // 150)
     lengths = rng.poisson(MEAN_LABELS * (2 if unknown else 1), images)
-    home = np.repeat(rng.integers(communities, size=images), lengths)
-    rank = (labels * rng.random(len(home)) ** 3).astype(np.int32)  # frequency falls as rank^(-2/3)
-    own = np.minimum(rank // communities * communities + home, labels - 1)
-    columns = np.where(rng.random(len(home)) < AT_HOME, own, rank).astype(np.int32)
+    community = np.repeat(rng.integers(communities, size=images), lengths)
+    # label frequencies fall as rank^(-2/3)
+    rank = (labels * rng.random(len(community)) ** 3).astype(np.int32)
+    local = np.minimum(rank // communities * communities + community, labels - 1)
+    columns = np.where(rng.random(len(community)) < IN_COMMUNITY, local, rank).astype(np.int32)
     indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     ones = np.ones(len(columns), np.int8)
     drawn = sparse.csr_array((ones, columns, indptr), shape=(images, labels))
@@ -184,9 +187,8 @@ def count(folder: Path, labels: int) -> Row:
 
 
 def cut(folder: Path, strategy: str, num_parts: int, seed: int) -> Row:
-    from mlic.labels.partition.partitioning import (
-        partition_labels,  # counting needs no scikit-learn
-    )
+    # imported here, because counting needs no scikit-learn and its memory is measured
+    from mlic.labels.partition.partitioning import partition_labels
 
     with np.load(folder / "statistics.npz") as file:
         arrays = {name: file[name] for name in file.files}

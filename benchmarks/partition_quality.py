@@ -2,9 +2,9 @@
 
     python benchmarks/partition_quality.py [--quick] [--write] [--shared FOLDER]
 
-Ours are the cuts as shipped: the default exponents, method and least size. Goals are the best known
-figures on the same label counts, found by spectral clustering with single-label moves (CGP) and by
-balanced swap search (DGP); both are taken on the co-occurrence graph with p = 1/2.
+Our cuts use the default exponents, methods and smallest size. The goals are the best known figures
+for the same label counts, found by spectral clustering with moves of single labels (CGP) and by a
+balanced swap search (DGP); both are computed on the co-occurrence graph with p = 1/2.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 NCUT = {2: 0.5711, 3: 1.3595, 5: 3.0248, 8: 5.6819, 13: 10.3928}
-MASS = {2: 0.4589, 3: 0.2839, 5: 0.1501, 8: 0.0798, 13: 0.0374}
+COVERAGE = {2: 0.4589, 3: 0.2839, 5: 0.1501, 8: 0.0798, 13: 0.0374}
 REPRODUCED = [("cgp", 2, 0.5), ("cgp", 3, 0.5), ("cgp", 5, 0.5), ("dgp", 2, 1 / 3)]
 ENTRIES = {"cgp": "cooccurrence", "dgp": "disoccurrence"}
 
@@ -51,7 +51,7 @@ def main() -> None:
     many, few = (range(3), range(1)) if options.quick else (range(20), range(5))
     found = [reproduce(statistics, published, *case, seeds=list(many)) for case in REPRODUCED]
     found += [cut(statistics, "cgp", k, list(few)) for k in NCUT]
-    found += [cut(statistics, "dgp", k, list(few)) for k in MASS]
+    found += [cut(statistics, "dgp", k, list(few)) for k in COVERAGE]
     emit(__file__, [row for row, _ in found], [claim for _, claim in found], options.write)
 
 
@@ -88,18 +88,18 @@ def reproduce(
 def cut(
     statistics: LabelStatistics, strategy: str, num_parts: int, seeds: list[int]
 ) -> tuple[Row, Claim]:
-    """Our default cut of the default graph; the figure on the co-occurrence graph with p = 1/2."""
-    shipped = PartitionOptions(num_parts=num_parts)
-    exponent = shipped.exponents[strategy]
-    company = affinity(statistics, "co", COOCCURRENCE_EXPONENT)
+    """Evaluate our default cut; its figure is computed on the co-occurrence graph with p = 1/2."""
+    defaults = PartitionOptions(num_parts=num_parts)
+    exponent = defaults.exponents[strategy]
+    weights = affinity(statistics, "co", COOCCURRENCE_EXPONENT)
     figure: Callable[..., float] = cut_value if strategy == "cgp" else coverage
-    what, goal = ("Ncut(S)", NCUT) if strategy == "cgp" else ("massS", MASS)
+    what, goal = ("Ncut(S)", NCUT) if strategy == "cgp" else ("coverage(S)", COVERAGE)
 
     def score(seed: int) -> tuple[Partition, float]:
         ours = partition_labels(
-            statistics, strategy, num_parts, exponent, seed, min_size=shipped.min_size
+            statistics, strategy, num_parts, exponent, seed, min_size=defaults.min_size
         )
-        return ours, figure(company, ours.membership)
+        return ours, figure(weights, ours.membership)
 
     row, scores = over_seeds(f"{strategy} default", num_parts, exponent, seeds, score)
     row |= {"figure": what, "goal": goal[num_parts]}

@@ -1,9 +1,9 @@
-"""README's tables of what PSD costs, of what is fast, and of what is gained.
+"""Write the tables of README.md, docs/results.md and docs/cost.md from the committed results.
 
     python benchmarks/readme_tables.py
 
-It measures nothing: run the other scripts with --write first. `tests/benchmarks` holds README
-against it.
+This script measures nothing: run the other scripts with --write first. `tests/benchmarks` checks
+that the pages show what this script makes of the results.
 """
 
 from __future__ import annotations
@@ -12,37 +12,45 @@ import json
 import statistics
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from common import ROOT
+from scipy import stats
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "README.md"
+RESULTS_PAGE = ROOT / "docs" / "results.md"
+COST_PAGE = ROOT / "docs" / "cost.md"
+
 STUDIES = {  # of psd_gain.py, and the images of each
-    "narrow": "Corel5k, MobileNetV2-0.35 fine-tuned at 96 px",
-    "wide": "Corel5k, one hidden layer on frozen features",
-    "ucmerced_5": "UC Merced, 5 images a class, fine-tuned",
-    "ucmerced_10": "UC Merced, 10 images a class, fine-tuned",
-    "ucmerced_20": "UC Merced, 20 images a class, fine-tuned",
-    "shift": "drawn scenes whose company is broken in the test images",
+    "finetune": "Corel5k, MobileNetV2-0.35 fine-tuned at 96 px",
+    "frozen_features": "Corel5k, one hidden layer on frozen features",
+    "ucmerced_5": "UC Merced, 5 images per class, fine-tuned",
+    "ucmerced_10": "UC Merced, 10 images per class, fine-tuned",
+    "ucmerced_20": "UC Merced, 20 images per class, fine-tuned",
+    "shift": "synthetic scenes with other co-occurrence in the test images",
 }
-SHOWN = (  # beginnings of the claims that README tells; each study's page has them all
-    "student_above_baseline",
-    "any_student_above_baseline",
-    "short_mixed_above_two_plain",
-    "groups_above_plain_of_equal_cost",
-    "groups_above_random_groups",
-    "default_committee",
-)
-LADDER = "narrow"  # the study of which it tells what each ingredient adds
-COLUMNS = {  # of a study's figures that README shows, and their names there
+MAIN_STUDY = "finetune"  # the study whose models README shows, and whose ingredients are listed
+MODELS = {  # README's rows: name of the row in the study's results -> name in README
+    "baseline": "baseline",
+    "budget-matched baseline": "baseline trained with the whole budget of PSD",
+    "student: full-label × 1": "student of one teacher of all labels (self-distillation)",
+    "student: full-label × 2": "student of two teachers of all labels",
+    "student: random + random": "student of random groups",
+    "student: CGP + DGP": "student of CGP + DGP",
+    "student: full-label + CGP + DGP": "**student of the baseline + CGP + DGP (default)**",
+    "ensemble: full-label + CGP + DGP": "its teachers as an ensemble, without a student",
+}
+COLUMNS = {  # columns of an ingredient that are shown, and their headings
     "mAP": "mAP",
     "mAP_all": "mAP, all words",
     "out_of_context_mAP": "out of context",
-    "mAP at shift 1": "company broken",
+    "mAP at shift 1": "co-occurrence broken",
     "cost": "cost, in baselines",
 }
-SCRIPTS = (
+SCRIPTS = (  # the benchmarks whose claims docs/cost.md lists, in this order
     "cached_targets",
     "joint_teachers",
     "whole_cost",
@@ -52,143 +60,188 @@ SCRIPTS = (
     "label_scale",
     "startup",
 )
+COSTS = {  # README's other costs: (script, beginning of the claim's name) -> name in README
+    ("cached_targets", "student epoch with cached targets"): "an epoch of the student with stored "
+    "targets, in epochs of the baseline",
+    ("asymmetric_loss", "asymmetric loss, compiled / eager BCE, forward and backward, 256 x 80"): ""
+    "the asymmetric loss, compiled, in binary cross-entropies",
+    ("label_scale", "count, 10,000 labels"): "counting the pairs of 10,000 labels in 10,000,000 "
+    "images",
+    ("startup", "kedro up-to-date run: seconds"): "`kedro run` with nothing to do, more than in an "
+    "empty Kedro project",
+}
 
 
 def main() -> None:
-    text = README.read_text(encoding="utf-8")
-    for block in blocks():
-        begin, *_, end = block.splitlines()
-        before, _, rest = text.partition(begin)
-        _, _, after = rest.partition(end)
-        text = f"{before}{block}{after}"
-    README.write_text(text, encoding="utf-8")
+    for page, blocks in pages().items():
+        text = page.read_text(encoding="utf-8")
+        for block in blocks:
+            begin, *_, end = block.splitlines()
+            before, _, rest = text.partition(begin)
+            _, _, after = rest.partition(end)
+            text = f"{before}{block}{after}"
+        page.write_text(text, encoding="utf-8")
 
 
-def blocks() -> list[str]:
-    """What stands in README between two marks, marks included."""
-    costs = render_costs(read("whole_cost")["rows"])
-    demo = render_demo(read("demo_gain"))
-    tables = {"demo": demo, "gain": render_gains(), "speed": f"{costs}\n\n{render_claims()}"}
-    return [
-        f"<!-- {name}: made by script -->\n{table}\n<!-- end of {name} -->"
-        for name, table in tables.items()
-    ]
+def pages() -> dict[Path, list[str]]:
+    """The blocks of each page, marks included."""
+    cost = render_costs(read("whole_cost")["rows"])
+    return {
+        README: [mark("models", render_models()), mark("costs", f"{cost}\n{render_main_costs()}")],
+        RESULTS_PAGE: [
+            mark("demo", render_demo(read("demo_gain"))),
+            mark("claims", render_claims_of_gain()),
+            mark("ingredients", render_ingredients()),
+        ],
+        COST_PAGE: [mark("whole cost", cost), mark("speed", render_claims_of_speed())],
+    }
 
 
-def render_demo(kept: dict[str, Any]) -> str:
-    """Figures of all models on the embedded scenes, and the student's gains."""
-    rows = kept["rows"]
+def mark(name: str, table: str) -> str:
+    """Put a table between the two comments that mark its place on a page."""
+    return f"<!-- {name}: made by script -->\n{table}\n<!-- end of {name} -->"
+
+
+def read(result: str) -> dict[str, Any]:
+    """The JSON document of a result, by its name below benchmarks/results."""
+    return dict(json.loads((RESULTS / f"{result}.json").read_text(encoding="utf-8")))
+
+
+def render_table(titles: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table; a row that appears again is left out."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (titles, *rows)]
+    lines.insert(1, "|---" * len(titles) + "|")
+    return "\n".join(dict.fromkeys(lines))
+
+
+def render_models() -> str:
+    """Quality and cost of the models of the main study, with paired intervals over its seeds."""
+    rows = pd.read_csv(RESULTS / "psd_gain" / f"{MAIN_STUDY}.csv", keep_default_na=False)
+    rows = rows[rows["distiller"].isin(["", "binary_kl"])]  # logit_mse is the published distiller
+    figures = rows.pivot_table(index="seed", columns="row", values="test mAP")
+    costs = rows.groupby("row")["cost"].mean()
+    cells = []
+    for name, shown in MODELS.items():
+        values = figures[name].dropna()
+        gains = (values - figures["baseline"]).dropna()
+        # Student's t: the seeds are few
+        half = stats.t.ppf(0.975, len(gains) - 1) * gains.std() / len(gains) ** 0.5
+        gain = "" if name == "baseline" else f"{gains.mean():+.2f} ± {half:.2f}"
+        mean = f"{values.mean():.2f} ± {values.std():.2f}"
+        cells.append([shown, mean, gain, f"{costs[name]:.1f}"])
+    titles = ["model", "mAP, mean ± sd", "− baseline, 95 % interval", "training cost"]
+    return render_table(titles, cells)
+
+
+def render_demo(result: dict[str, Any]) -> str:
+    """Figures of all models on the synthetic images, and the student's gains."""
+    rows = result["rows"]
+    epochs = rows[0]["budget_epochs"]
     names = {
         "baseline": "baseline",
-        "budget_matched_baseline": "baseline with PSD's whole budget, "
-        f"{rows[0]['budget_epochs']} epochs",
-        "cgp": "the CGP teachers together, one training with DGP's",
-        "dgp": "the DGP teachers together",
+        "budget_matched_baseline": f"baseline with the whole budget of PSD, {epochs} epochs",
+        "cgp": "ensemble of the CGP teachers, trained jointly with those of DGP",
+        "dgp": "ensemble of the DGP teachers",
         "student": "**student**",
     }
-    lines = [f"| on the embedded scenes, {len(rows)} seeds | mAP, mean ± sd |", "|---|---|"]
-    for name, told in names.items():
+    cells = []
+    for name, shown in names.items():
         values = [row[name] for row in rows]
-        lines.append(
-            f"| {told} | {statistics.fmean(values):.1f} ± {statistics.stdev(values):.1f} |"
-        )
-    for claim in kept["claims"][:2]:
-        other = claim["name"].removeprefix("student_above_")
-        gain, half = f"{claim['value']:+.2f}", claim["unit"].rpartition(" ± ")[2]
-        lines.append(f"| student − {names[other]}, paired 95 % interval | {gain} ± {half} |")
-    return "\n".join(lines)
+        cells.append([shown, f"{statistics.fmean(values):.1f} ± {statistics.stdev(values):.1f}"])
+    for claim in result["claims"]:
+        name = claim["name"].removeprefix("student_above_")
+        if name != claim["name"]:
+            half = claim["unit"].rpartition(" ± ")[2]
+            shown = f"student − {names[name]}, paired 95 % interval"
+            cells.append([shown, f"{claim['value']:+.2f} ± {half}"])
+    return render_table([f"on the synthetic images, {len(rows)} seeds", "mAP, mean ± sd"], cells)
 
 
-def render_gains() -> str:
-    """What was asked of every study that has been run, what came out, and what earned it."""
-    found = {study: read(f"psd_gain/{study}") for study in STUDIES if result_of(study).is_file()}
-    if not found:
-        return "No study has been run to its end yet."
-    titles = ("images", "points, paired 95 % interval", "goal", "seeds", "holds")
-    head = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
-    for study, kept in found.items():
-        for claim in kept["claims"]:
-            if not claim["name"].startswith(SHOWN):
-                continue
+def render_claims_of_gain() -> str:
+    """All claims of all studies: what was compared, the outcome and the goal."""
+    rows = []
+    for study, images in STUDIES.items():
+        for claim in read(f"psd_gain/{study}")["claims"]:
             compared, _, column = claim["unit"].rpartition(": points of ")
             column, _, half = column.partition(" ± ")
-            told = f"{compared}: {claim['value']:+.2f} ± {half} {column}"
+            outcome = f"{compared}: {claim['value']:+.2f} ± {half} {column}"
             holds = "yes" if claim["holds"] else "no"
-            cells = [STUDIES[study], told, claim["goal"], str(len(claim["seeds"])), holds]
-            head.append(f"| {' | '.join(cells)} |")
-    ladder = render_ladder(LADDER, found[LADDER]["ingredients"]) if LADDER in found else ""
-    lines = dict.fromkeys(head)  # a setting may be the best of several kinds: told once
-    return "\n\n".join(["\n".join(lines), ladder]).strip()
+            rows.append([images, outcome, claim["goal"], str(len(claim["seeds"])), holds])
+    return render_table(["images", "points, paired 95 % interval", "goal", "seeds", "holds"], rows)
 
 
-def render_ladder(study: str, ingredients: list[dict[str, str]]) -> str:
-    """What each ingredient adds to the mAP of a study, of all words, and out of context."""
+def render_ingredients() -> str:
+    """What each ingredient of the main study adds to its figures."""
+    ingredients = read(f"psd_gain/{MAIN_STUDY}")["ingredients"]
     columns = [name for name in ingredients[0] if name in COLUMNS]
-    lines = [
-        f"What each ingredient adds, {STUDIES[study]}:\n",
-        f"| ingredient | {' | '.join(map(COLUMNS.__getitem__, columns))} | seeds |",
-        "|---" * (len(columns) + 2) + "|",
+    rows = [
+        [line["ingredient"], *(line[name] for name in columns), line["seeds"]]
+        for line in ingredients
     ]
-    for line in ingredients:
-        cells = [line["ingredient"], *(line[name] for name in columns), line["seeds"]]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def result_of(study: str) -> Path:
-    """Where the claims of a study lie, once they have been written."""
-    return ROOT / "benchmarks" / "results" / "psd_gain" / f"{study}.json"
-
-
-def read(script: str) -> dict[str, Any]:
-    file = ROOT / "benchmarks" / "results" / f"{script}.json"
-    return dict(json.loads(file.read_text(encoding="utf-8")))
+    return render_table(["ingredient", *(COLUMNS[name] for name in columns), "seeds"], rows)
 
 
 def render_costs(rows: list[dict[str, Any]]) -> str:
-    """The price of the whole method in plain trainings, one saving after another."""
-    lines = ["| teachers, targets and student, in plain trainings | measured |", "|---|---|"]
+    """The cost of teachers, targets and student in baseline trainings, one saving after another."""
     steps = {
-        "ten trainings, and a student that calls ten teachers at every step": slow,
-        "targets written once": cached,
-        "all teachers in one pass, their trunk learning with them (`joint`, the default)": joint,
-        "or on the baseline's frozen trunk, the baseline counted (`frozen`)": frozen,
+        "ten teachers trained apart, all called at every step of the student": live_targets,
+        "the same, targets stored once (`separate`)": cached_targets,
+        "all teachers in one training, their trunk learns (`joint`, the default)": joint_teachers,
+        "on the frozen layers of the baseline, its training included (`frozen`)": frozen_teachers,
     }
-    for name, cost in steps.items():
-        lines.append(f"| {name} | {statistics.median(map(cost, rows)):.2f} |")
-    return "\n".join(lines)
+    cells = [
+        [name, f"{statistics.median(map(cost, rows)):.2f} trainings"]
+        for name, cost in steps.items()
+    ]
+    return render_table(["ten teachers, targets and student cost", "measured"], cells)
 
 
-def slow(row: dict[str, Any]) -> float:
+def live_targets(row: dict[str, Any]) -> float:
+    """Teachers trained apart and called at every step of the student."""
     return float((row["slow teachers s"] + row["slow student s"]) / row["plain epoch s"])
 
 
-def cached(row: dict[str, Any]) -> float:
-    said = row["one view s"] * row["views"] / row["epochs"]
+def cached_targets(row: dict[str, Any]) -> float:
+    """Teachers trained apart, whose targets are stored once per view."""
+    targets = row["one view s"] * row["views"] / row["epochs"]
     student = row["student s"] / row["baseline s"]
-    return float((row["slow teachers s"] + said) / row["plain epoch s"] + student)
+    return float((row["slow teachers s"] + targets) / row["plain epoch s"] + student)
 
 
-def joint(row: dict[str, Any]) -> float:
+def joint_teachers(row: dict[str, Any]) -> float:
+    """All teachers in one training."""
     return float((row["joint s"] + row["student s"]) / row["baseline s"])
 
 
-def frozen(row: dict[str, Any]) -> float:
+def frozen_teachers(row: dict[str, Any]) -> float:
+    """Teachers on the frozen layers of the baseline, whose training counts."""
     return float((row["baseline s"] + row["frozen s"] + row["student s"]) / row["baseline s"])
 
 
-def render_claims() -> str:
-    """Every claim of speed, with its goal."""
-    lines = ["| claim | measured | goal | holds | script |", "|---|---|---|---|---|"]
-    for script in SCRIPTS:
-        link = f"[{script}](benchmarks/results/{script}.md)"
-        for claim in read(script)["claims"]:
-            value, holds = (
-                f"{claim['value']:.3g} {claim['unit']}",
-                "yes" if claim["holds"] else "no",
-            )
-            lines.append(f"| {claim['name']} | {value} | {claim['goal']} | {holds} | {link} |")
+def render_main_costs() -> str:
+    """README's further rows of the cost table, without a heading."""
+    lines = []
+    for (script, beginning), shown in COSTS.items():
+        claims = read(script)["claims"]
+        claim = next(claim for claim in claims if claim["name"].startswith(beginning))
+        lines.append(f"| {shown} | {measured(claim)} (goal {claim['goal']}) |")
     return "\n".join(lines)
+
+
+def measured(claim: dict[str, Any]) -> str:
+    """Value and unit of a claim, shortened."""
+    return f"{claim['value']:.3g} {claim['unit']}"
+
+
+def render_claims_of_speed() -> str:
+    """Every claim of speed or exactness, with its goal."""
+    rows = []
+    for script in SCRIPTS:
+        link = f"[{script}](../benchmarks/results/{script}.md)"
+        for claim in read(script)["claims"]:
+            holds = "yes" if claim["holds"] else "no"
+            rows.append([claim["name"], measured(claim), claim["goal"], holds, link])
+    return render_table(["claim", "measured", "goal", "holds", "script"], rows)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Fixtures of all tests: one seed, one thread, and a data set of a few dozen images."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -111,7 +112,9 @@ def run_project():
 
     def run(project, /, env=None, pipelines=None, **parameters):
         bootstrap_project(project)
-        with KedroSession.create(project, env=env, runtime_params=parameters) as session:
+        # Kedro-Viz writes the figures of a run to .viz of the working directory's project
+        session = KedroSession.create(project, env=env, runtime_params=parameters)
+        with contextlib.chdir(project), session:
             session.run(pipeline_names=pipelines)
 
     return run

@@ -1,5 +1,6 @@
 """Whole runs: the demo end to end, again, in another shape, and interrupted by bad input."""
 
+import contextlib
 import json
 import shutil
 import sqlite3
@@ -41,9 +42,11 @@ def project(tmp_path_factory):
 
 
 def run(project, env=None, pipelines=None, namespaces=None, runner=None, **parameters):
-    """`kedro run`, whose runner leaves out what is up to date, unless another is given."""
+    """`kedro run`, whose runner skips what is up to date, unless another runner is given."""
     bootstrap_project(project)
-    with KedroSession.create(project, env=env, runtime_params=parameters) as session:
+    # Kedro-Viz writes the figures of a run to .viz of the working directory's project
+    session = KedroSession.create(project, env=env, runtime_params=parameters)
+    with contextlib.chdir(project), session:
         session.run(
             pipeline_names=pipelines,
             namespaces=namespaces,
@@ -89,7 +92,7 @@ def test_each_training_is_a_child_run_of_the_pipelines_run(project, first_run):
     assert set(names.values()) == {"FINISHED"} and children == [(6,)]
 
 
-def test_a_second_run_runs_nothing(project, first_run, caplog, capsys):
+def test_second_run_runs_nothing(project, first_run, caplog, capsys):
     before = tracked(project, "select count(*) from runs")
     states = {path: path.stat().st_mtime_ns for path in (project / "data").rglob("*")}
     run(project, **TINY)
@@ -126,7 +129,7 @@ def test_notebooks_tell_what_the_run_left(project, first_run, monkeypatch):
     assert {point["training"] for point in runs["points"]} == trained
 
 
-def test_under_kedros_own_runner_trainings_are_loaded(project, first_run, caplog):
+def test_trainings_are_loaded_under_kedros_own_runner(project, first_run, caplog):
     before = tracked(project, "select count(*) from runs")
     train = ["baseline_training", "teacher_training", "distillation"]
     run(project, pipelines=train, runner=KedroRunner(), **TINY)
@@ -134,7 +137,7 @@ def test_under_kedros_own_runner_trainings_are_loaded(project, first_run, caplog
     assert tracked(project, "select count(*) from runs") == before
 
 
-def test_a_teacher_trained_again_from_the_same_needs_no_other_student(project, first_run, caplog):
+def test_deleted_teacher_is_trained_again_and_the_student_is_not(project, first_run, caplog):
     shutil.rmtree(project / "data/06_models/store/teachers.cgp_1")
     run(project, **TINY)
     assert figures(project) == first_run
@@ -145,8 +148,8 @@ def test_a_teacher_trained_again_from_the_same_needs_no_other_student(project, f
 
 
 @pytest.mark.slow
-def test_trainings_side_by_side_in_processes_give_the_same(project, first_run):
-    """All over again in spawned workers: the tree of runs is whole, and no figure differs."""
+def test_trainings_in_parallel_processes_give_the_same_figures(project, first_run):
+    """Everything again in spawned workers: the tree of runs is complete, and no figure differs."""
     shutil.rmtree(project / "data")
     known = "select count(*) from runs"
     (before,) = tracked(project, known)[0]
@@ -178,7 +181,7 @@ def test_another_k_in_the_same_process_changes_the_teachers(project, first_run):
     run(project, namespaces=["teachers.cgp_1"], **TINY)
 
 
-def test_changed_parameters_retrain_and_say_why(project, first_run, caplog):
+def test_changed_parameters_train_again_and_the_log_says_why(project, first_run, caplog):
     changed = {**TINY, "training": {**TINY["training"], "learning_rate": 0.02}}
     run(project, pipelines=["baseline_training"], **changed)
     assert "training.learning_rate was 0.01, is 0.02" in caplog.text

@@ -1,4 +1,4 @@
-"""`python -m mlic`: the same as `kedro run`, where the kedro command is not at hand."""
+"""`python -m mlic`: the same as `kedro run`."""
 
 import sys
 from typing import Any
@@ -10,17 +10,17 @@ __all__ = ["main"]
 
 
 def main(*args: Any, **options: Any) -> Any:
-    """Run the pipeline with the options of `kedro run`, which are read from the command line.
+    """Run the pipeline, with the command-line options of `kedro run`.
 
     Parameters
     ----------
     *args, **options
-        Handed on to the command, as click takes them.
+        Arguments of the click command.
 
     Returns
     -------
     dict
-        In an interactive session the run's outputs; a program ends here.
+        Outputs of the run, in an interactive session; otherwise the program ends.
     """
     configure_project("mlic")
     options["standalone_mode"] = not hasattr(sys, "ps1")

@@ -30,7 +30,7 @@ def row(work, labels, seconds, images=10_000_000, seed=0, peak=900):
     }
 
 
-def test_the_worst_row_decides(script):
+def test_a_claim_uses_the_worst_row(script):
     rows = [row("cgp", 1_000, 0.5), row("cgp", 1_000, 1.5, seed=1), row("dgp", 10_000, 80.0)]
     claims = {claim.name: claim for claim in script.judge(rows)}
     assert [(c.value, c.holds, c.seeds) for c in claims.values()] == [
@@ -39,7 +39,7 @@ def test_the_worst_row_decides(script):
     ]
 
 
-def test_time_and_memory_of_counting_are_held_apart(script):
+def test_claims_about_counting_depend_on_the_number_of_images(script):
     slow, smaller = row("count", 10_000, 16.0), row("count", 10_000, 99.0, images=1_000)
     assert [c.holds for c in script.judge([slow, smaller])] == [False, True]
     assert script.judge([row("count unknown", 10_000, 99.0), smaller]) == []
@@ -53,7 +53,7 @@ def test_every_row_and_goal_is_drawn(script, tmp_path):
 
 
 @pytest.mark.parametrize("unknown", [False, True])
-def test_states_are_drawn_in_three_values(script, unknown):
+def test_generated_states_have_the_expected_values_and_density(script, unknown):
     states = script.draw_states(np.random.default_rng(0), 400, 60, unknown)
     assert states.shape == (400, 60) and states.dtype == np.int8
     assert set(states.data.tolist()) == ({-1, 1} if unknown else {1})

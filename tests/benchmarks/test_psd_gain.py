@@ -1,21 +1,19 @@
-"""The machinery of the gain study: fair trainings, honest scores, claims that follow from rows."""
+"""The gain studies: trainings by the product's nodes, and claims that follow from their rows."""
 
 import importlib
 import json
-import os
-import subprocess
 import sys
-import time
 from argparse import Namespace
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-import torch
 from scipy.stats import ttest_rel
 
+from mlic.images.options import DataOptions
 from mlic.images.store import ImageStore
 from mlic.labels import LabelMatrix, LabelSpace
 from mlic.models.options import ModelOptions
@@ -23,362 +21,70 @@ from mlic.training.options import DistillationOptions, TrainingOptions
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 COREL = BENCHMARKS.parents[1] / "shared" / "data" / "corel5k"
-RESULTS = BENCHMARKS / "results" / "psd_gain"
-FEW = ("ucmerced_5", "ucmerced_10", "ucmerced_20")
-STUDIES = ("wide", "narrow", "shift", *FEW)
+STUDIES = ("finetune", "frozen_features", "shift", "ucmerced_5", "ucmerced_10", "ucmerced_20")
 
 
 @pytest.fixture
 def gain(monkeypatch):
+    """Import a module of ``benchmarks/gain``."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield lambda name: importlib.import_module(f"gain.{name}")
-    for name in [
-        m for m in sys.modules if m in ("common", "psd_gain") or m.split(".")[0] == "gain"
-    ]:
+    for name in [m for m in sys.modules if m == "common" or m.split(".")[0] == "gain"]:
         sys.modules.pop(name)
 
 
-def features(views=3, images=24, width=5):
-    return torch.randn(views, images, width, generator=torch.Generator().manual_seed(0))
-
-
-def states(images=24, labels=4):
-    drawn = torch.rand(images, labels, generator=torch.Generator().manual_seed(1))
-    return (drawn < 0.4).to(torch.int8)
-
-
 @pytest.fixture
-def recipe(gain):
-    return gain("hidden").Recipe(2, 0.01, 6, 0.2, 0.3, 0.1, 8)
+def make_study(gain, monkeypatch):
+    """Make a study by its name, as the script does."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    modules = importlib.import_module("psd_gain").STUDIES
+    yield lambda name: gain(modules[name]).make_study(Namespace(study=name, quick=False))
+    sys.modules.pop("psd_gain")
 
 
-def test_a_model_is_the_same_whatever_it_is_trained_beside(gain, recipe):
-    hidden = gain("hidden")
-    columns = hidden.stack_columns([[0, 1, 2, 3], [2], [1, 3]])
-    together = hidden.train(features(), states(), columns, [7, 8, 9], recipe)
-    for model, group in enumerate([[0, 1, 2, 3], [2], [1, 3]]):
-        own = hidden.stack_columns([group])
-        if len(group) < columns.shape[1]:  # the seed also draws the weights that go unused
-            own = columns[model : model + 1]
-        alone = hidden.train(features(), states(), own, [7 + model], recipe)
-        x = features()[0]
-        torch.testing.assert_close(
-            hidden.predict(alone, 0, x), hidden.predict(together, model, x), rtol=1e-4, atol=1e-5
-        )
-
-
-def test_a_group_teacher_sees_no_label_of_another_group(gain, recipe):
-    hidden = gain("hidden")
-    other = states()
-    other[:, 2:] = 1 - other[:, 2:]
-    columns = hidden.stack_columns([[0, 1]])
-    one, two = (hidden.train(features(), s, columns, [3], recipe) for s in (states(), other))
-    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
-
-
-def test_a_student_without_hard_labels_goes_to_its_teacher(gain):
-    hidden = gain("hidden")
-    recipe = hidden.Recipe(300, 0.02, 64, 0.0, 0.0, 0.0, 8)
-    teacher = 3 * torch.randn(1, 1, 24, 4, generator=torch.Generator().manual_seed(2))
-    columns = hidden.stack_columns([range(4)])
-    x = features(views=1)
-    soft = hidden.Distillation("logit_mse", hard=0.0)
-    student = hidden.train(x, states(), columns, [1], recipe, [teacher], soft)
-    said = hidden.predict(student, 0, x)
-    assert (said - teacher[0]).abs().mean() < 0.2 * teacher.abs().mean()
-
-
-def test_specialists_start_from_the_plain_model(gain, recipe):
-    hidden = gain("hidden")
-    plain = hidden.train(features(), states(), hidden.stack_columns([range(4)]), [1], recipe)
-    grown = hidden.grow([w.repeat_interleave(2, 0) for w in plain], torch.tensor([[0, 3], [1, -1]]))
-    x = features()[0]
-    torch.testing.assert_close(hidden.predict(grown, 0, x), hidden.predict(plain, 0, x)[:, [0, 3]])
-    torch.testing.assert_close(hidden.predict(grown, 1, x)[:, 0], hidden.predict(plain, 0, x)[:, 1])
-
-
-def words(gain):
-    """Word b stands beside a in half of a's images; c stands alone."""
+def study_data(gain):
+    """Label b co-occurs with a in half of a's images; c stands alone."""
     train = [[1, 1, 0], [1, 0, 0], [0, 0, 1]] * 20
     test = [[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1]]
     split = ["train"] * len(train) + ["test"] * len(test)
     ids = [str(i) for i in range(len(split))]
-    return gain("corel").Words(LabelMatrix(LabelSpace(tuple("abc")), ids, train + test, split))
+    labels = LabelMatrix(LabelSpace(tuple("abc")), ids, train + test, split)
+    return gain("datasets").StudyData(labels)
 
 
-def test_out_of_context_cells_are_those_in_which_company_misleads(gain):
-    found = words(gain).out_of_context("test")
-    # a: its companion is b; b: its companion is a; c has none
+def test_out_of_context_cells_are_those_in_which_cooccurrence_misleads(gain):
+    found = study_data(gain).out_of_context("test")
+    # a usually co-occurs with b and b with a; c co-occurs with nothing
     assert found.tolist() == [[1, 0, -1], [-1, -1, -1], [0, 1, -1], [-1, -1, 1]]
 
 
-def test_scores_are_of_the_words_they_name(gain, monkeypatch):
-    scoring = gain("scoring")
-    monkeypatch.setattr(scoring, "FEWEST", 1)
-    own = words(gain)
-    truth = own.labels.in_split("test").states
-    figures = set(scoring.judge(8.0 * truth - 4, own, "test"))
-    assert figures == {*scoring.COLUMNS} - {"mAP_rare"}  # no word is rare
-    perfect = scoring.judge(8.0 * truth - 4, own, "test")
+def test_scores_are_over_the_labels_that_they_name(gain):
+    score, data = gain("datasets").score, study_data(gain)
+    truth = data.labels.in_split("test").states
+    perfect = score(8.0 * truth - 4, data, "test", fewest=1)
+    assert perfect.keys() == {"mAP", "mAP_all", "out_of_context_mAP", "CF1", "OF1"}  # none is rare
     assert perfect["mAP"] == perfect["CF1"] == perfect["OF1"] == 100
     leaning = truth.astype(float)
     leaning[:, 0] = [0, 3, 2, 1]  # a is taken for present where b is
-    assert scoring.judge(leaning, own, "test")["out_of_context_mAP"] < 100
+    assert score(leaning, data, "test", fewest=1)["out_of_context_mAP"] < 100
 
 
 @pytest.mark.skipif(not COREL.is_dir(), reason="Corel5k is not here")
-def test_corel_is_split_once_and_for_all(gain):
-    labels = gain("corel").load_corel(COREL).labels
+def test_corel_has_one_constant_split(gain):
+    labels = gain("datasets").load_corel(COREL).labels
     sizes = {name: len(labels.rows(name)) for name in ("train", "validation", "test")}
     assert sum(sizes.values()) == 4500 and abs(sizes["test"] - 1000) < 50
     assert abs(sizes["validation"] - 500) < 50
     assert (labels.in_split("train").states == 1).sum(axis=0).min() == 3
-    assert labels.fingerprint == gain("corel").load_corel(COREL).labels.fingerprint
     assert labels.fingerprint == "377734b96fa4f42c"
 
 
-def test_the_store_goes_on_where_it_stopped(gain, tmp_path):
-    rows = gain("rows")
-    one, other = (rows.RowStore(tmp_path / "study.jsonl", name) for name in ("one", "other"))
-    row = {"row": "baseline", "parts": 0, "distiller": "", "seed": 0}
-    one.add([row])
-    one.add([row | {"again": True}, row | {"seed": 1}])
-    other.add([row])
-    assert [kept["seed"] for kept in one.rows()] == [0, 1] and "again" not in one.rows()[0]
-    assert not one.lacks("baseline", 0, "", [0, 1]) and one.lacks("baseline", 0, "", [2])
-    assert len(other.rows()) == 1
-
-
-def leave(task):
-    """Append a task to a file, unless another of its seed has not been there before it."""
-    file, seed, place = task
-    done = file.read_text().split() if file.is_file() else []
-    assert [entry for entry in done if entry[0] == str(seed)] == [
-        f"{seed}{i}" for i in range(place)
-    ]
-    with file.open("a") as opened:
-        opened.write(f"{seed}{place} ")
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_first_tasks_of_all_seeds_come_first(gain, tmp_path, workers, monkeypatch):
-    pool = gain("pool")
-    monkeypatch.setattr(pool, "ProcessPoolExecutor", lambda n, *_: ThreadPoolExecutor(n))
-    file = tmp_path / "done"
-    work = {seed: [(file, seed, place) for place in range(2 + seed)] for seed in range(3)}
-    pool.spread(work, leave, workers)
-    done = file.read_text().split()
-    assert sorted(done) == ["00", "01", "10", "11", "12", "20", "21", "22", "23"]
-    if workers == 1:
-        assert [entry[1] for entry in done] == list("000111223")
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="needs /proc to see processes")
-def test_a_study_that_is_killed_leaves_no_process_behind(tmp_path):
-    script = f"""
-import os, time
-from pathlib import Path
-from gain.pool import spread
-
-def linger(task):
-    Path(r"{tmp_path}", "pid").write_text(str(os.getpid()))
-    time.sleep(60)
-
-if __name__ == "__main__":
-    spread({{0: [0]}}, linger, 2)
-"""
-    (tmp_path / "study.py").write_text(script)
-    environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS)}
-    study = subprocess.Popen([sys.executable, tmp_path / "study.py"], env=environment)
-    told = tmp_path / "pid"
-    _wait_until(lambda: told.is_file() and told.read_text())
-    study.kill()
-    study.wait()
-    _wait_until(lambda: not _runs(int(told.read_text())))
-
-
-def _runs(process):
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
-def _wait_until(happens, seconds=20):
-    end = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def make_rows(effects, seeds=6):
-    """Rows of settings (name, K, distiller) with an effect on test and validation, and a cost."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for (name, parts, distiller), (effect, validation, cost) in effects.items():
-        for seed in range(seeds):
-            row = {"row": name, "parts": parts, "distiller": distiller, "seed": seed}
-            figures = {"mAP": 40 + effect + rng.normal(0, 0.1), "out_of_context_mAP": 30 + effect}
-            row |= {"test": figures, "validation": {"mAP": 40 + validation}}
-            rows.append(row | {"cost": cost, "cost_shared": cost / 4})
-    return rows
-
-
-EFFECTS = {
-    ("baseline", 0, ""): (0, 0, 1),
-    ("student: plain × 2", 0, "binary_kl"): (1, 1, 4),
-    ("student: plain × 6", 0, "binary_kl"): (1.5, 1.5, 8),
-    ("student: plain × 10", 0, "binary_kl"): (9, 9, 12),
-    ("student: CGP + DGP", 3, "binary_kl"): (3, 3, 8),
-    ("student: CGP + DGP", 3, "logit_mse"): (5, 2, 8),  # better on test: must not be chosen
-    ("student: random + random", 3, "binary_kl"): (2.5, 2.5, 8),
-    ("student: plain + CGP + DGP", 3, "binary_kl"): (2.8, 2.8, 9),
-    ("together: CGP + DGP", 3, ""): (2, 2, 6),
-    ("together: random + random", 3, ""): (2.5, 2, 6),
-    ("baseline with PSD's budget", 3, ""): (0.5, 0.5, 8),
-}
-
-
-def test_intervals_are_those_of_a_paired_t_test(gain):
-    rows = make_rows(EFFECTS)
-    report = gain("report")
-    ours = ("student: CGP + DGP", 3, "binary_kl")
-    value, half = report.difference(rows, ours, report.BASELINE)
-    by = {
-        s: [r["test"]["mAP"] for r in rows if r["row"] == s[0] and r["distiller"] == s[2]]
-        for s in (ours, report.BASELINE)
-    }
-    low, high = ttest_rel(*by.values()).confidence_interval(0.95)
-    assert (value - half, value + half) == pytest.approx((low, high))
-
-
-def test_settings_are_chosen_on_validation_and_compared_at_equal_cost(gain):
-    rows, report = make_rows(EFFECTS), gain("report")
-    ours = report.best(rows, lambda one: one[0] == "student: CGP + DGP")
-    assert ours == ("student: CGP + DGP", 3, "binary_kl")
-    assert report.plain_of_equal_cost(rows, ours) == ("student: plain × 6", 0, "binary_kl")
-
-
-def test_the_table_tells_teachers_first_and_fewer_models_before_more(gain):
-    lines = gain("report").summary(make_rows(EFFECTS))
-    told = [(line["row"], line["distiller"]) for line in lines]
-    assert told[0] == ("baseline", "") and told[-1] == ("student: CGP + DGP", "logit_mse")
-    plain = [name for name, _ in told if name.startswith("student: plain ×")]
-    assert plain == ["student: plain × 2", "student: plain × 6", "student: plain × 10"]
-    assert [bool(distiller) for _, distiller in told] == [False] * 4 + [True] * 7
-
-
-def test_wide_claims_hold_only_where_they_should(gain):
-    found = {claim.name: claim for claim in gain("wide").claims(make_rows(EFFECTS))}
-    assert found["groups_above_plain_of_equal_cost"].holds
-    assert found["groups_above_random_groups"].holds
-    assert not found["teachers_of_groups_above_random"].holds
-    assert found["student_above_baseline"].holds  # of cost 8 / 4
-    assert found["any_student_above_baseline"].value == pytest.approx(9, abs=0.3)
-    assert not found["default_committee_unbeaten_at_its_cost"].holds  # CGP + DGP alone are better
-    worse = EFFECTS | {("student: CGP + DGP", 3, "binary_kl"): (1.4, 3, 8)}
-    found = {claim.name: claim for claim in gain("wide").claims(make_rows(worse))}
-    assert not found["groups_above_plain_of_equal_cost"].holds
-    assert not found["student_above_baseline"].holds
-
-
-def test_narrow_claims_compare_at_equal_cost_and_modes(gain):
-    narrow = gain("narrow")
-    effects = EFFECTS | {
-        ("baseline", 0, ""): (0, 0, 1),
-        ("student: plain × 1", 0, "binary_kl"): (2.4, 2.4, 2.4),
-        ("student: plain × 1", 0, "logit_mse"): (9, 1, 2.4),  # better on test: must not be chosen
-        (narrow.LONGER_STUDENT, 0, "binary_kl"): (2.2, 2.2, 2.6),
-        ("student: CGP + DGP", 3, "binary_kl"): (3, 3, 2.5),
-        ("student: CGP + DGP", 3, "logit_mse"): (5, 2, 2.5),
-        ("student: slow CGP + DGP", 3, "binary_kl"): (3.5, 3.5, 8),
-    }
-    found = {claim.name: claim for claim in narrow.claims(make_rows(effects))}
-    assert found["student_above_baseline"].value == pytest.approx(3, abs=0.3)
-    assert found["groups_above_plain_of_equal_cost"].value == pytest.approx(0.8, abs=0.3)
-    assert found["slow_above_fast_groups"].holds
-    assert not found["default_committee_unbeaten_at_its_cost"].holds  # the slow one is cheaper
-    assert "short_mixed_above_baseline" not in found  # there are no rows of it
-    dearer = effects | {("student: CGP + DGP", 3, "binary_kl"): (3, 3, 2.6)}
-    found = {claim.name: claim for claim in narrow.claims(make_rows(dearer))}
-    assert found["student_above_baseline"].value == pytest.approx(2.4, abs=0.3)
-
-
-def test_teachers_of_half_the_epochs_are_compared_at_equal_cost(gain):
-    narrow = gain("narrow")
-    effects = EFFECTS | {
-        (narrow.LONGER_STUDENT, 0, "binary_kl"): (2.2, 2.2, 2.6),
-        ("student: CGP + DGP", 3, "binary_kl"): (3, 3, 2.6),
-        ("student: short plain + CGP + DGP", 3, "binary_kl"): (3.5, 2.9, 2.5),
-        (narrow.SHORT_PLAIN, 0, "binary_kl"): (3, 2.8, 2.4),
-    }
-    found = {claim.name: claim for claim in narrow.claims(make_rows(effects))}
-    assert found["short_mixed_above_two_plain"].value == pytest.approx(0.5, abs=0.3)
-    assert found["short_mixed_above_baseline"].holds and found["student_above_baseline"].holds
-    assert found["student_above_baseline"].unit.startswith("student: short plain + CGP")
-
-
-def test_costs_measured_for_themselves_take_the_place_of_the_rows(gain, tmp_path):
-    store = gain("rows").RowStore(tmp_path / "narrow.jsonl", "c")
-    store.add([{"row": r, "parts": 0, "distiller": "", "seed": 0, "cost": 9.0} for r in "ab"])
-    (tmp_path / "narrow_costs.json").write_text(json.dumps({"costs": {"a": 2.5}}))
-    assert {row["row"]: row["cost"] for row in store.rows()} == {"a": 2.5, "b": 9.0}
-
-
-def test_ingredients_are_added_one_by_one(gain):
-    effects = EFFECTS | {("student: plain × 1", 0, "binary_kl"): (2, 2, 2)}
-    rows = make_rows(effects)
-    lines = gain("report").contributions(rows, gain("wide").ingredients(rows))
-    found = {line["ingredient"]: line for line in lines}
-    assert "DGP beside CGP" not in found  # no rows of CGP alone
-    assert float(found["to learn from a plain model"]["mAP"].split()[0]) == pytest.approx(
-        2, abs=0.3
-    )
-    company = found["groups by company"]
-    assert float(company["mAP"].split()[0]) == pytest.approx(0.5, abs=0.3)
-    assert company["seeds"] == "6" and company["cost"] == "+0.0"
-    narrow = gain("report").contributions(rows, gain("narrow").ingredients(rows))
-    assert {"groups by company", "a longer training"} < {line["ingredient"] for line in narrow}
-
-
-def test_a_part_is_widened_by_those_that_keep_it_company(gain):
-    ways = gain("tries").Ways(gain("committees").Field({}, words(gain)), [0])
-    company = np.array([[0, 5, 1, 2], [5, 0, 1, 2], [1, 1, 0, 9], [2, 2, 9, 0]])
-    assert ways._widened([0, 1], company) == [0, 1, 3]
-
-
-def test_the_committee_that_ranks_a_label_better_weighs_more(gain):
-    committees = gain("committees")
-    truth = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], dtype=np.int8)
-    labels = LabelMatrix(LabelSpace(("a", "b")), list("1234"), truth, ["validation"] * 4)
-    ways = gain("tries").Ways(committees.Field({}, gain("corel").Words(labels)), [0])
-    right = torch.tensor(2.0 * truth - 1)[None]
-    mixed = [
-        torch.stack([right[..., 0], -right[..., 1]], -1),
-        torch.stack([-right[..., 0], right[..., 1]], -1),
-    ]
-    ways.usual = [committees.Opinion(x[:, None].half(), x, x) for x in mixed]
-    weighed = ways._weighed().validation
-    assert (weighed * right > 0.5).all()  # each label by the committee that is right of it
-
-
-def test_logits_move_towards_the_average_over_a_images_views(gain):
-    committees = gain("committees")
-    ways = gain("tries").Ways(committees.Field({}, words(gain)), [0])
-    logits = torch.tensor([[1.0, 5.0], [3.0, -5.0]])[None, :, :, None]  # 2 views, 2 images
-    ways.usual = [committees.Opinion(logits.half(), logits, logits)]
-    ((half,), (whole,)) = (ways._over_views(share) for share in (0.5, 1.0))
-    assert half.train[0, ..., 0].tolist() == [[1.5, 2.5], [2.5, -2.5]]
-    assert whole.train[0, ..., 0].tolist() == [[2, 0], [2, 0]]
-
-
-def test_few_images_of_every_class_leave_the_test_split_alone(gain):
+def test_few_images_per_class_leave_the_test_split_unchanged(gain):
     ids = [f"{name}{i:02}" for name in ("airplane", "beach") for i in range(12)]
     split = ["test" if i % 6 == 0 else "train" for i in range(24)]
     states = [[i < 12, i >= 12, i == 0] for i in range(24)]  # the last label: a test image's
     labels = LabelMatrix(LabelSpace(tuple("abc")), ids, np.asarray(states, np.int8), split)
-    one, other = (gain("merced").few_of_each(labels, 3, seed) for seed in (0, 1))
+    one, other = (gain("datasets").few_per_class(labels, 3, seed) for seed in (0, 1))
     assert one.space.names == ("a", "b")
     assert (one.rows("test") == labels.rows("test")).all()
     for name, number in (("train", 3), ("validation", 5)):
@@ -387,128 +93,261 @@ def test_few_images_of_every_class_leave_the_test_split_alone(gain):
     assert one.in_split("train").ids.tolist() != other.in_split("train").ids.tolist()
 
 
-def test_of_each_option_the_best_on_validation_is_kept(gain, tmp_path, monkeypatch, caplog):
-    module = gain("finetuned_tuning")
-
-    def score(task):
-        _, store, one, seed = task
-        training, student = one
-        value = -1e3 * abs(training["learning_rate"] - 1e-3) - abs(training["epochs"] - 80)
-        row = {"row": module._name(one), "parts": 0, "distiller": "", "seed": seed}
-        soft = student.get("soft_weight", 0)
-        store.add([row | {"validation": {"mAP": value + soft + seed}}])
-
-    monkeypatch.setattr(module, "_run_try", score)
-    with caplog.at_level("INFO"):
-        options = Namespace(study="ucmerced_10", quick=False, workers=1)
-        module.tune(options, tmp_path / "tries.jsonl")
-    training, student = json.loads(caplog.messages[-1].removeprefix("chosen: "))
-    assert training["learning_rate"] == 1e-3 and training["epochs"] == 80
-    assert student["soft_weight"] == 1.0
-    seeds = {json.loads(line)["seed"] for line in (tmp_path / "tries.jsonl").open()}
-    assert min(seeds) >= 100
+def test_rows_are_kept_once_and_by_configuration(gain, tmp_path):
+    RowStore, baseline = gain("harness").RowStore, ("baseline", 0, "")
+    one, other = (RowStore(tmp_path / "study.csv", name) for name in ("121e8123", "other"))
+    assert one.rows().empty and one.lacks(baseline, 0)
+    one.add(baseline, 0, {"cost": 1.0, "test mAP": 0.1 + 0.2})
+    one.add(baseline, 0, {"cost": 9.0, "test mAP": 9.0})
+    one.add(("student: CGP", 3, "binary_kl"), 1, {"cost": 2.0, "test mAP": 2.0})
+    other.add(baseline, 0, {"cost": 5.0, "test mAP": 5.0})
+    assert one.rows().loc[(*baseline, 0)].tolist() == [1.0, 0.1 + 0.2]  # to the bit
+    assert not one.lacks(baseline, 0) and one.lacks(baseline, 1)
+    assert len(one.rows()) == 2 and len(other.rows()) == 1
 
 
-@pytest.mark.parametrize(
-    ("scores", "epochs"), [((41.0, 41.2, 41.25), 40), ((41.0, 41.4, 41.5), 80), ((41, 40, 42), 120)]
-)
-def test_more_epochs_are_taken_only_if_they_are_worth_it(gain, monkeypatch, scores, epochs):
-    tuning, config = gain("tuning"), gain("config")
-    told = dict(zip((40, 80, 120), scores, strict=True))
-    search = tuning._Search(None, config.CONFIG, None)
-    monkeypatch.setattr(search, "_score", lambda stage, one: told[one[0].epochs])
-    tries = [(replace(config.START, epochs=own), None) for own in told]
-    assert search._choose("teacher", tries)[0].epochs == epochs
+def make_rows(effects, seeds=6):
+    """Rows of settings (name, K, distiller) with an effect on test and validation, and a cost."""
+    rng, rows = np.random.default_rng(0), {}
+    for setting, (effect, validation, cost) in effects.items():
+        for seed in range(seeds):
+            rows[(*setting, seed)] = {
+                "cost": cost,
+                "cost_shared": cost / 4,
+                "validation mAP": 40 + validation,
+                "test mAP": 40 + effect + rng.normal(0, 0.1),
+                "test out_of_context_mAP": 30 + effect,
+            }
+    index = pd.MultiIndex.from_tuples(rows, names=["row", "parts", "distiller", "seed"])
+    return pd.DataFrame(rows.values(), index).sort_index()
+
+
+OURS = ("student: CGP + DGP", 3, "binary_kl")
+EFFECTS = {
+    ("baseline", 0, ""): (0, 0, 1),
+    ("student: full-label × 2", 0, "binary_kl"): (1, 1, 4),
+    ("student: full-label × 6", 0, "binary_kl"): (1.5, 1.5, 8),
+    ("student: full-label × 10", 0, "binary_kl"): (9, 9, 12),
+    OURS: (3, 3, 8),
+    ("student: CGP + DGP", 3, "logit_mse"): (5, 2, 8),  # better on test: must not be chosen
+    ("student: random + random", 3, "binary_kl"): (2.5, 2.5, 8),
+    ("student: full-label + CGP + DGP", 3, "binary_kl"): (2.8, 2.8, 9),
+    ("ensemble: CGP + DGP", 3, ""): (2, 2, 6),
+    ("ensemble: random + random", 3, ""): (2.5, 2, 6),
+    ("budget-matched baseline", 3, ""): (0.5, 0.5, 8),
+}
+
+
+def claims_of(gain, effects, columns=()):
+    rows = make_rows(effects).drop(columns=list(columns))
+    return {claim.name: claim for claim in gain("claims").claims(rows)}
+
+
+def test_intervals_are_those_of_a_paired_t_test(gain):
+    comparison, rows = gain("comparison"), make_rows(EFFECTS)
+    value, half = comparison.difference(rows, OURS, comparison.BASELINE)
+    ours, baseline = (rows.loc[one, "test mAP"] for one in (OURS, comparison.BASELINE))
+    low, high = ttest_rel(ours, baseline).confidence_interval(0.95)
+    assert (value - half, value + half) == pytest.approx((low, high))
+
+
+def test_settings_are_chosen_on_validation_and_compared_at_equal_cost(gain):
+    comparison, rows = gain("comparison"), make_rows(EFFECTS)
+    assert comparison.best(rows, lambda one: one[0] == OURS[0]) == OURS
+    equal = ("student: full-label × 6", 0, "binary_kl")
+    assert comparison.full_label_of_equal_cost(rows, OURS) == equal
+
+
+def test_summary_lists_ensembles_first_and_fewer_teachers_before_more(gain):
+    lines = gain("comparison").summary(make_rows(EFFECTS))
+    shown = [(line["row"], line["distiller"]) for line in lines]
+    assert shown[0] == ("baseline", "") and shown[-1] == ("student: CGP + DGP", "logit_mse")
+    students = [name for name, _ in shown if name.startswith("student: full-label ×")]
+    assert students == [f"student: full-label × {number}" for number in (2, 6, 10)]
+    assert [bool(distiller) for _, distiller in shown] == [False] * 4 + [True] * 7
+
+
+def test_claims_hold_only_where_they_should(gain):
+    found = claims_of(gain, EFFECTS)
+    assert found["groups_above_full_label_of_equal_cost"].holds
+    assert found["groups_above_random_groups"].holds
+    assert not found["teachers_of_groups_above_random"].holds
+    assert found["student_above_baseline"].holds  # its shared cost is 8 / 4
+    assert found["any_student_above_baseline"].value == pytest.approx(9, abs=0.3)
+    # CGP + DGP alone are better and cost less:
+    assert not found["default_ensemble_unbeaten_at_its_cost"].holds
+    found = claims_of(gain, EFFECTS | {OURS: (1.4, 3, 8)})
+    assert not found["groups_above_full_label_of_equal_cost"].holds
+    assert not found["student_above_baseline"].holds
+
+
+def test_budget_matched_student_is_the_rival_of_equal_cost(gain):
+    claims = gain("claims")
+    effects = EFFECTS | {
+        ("student: full-label × 1", 0, "binary_kl"): (2.4, 2.4, 2.4),
+        claims.LONGER_STUDENT: (2.2, 2.2, 2.6),
+        OURS: (3, 3, 2.5),
+        ("student: separate CGP + DGP", 3, "binary_kl"): (3.5, 3.5, 8),
+    }
+    found = claims_of(gain, effects, ["cost_shared"])
+    assert found["student_above_baseline"].value == pytest.approx(3, abs=0.3)
+    assert found["groups_above_full_label_of_equal_cost"].value == pytest.approx(0.8, abs=0.3)
+    assert found["separate_above_joint_groups"].holds
+    assert "short_mixed_above_baseline" not in found  # there are no rows of it
+    found = claims_of(gain, effects | {OURS: (3, 3, 2.6)}, ["cost_shared"])
+    assert found["student_above_baseline"].value == pytest.approx(2.4, abs=0.3)
+
+
+def test_teachers_of_half_the_epochs_are_compared_at_equal_cost(gain):
+    effects = EFFECTS | {
+        ("student: short full-label + CGP + DGP", 3, "binary_kl"): (3.5, 2.9, 2.5),
+        ("student: short full-label × 2", 0, "binary_kl"): (3, 2.8, 2.4),
+    }
+    found = claims_of(gain, effects, ["cost_shared"])
+    assert found["short_mixed_above_two_full_label"].value == pytest.approx(0.5, abs=0.3)
+    assert found["short_mixed_above_baseline"].holds and found["student_above_baseline"].holds
+    assert found["student_above_baseline"].unit.startswith("student: short full-label + CGP")
+
+
+def test_ingredients_without_rows_are_left_out(gain):
+    rows = make_rows(EFFECTS | {("student: full-label × 1", 0, "binary_kl"): (2, 2, 2)})
+    lines = gain("comparison").contributions(rows, gain("claims").ingredients(rows))
+    found = {line["ingredient"]: line for line in lines}
+    assert "DGP in addition to CGP" not in found  # no rows of CGP alone
+    distillation = found["distillation from one full-label model"]
+    assert float(distillation["mAP"].split()[0]) == pytest.approx(2, abs=0.3)
+    groups = found["groups by co-occurrence instead of random groups"]
+    assert float(groups["mAP"].split()[0]) == pytest.approx(0.5, abs=0.3)
+    assert groups["seeds"] == "6" and groups["cost"] == "+0.0"
 
 
 @pytest.fixture
-def ground(gain, monkeypatch, tmp_path):
-    """Thirty tiny images of six words, two groups, a backbone of a few thousand weights."""
-    finetuned = gain("finetuned")
-    monkeypatch.setattr(finetuned, "CACHE", tmp_path)
-    rng = np.random.default_rng(0)
-    ids, side = [f"p{i}" for i in range(30)], 32
-    pixels = rng.integers(0, 256, (30, side, side, 3), dtype=np.uint8)
+def measurement(gain, tmp_path):
+    """A measurement of thirty tiny images of six labels, by a backbone of few weights."""
+    rng, side = np.random.default_rng(0), 32
+    ids = [f"p{i}" for i in range(30)]
     split = ["train"] * 18 + ["validation"] * 6 + ["test"] * 6
-    drawn = (rng.random((30, 6)) < 0.4).astype(np.int8)
-    return finetuned.Ground(
-        images=ImageStore.from_arrays(ids, pixels),
-        words=gain("corel").Words(LabelMatrix(LabelSpace(tuple("abcdef")), ids, drawn, split)),
-        image_size=side,
-        model=ModelOptions(backbone="test_resnet"),
-        options=TrainingOptions(
-            epochs=1, batch_size=6, learning_rate=1e-3, augmentation={"views": 2}, threads=1
-        ),
-        parts=2,
+    states = (rng.random((30, 6)) < 0.4).astype(np.int8)
+    labels = LabelMatrix(LabelSpace(tuple("abcdef")), ids, states, split)
+    pixels = rng.integers(0, 256, (30, side, side, 3), dtype=np.uint8)
+    training = TrainingOptions(
+        epochs=1, batch_size=6, learning_rate=1e-3, augmentation={"views": 2}, threads=1
     )
+    inputs = {
+        "images": ImageStore.from_arrays(ids, pixels),
+        "labels": labels,
+        "data": DataOptions(image_size=side),
+        "model": ModelOptions(backbone="test_resnet"),
+        "training": training,
+        "seed": 0,
+    }
+    data, product = gain("datasets").StudyData(labels), gain("product")
+    partition = partial(data.partition, parts=2, seed=0)
+    trainings = product.Trainings(inputs, partition, tmp_path / "trainings")
+
+    def score(models):
+        logits = trainings.predict(models, inputs["images"], labels.rows("test"))
+        assert logits.shape == (6, 6) and np.isfinite(logits).all()
+        return {"validation mAP": 1.0, "test mAP": 1.0}
+
+    store = gain("harness").RowStore(tmp_path / "rows.csv", "c")
+    return product.Measurement(store, trainings, score)
 
 
 @pytest.mark.parametrize(
-    "mode",
+    ("mode", "trunk"),
     [
-        "joint",
-        pytest.param("separate", marks=pytest.mark.slow),
-        pytest.param("frozen@0", marks=pytest.mark.slow),
+        ("joint", None),
+        pytest.param("separate", None, marks=pytest.mark.slow),
+        pytest.param("frozen", "baseline", marks=pytest.mark.slow),
     ],
 )
-def test_every_mode_says_something_of_every_word_and_is_kept(gain, ground, mode, monkeypatch):
-    models = gain("finetuned").Models(ground, seed=0)
-    said = models.groups(mode, ["cgp", "dgp"])
-    assert list(said) == ["cgp", "dgp"]
-    for one in said.values():
-        assert one["train"].shape == (2, 18, 6) and one["test"].shape == (6, 6)
-        assert all(np.isfinite(values).all() for values in one.values())
-    options = DistillationOptions()
-    student = models.student(said, options)
-    assert np.isfinite(student["validation"]).all() and "train" not in student
-    monkeypatch.setattr(gain("finetuned").Models, "_teachers", None)  # must not be asked again
-    again = gain("finetuned").Models(ground, seed=0).groups(mode, ["cgp", "dgp"])
-    assert (again["cgp"]["train"] == said["cgp"]["train"]).all()
+def test_teachers_of_every_mode_know_every_label_and_are_trained_once(
+    gain, measurement, mode, trunk
+):
+    team = gain("product").Team
+    strategies = ("cgp", "random", "random_2") if mode == "joint" else ("cgp", "dgp")
+    group_teachers = team(mode, strategies, trunk=team(trunk) if trunk else None)
+    made = measurement.trainings.team(group_teachers)
+    assert len(made.checkpoints) == len(made.logits) == 2 * len(strategies)
+    assert {one.strategy for one in made.logits} == set(strategies)
+    measurement.score([made])
+    again = measurement.trainings.team(group_teachers)
+    assert again.seconds == made.seconds
+    assert [one.fingerprint for one in again.checkpoints] == [
+        one.fingerprint for one in made.checkpoints
+    ]
+    student = measurement.trainings.student("these", [made], DistillationOptions())
+    measurement.score([student])
 
 
-def test_groups_cost_what_as_many_plain_teachers_do(gain):
-    wide, config = gain("wide"), gain("config").CONFIG
-    field = Namespace(features={"train": torch.zeros(8, 1, 1)})
-    study = wide.Study(field, config, [0], 3)
-    plain = [f"plain_{i}" for i in range(6)]
-    assert study._passes(["cgp", "dgp"], True) == pytest.approx(study._passes(plain, True))
-    assert wide.costs(config.teacher.epochs, config.teacher.epochs)["cost_shared"] == 1
+def test_an_ensemble_is_the_mean_over_the_models_that_know_a_label(gain, measurement):
+    trainings, team = measurement.trainings, gain("product").Team
+    one, two = trainings.baseline, trainings.team(team("full_label"))
+    images, rows = trainings.inputs["images"], np.arange(4)
+    separate = [trainings.predict([model], images, rows) for model in (one, two)]
+    together = trainings.predict([one, two], images, rows)
+    np.testing.assert_allclose(together, np.mean(separate, axis=0))
 
 
-def test_a_full_shift_breaks_company(gain):
-    shifted_scenes = gain("scenes").shifted_scenes
-    scenes = gain("shift").load_parameters(quick=True).synthetic
+def test_finetune_rows_include_the_models_of_equal_cost(gain, measurement):
+    finetune, names = gain("finetune"), gain("finetune").FIRST
+    finetune.measure(measurement, names)
+    rows = measurement.store.rows()
+    found = set(rows.index.get_level_values("row"))
+    assert found == {
+        "baseline",
+        "budget-matched baseline",
+        gain("claims").LONGER_STUDENT[0],
+        *(f"student: {name}" for name in names),
+        *(f"ensemble: {name}" for name in names[1:]),  # the baseline alone has a row
+    }
+    cost = rows["cost"].droplevel(["parts", "distiller", "seed"])
+    assert cost["student: CGP + DGP"] > cost["ensemble: CGP + DGP"] > cost["baseline"] == 1
+    finetune.measure(measurement, names)
+    assert len(measurement.store.rows()) == len(rows)
 
-    def company(amount):
+
+def test_random_groups_have_the_sizes_of_the_groups_they_control(gain):
+    rng = np.random.default_rng(0)
+    states = (rng.random((60, 12)) < 0.3).astype(np.int8)
+    ids = [str(i) for i in range(60)]
+    space = LabelSpace(tuple("abcdefghijkl"))
+    data = gain("datasets").StudyData(LabelMatrix(space, ids, states, ["train"] * 60))
+    cgp, random = (data.partition(name, 2, seed=0) for name in ("cgp", "random"))
+    assert [len(part) for part in random.parts] == [len(part) for part in cgp.parts]
+    assert min(len(part) for part in cgp.parts) >= 3  # half of the fair share
+    assert random.parts != cgp.parts
+
+
+def test_full_shift_breaks_cooccurrence(gain):
+    scenes = importlib.import_module("common").load_parameters([]).synthetic
+
+    def correlation(shift):
         """Mean correlation of two labels of one community."""
-        _, labels = shifted_scenes(scenes, seed=0, shift=amount, number=150)
+        _, labels = gain("shift").shifted_scenes(scenes, seed=0, shift=shift, number=150)
         between = np.nan_to_num(np.corrcoef(labels.states.T))
-        inside = np.kron(np.eye(3), np.ones((4, 4))) - np.eye(12)
+        size = scenes.labels_per_community
+        blocks = np.kron(np.eye(len(between) // size), np.ones((size, size)))
+        inside = blocks - np.eye(len(between))
         return (between * inside).sum() / inside.sum()
 
-    assert company(0.0) > company(1.0) + 0.05
+    assert correlation(0.0) > correlation(1.0) + 0.05
 
 
-@pytest.mark.parametrize("study", STUDIES)
-def test_committed_claims_follow_from_committed_rows(gain, study):
-    file = RESULTS / f"{study}.json"
-    if not file.is_file():
-        pytest.skip(f"no committed result of the study '{study}'")
-    kept = json.loads(file.read_text())
-    store = gain("rows").RowStore(RESULTS / f"{study}.jsonl", kept["header"]["configuration"])
-    assert len(store.rows()) == kept["header"]["rows"]
-    module = gain("narrow" if study in FEW else study)
-    assert [asdict(claim) for claim in module.claims(store.rows())] == kept["claims"]
-    added = gain("report").contributions(store.rows(), module.ingredients(store.rows()))
+@pytest.mark.parametrize("name", STUDIES)
+def test_committed_claims_follow_from_committed_rows(gain, make_study, name):
+    study = make_study(name)
+    kept = json.loads((gain("harness").RESULTS / f"{name}.json").read_text())
+    rows = study.confirmed().rows()
+    assert len(rows) == kept["header"]["rows"]
+    assert [asdict(claim) for claim in study.claims(rows)] == kept["claims"]
+    added = gain("comparison").contributions(rows, study.ingredients(rows))
     assert added == kept["ingredients"]
 
 
-@pytest.mark.parametrize("study", STUDIES)
-def test_a_study_goes_on_where_its_committed_rows_end(gain, study):
-    if study == "wide" and not COREL.is_dir():
-        pytest.skip("Corel5k is not here")
-    kept = json.loads((RESULTS / f"{study}.json").read_text())
-    options = Namespace(study=study, folder=COREL, quick=False)
-    module = gain("narrow" if study in FEW else study)
-    store = module.open_store(options, RESULTS / f"{study}.jsonl")
-    assert store.config == kept["header"]["configuration"]
+@pytest.mark.parametrize("name", STUDIES)
+def test_new_rows_are_not_mixed_with_those_of_another_configuration(make_study, name):
+    study = make_study(name)
+    assert study.store().config != study.confirmed().config
+    assert study.store().config == make_study(name).store().config

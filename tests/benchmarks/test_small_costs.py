@@ -1,4 +1,4 @@
-"""What the benchmarks of loss, metrics, loading and start-up claim follows from their rows."""
+"""Claims of the benchmarks of loss, metrics, loading and start-up follow from their rows."""
 
 import importlib
 import json
@@ -16,7 +16,7 @@ SCRIPTS = ("asymmetric_loss", "metrics", "data_loading", "startup", "gpu_through
 def script(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield importlib.import_module
-    for name in (*SCRIPTS, "common", "trainings"):  # other tests import theirs anew
+    for name in (*SCRIPTS, "common", "trainings"):  # other tests import modules of the same names
         sys.modules.pop(name, None)
 
 
@@ -24,7 +24,7 @@ def holds(claims):
     return [claim.holds for claim in claims]
 
 
-def test_the_median_pair_decides_on_the_loss(script):
+def test_claims_about_the_loss_use_the_median_pair(script):
     def row(ours, what="time", size="256 x 80", reference=1.0, way="compiled"):
         return {"what": what, "size": size, "way": way, "ours": ours, "reference": reference}
 
@@ -39,14 +39,14 @@ def test_the_median_pair_decides_on_the_loss(script):
     assert holds(judge([eager, row(0.9), row(2.0, size="32 x 80")])) == [True, True, True]
 
 
-def test_the_loss_has_the_gradient_of_the_formula(script):
+def test_gradients_of_the_loss_are_as_exact_as_the_reference(script):
     loss = script("asymmetric_loss")
     for name in loss.PRECISION:
         row = loss.gradient_row(name, "eager", loss.AsymmetricLoss())
         assert row["ours"] <= row["reference"], row
 
 
-def test_metrics_must_be_fast_and_right(script):
+def test_claims_about_metrics_check_speed_and_exactness(script):
     metrics = script("metrics")
     row = metrics.measure("tied", 300, 6, seed=0)
     fixed = {"ours s": 1.0, "scikit-learn s": 4.9, "torchmetrics s": 8.0}
@@ -55,14 +55,14 @@ def test_metrics_must_be_fast_and_right(script):
     assert holds(metrics.judge([wrong])) == [False, False, True, True]
 
 
-def test_loading_is_judged_by_pairs(script):
+def test_claims_about_loading_compare_pairs(script):
     judge = script("data_loading").judge
     row = {"bare s": 1.0, "loop s": 1.04, "store s": 1.0, "jpegs s": 2.9}
     assert holds(judge([row])) == [True, False]
     assert holds(judge([row | {"loop s": 1.06, "jpegs s": 3.1}])) == [False, True]
 
 
-def test_start_up_is_what_is_added(script):
+def test_claims_about_start_up_use_the_added_time(script):
     def row(command, ours, imports):
         return {"command": command, "ours s": ours, "bare s": 1.0, "imports": imports}
 
@@ -70,7 +70,7 @@ def test_start_up_is_what_is_added(script):
     assert holds(script("startup").judge(rows)) == [True, True, False, False]
 
 
-def test_without_a_gpu_nothing_is_claimed(script, monkeypatch):
+def test_without_a_gpu_the_benchmark_does_not_run(script, monkeypatch):
     gpu = script("gpu_throughput")
     monkeypatch.setattr(sys, "argv", ["gpu_throughput.py"])
     monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)

@@ -30,6 +30,8 @@ def touch(path, later=10**9):
 def test_scan_of_a_folder_lists_all_its_files_in_order(folder):
     names = [os.path.relpath(path, folder) for path, _, _ in scan_files(folder)]
     assert names == ["b.txt", "inner/a.txt"]
+    (folder / ".lock").touch()  # not part of the data
+    assert [os.path.relpath(path, folder) for path, _, _ in scan_files(folder)] == names
     assert scan_files(folder / "b.txt")[0][1] == 1
     assert scan_files(folder / "nowhere") is None
 
@@ -78,9 +80,9 @@ def test_safetensors_match_whatever_the_order_of_their_metadata(tmp_path):
     assert write(1) == write(1) != write(2)
     metadata["1"] = "another"
     assert write(1) != write(2)
-    whole = write(1)
+    complete = write(1)
     path.write_bytes(path.read_bytes()[:20])
-    assert state_of(path).sign().content != whole
+    assert state_of(path).sign().content != complete
 
 
 def test_files_too_large_to_read_are_compared_by_state(folder, monkeypatch):

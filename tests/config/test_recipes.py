@@ -36,7 +36,7 @@ PUBLISHED = {
     "training.augmentation.flip": False,
     "training.augmentation.cutout": 0.5,
     "training.augmentation.rand_augment": 2,
-    # 3 and 4: drawn anew every epoch, for student and teachers alike
+    # 3 and 4: drawn again in every epoch, for student and teachers alike
     "training.augmentation.views": 80,
     # 3: no normalisation
     "training.normalise": False,

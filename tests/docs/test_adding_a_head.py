@@ -1,4 +1,4 @@
-"""The head of docs/adding_a_head.md is found by its name, trains, and passes its own test."""
+"""The head of docs/adding_a_head.md is found by its name, can be trained and passes its test."""
 
 import doctest
 import importlib
@@ -19,19 +19,21 @@ MODULE = "mlic.models.heads.soft_places"
 
 
 @pytest.fixture
-def own_test(tmp_path, monkeypatch):
-    """The page's test, its head lying where mlic looks for heads."""
+def page_test(tmp_path):
+    """The test of the page, as text, while mlic finds the head of the page by its name."""
     head, test = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    (tmp_path / "soft_places.py").write_text(head)
-    monkeypatch.setattr(heads, "__path__", [*heads.__path__, str(tmp_path)])
+    (tmp_path / "soft_places.py").write_text(head, encoding="utf-8")
+    # in place, because the specification of the package has the same list
+    heads.__path__.append(str(tmp_path))
     importlib.invalidate_caches()
     yield test
+    heads.__path__.remove(str(tmp_path))
     sys.modules.pop(MODULE, None)
 
 
-def test_the_pages_own_test_passes(own_test):
+def test_page_test_passes(page_test):
     names = {}
-    exec(own_test, names)
+    exec(page_test, names)
     tests = [test for name, test in names.items() if name.startswith("test_")]
     assert len(tests) == 4
     for test in tests:
@@ -40,8 +42,8 @@ def test_the_pages_own_test_passes(own_test):
     assert outcome.attempted and not outcome.failed
 
 
-@pytest.mark.usefixtures("own_test")
-def test_it_trains(images, labels, tmp_path):
+@pytest.mark.usefixtures("page_test")
+def test_head_of_the_page_can_be_trained(images, labels, tmp_path):
     model = ModelOptions(
         backbone="resnet10t",
         backbone_options={"channels": [8, 8, 16, 16], "stem_width": 8},
@@ -50,7 +52,13 @@ def test_it_trains(images, labels, tmp_path):
     )
     training = TrainingOptions(epochs=1, batch_size=8, learning_rate=0.01, threads=1)
     checkpoint = train_baseline(
-        images, labels, DataOptions(image_size=32), model, training, 0, tmp_path
+        tmp_path,
+        images=images,
+        labels=labels,
+        data=DataOptions(image_size=32),
+        model=model,
+        training=training,
+        seed=0,
     )
     assert "head.linear.weight" in checkpoint.weights
     assert checkpoint.build().head.sharpness == 8

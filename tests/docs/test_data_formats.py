@@ -1,4 +1,4 @@
-"""The examples of docs/data_formats.md are read as it says, and the mistakes told as it says."""
+"""The examples of docs/data_formats.md work, and its error messages are the real ones."""
 
 import re
 from pathlib import Path
@@ -9,6 +9,7 @@ import yaml
 from kedro.io import AbstractDataset, DatasetError
 
 from mlic.datasets import CocoDataset, ManifestDataset, NusWideDataset, VocDataset
+from mlic.images.options import DataOptions
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/data_formats.md").read_text(encoding="utf-8")
 IMAGES = ("kitchen/001.jpg", "kitchen/002.jpg", "street/017.jpg")
@@ -21,7 +22,7 @@ def blocks(language):
 
 @pytest.fixture
 def manifest(tmp_path):
-    """A manifest beside the images of the page, which are not decoded here."""
+    """Return a function that writes a manifest next to the images of the page (no real images)."""
     for name in IMAGES:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
@@ -33,7 +34,7 @@ def manifest(tmp_path):
     return write
 
 
-def test_every_form_of_the_table_says_the_same(manifest, tmp_path, monkeypatch):
+def test_every_form_of_the_table_gives_the_same_labels(manifest, tmp_path, monkeypatch):
     tables = [manifest(text).load().labels for text in blocks("csv")]
     for name in IMAGES:
         (tmp_path / Path(name).name).write_bytes(b"x")
@@ -47,7 +48,7 @@ def test_every_form_of_the_table_says_the_same(manifest, tmp_path, monkeypatch):
         assert labels.split.tolist() == ["train", "train", "test"]
 
 
-def test_folders_become_a_table(tmp_path, monkeypatch):
+def test_example_for_class_folders_writes_a_table(tmp_path, monkeypatch):
     for name in ("cat/1.jpg", "dog/1.jpg", "dog/2.jpg"):
         path = tmp_path / "images" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,34 +60,38 @@ def test_folders_become_a_table(tmp_path, monkeypatch):
     assert raw.labels.states.tolist() == [[1, 1], [0, 1]]
 
 
-def test_every_entry_is_one_that_kedro_makes():
-    entries = [yaml.safe_load(text)["raw_images"] for text in blocks("yaml")]
+def test_parameters_of_the_page_are_valid():
+    parameters = yaml.safe_load(blocks("yaml")[0])
+    assert DataOptions(**parameters["data"]).source == "catalog"
+
+
+def test_every_catalog_entry_can_be_built():
+    entries = [yaml.safe_load(text)["raw_images"] for text in blocks("yaml")[1:]]
     for entry in entries:
         AbstractDataset.from_config("raw_images", entry)
     kinds = (ManifestDataset, VocDataset, CocoDataset, NusWideDataset)
     assert [entry["type"] for entry in entries] == [f"mlic.datasets.{k.__name__}" for k in kinds]
 
 
-def test_mistakes_are_told_as_the_page_has_it(manifest, tmp_path):
+def test_error_messages_are_those_of_the_page(manifest, tmp_path):
     names, columns = blocks("csv")
-    torn = tmp_path / IMAGES[1]
-    told = []
+    messages = []
 
-    def make(dataset):
-        with pytest.raises(DatasetError) as mistake:
+    def fail(dataset):
+        with pytest.raises(DatasetError) as error:
             dataset.load()
-        told.append(str(mistake.value).replace(str(tmp_path), "<data>"))
+        messages.append(str(error.value).replace(str(tmp_path), "<data>"))
 
-    make(manifest(names.replace("path,", "Path,")))
-    torn.unlink()
+    fail(manifest(names.replace("path,", "Path,")))
+    (tmp_path / IMAGES[1]).unlink()
     (tmp_path / IMAGES[2]).unlink()
-    make(manifest(names))
+    fail(manifest(names))
     for name in IMAGES:
         (tmp_path / name).write_bytes(b"x")
-    make(manifest(names.replace("?fork", "Fork")))
-    make(manifest(columns.replace("train,,0", "train,yes,0")))
+    fail(manifest(names.replace("?fork", "Fork")))
+    fail(manifest(columns.replace("train,,0", "train,yes,0")))
     (tmp_path / "VOC2007").mkdir()
-    make(VocDataset(str(tmp_path), 2007, "trainval"))
-    make(CocoDataset(str(tmp_path)))
-    make(NusWideDataset(str(tmp_path)))
-    assert told == blocks("text")[-1].splitlines()
+    fail(VocDataset(str(tmp_path), 2007, "trainval"))
+    fail(CocoDataset(str(tmp_path)))
+    fail(NusWideDataset(str(tmp_path)))
+    assert messages == blocks("text")[-1].splitlines()

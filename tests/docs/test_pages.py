@@ -1,15 +1,17 @@
-"""What README.md and docs/ point at is there: files, headings, environments, parameters."""
+"""What README.md and docs/ refer to exists: files, headings, environments, recipes, parameters."""
 
 import re
 from pathlib import Path
 
 import pytest
+from kedro.config import OmegaConfigLoader
 
 from mlic.config.parameters import Parameters
 from mlic.utils.strict_model import StrictModel
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def anchors(page):
@@ -18,36 +20,60 @@ def anchors(page):
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
-def known(key, model=Parameters):
-    """Whether there is such a parameter; a tree of anything takes every key."""
+def is_parameter(key, model=Parameters):
+    """Whether there is such a parameter; a free dictionary accepts every key."""
     first, _, rest = key.partition(".")
     field = model.model_fields.get(first)
     if field is None or not rest:
         return field is not None
     kind = field.annotation
-    return known(rest, kind) if isinstance(kind, type) and issubclass(kind, StrictModel) else True
+    nested = isinstance(kind, type) and issubclass(kind, StrictModel)
+    return is_parameter(rest, kind) if nested else True
+
+
+def parameters_of_the_table():
+    """Keys in the table of docs/parameters.md; a row may list several keys of one section."""
+    text = (ROOT / "docs/parameters.md").read_text(encoding="utf-8")
+    for row in re.findall(r"^\| (`.+?) \|", text, re.MULTILINE):
+        first, *others = re.findall(r"`([\w.]+)`", row)
+        section = first.rpartition(".")[0]
+        yield from (first, *(f"{section}.{name}" if section else name for name in others))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_what_a_page_points_at_is_there(page):
-    text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+def test_links_lead_to_files_and_headings(page):
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8")):
         file, _, anchor = target.partition("#")
-        there = page.parent / file if file else page
-        assert there.exists(), target
-        assert not anchor or anchor in anchors(there), target
+        linked = page.parent / file if file else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_name_environments_recipes_and_parameters(page):
+    text = page.read_text(encoding="utf-8")
     for env in re.findall(r"--env ([\w-]+)", text):
         assert env == "mine" or (ROOT / "conf" / env).is_dir(), env
-    for said in re.findall(r"--params ([\w.]+=\S+)", text):
-        for key in re.findall(r"(?:^|,)([\w.]+)=", said):
-            assert known(key), f"{page.name}: {key}"
+    for assignments in re.findall(r"--params ([\w.]+=[^\s`]+)", text):
+        for key in re.findall(r"(?:^|,)([\w.]+)=", assignments):
+            assert is_parameter(key), key
+    for recipe in re.findall(r"recipe=(\w+)", text):
+        assert (ROOT / "conf/recipes" / f"{recipe}.yml").is_file(), recipe
 
 
-def test_the_table_of_parameters_names_parameters():
-    rows = re.findall(r"^\| (`.+?) \|", (ROOT / "docs/parameters.md").read_text(), re.MULTILINE)
-    assert len(rows) > 30
-    for row in rows:
-        first, *others = re.findall(r"`([\w.]+)`", row)
-        section = first.rpartition(".")[0]
-        for key in (first, *(f"{section}.{name}" if section else name for name in others)):
-            assert known(key), key
+def test_table_of_parameters_names_parameters():
+    for key in parameters_of_the_table():
+        assert is_parameter(key), key
+
+
+def test_every_parameter_of_the_base_is_in_the_table():
+    base = OmegaConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")
+    listed = set(parameters_of_the_table())
+    for section, values in base["parameters"].items():
+        keys = [f"{section}.{key}" for key in values] if isinstance(values, dict) else [section]
+        for key in keys:
+            assert any(name == key or name.startswith(f"{key}.") for name in listed), key
+
+
+def test_readme_is_short():
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 150

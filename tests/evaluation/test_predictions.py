@@ -19,36 +19,39 @@ def predictions():
     )
 
 
-def test_joined_puts_every_column_where_its_label_stands(predictions):
+def test_joined_puts_columns_in_label_order(predictions):
     joined = predictions.joined(SPACE, ["two", "one"])
     np.testing.assert_array_equal(joined, predictions.logits["all"])
     assert joined.dtype == np.float32
 
 
-def test_joined_follows_the_space_it_is_given(predictions):
+def test_joined_follows_the_given_label_space(predictions):
     turned = LabelSpace(SPACE.names[::-1])
     np.testing.assert_array_equal(
         predictions.joined(turned, ["one", "two"]), predictions.logits["all"][:, ::-1]
     )
 
 
-def test_a_label_that_no_model_knows_is_an_error(predictions):
-    with pytest.raises(CheckpointError, match="no model of one knows 'bee'"):
+def test_a_label_that_no_model_knows_is_refused(predictions):
+    with pytest.raises(CheckpointError) as error:
         predictions.joined(SPACE, ["one"])
+    assert error.value.fields == {"label": "bee"}
 
 
-def test_a_logit_that_is_not_a_number_is_an_error(predictions):
+def test_a_logit_that_is_nan_is_refused(predictions):
     predictions.logits["one"][1, 0] = np.nan
-    with pytest.raises(CheckpointError, match=r"'dog'.*not numbers"):
+    with pytest.raises(CheckpointError) as error:
         predictions.joined(SPACE, ["one", "two"])
+    assert error.value.fields == {"label": "dog"}
 
 
-def test_a_label_outside_the_space_is_an_error(predictions):
-    with pytest.raises(LabelError, match="'dog'"):
+def test_a_label_outside_the_space_is_refused(predictions):
+    with pytest.raises(LabelError) as error:
         predictions.joined(LabelSpace(SPACE.names[:3]), ["one", "two"])
+    assert error.value.fields == {"label": "dog"}
 
 
-def test_a_file_gives_back_what_was_written(predictions, tmp_path):
+def test_predictions_read_from_a_file_equal_the_original(predictions, tmp_path):
     tensors, metadata = predictions.to_tensors()
     save_file(tensors, tmp_path / "predictions.safetensors", metadata)
     back = Predictions.from_tensors(load_file(tmp_path / "predictions.safetensors"), metadata)
@@ -63,5 +66,6 @@ def test_a_file_gives_back_what_was_written(predictions, tmp_path):
 def test_predictions_of_other_images_are_refused(predictions):
     predictions.require_images(np.array(["p0", "p1", "ü2"]))
     for others in (["p1", "p0", "ü2"], ["p0", "p1"]):
-        with pytest.raises(DataError, match="not of the images of the test split"):
+        with pytest.raises(DataError) as error:
             predictions.require_images(np.array(others))
+        assert error.value.fields == {"found": 3, "expected": len(others)}

@@ -48,7 +48,8 @@ def write_lines(path, lines):
 def readme_environment(project, manifest):
     """Write the environment that README.md describes, with the path of a manifest."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    catalog, parameters = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)[:2]
+    block = re.search(r"```yaml\n(.*?)```", readme, re.DOTALL)[1]
+    catalog, parameters = block.split("# conf/mine/parameters.yml\n")
     folder = project / "conf/mine"
     folder.mkdir()
     assert "/data/mine/manifest.csv" in catalog

@@ -57,6 +57,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
+            # Atomic only within one file system, hence a temporary file in the same folder.
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
@@ -114,7 +115,7 @@ def require_free_space(folder: Path, num_bytes: int, what: str, advice: str = ""
     """
     with wrap_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
+        free = shutil.disk_usage(folder).free  # other processes may still take it meanwhile
     if num_bytes > free:
         raise DataError(
             f"{what} needs {num_bytes / 1e6:.0f} MB in {folder}, but that disk has only "

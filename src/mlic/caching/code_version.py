@@ -18,7 +18,7 @@ from mlic.caching.atomic import atomic_write
 from mlic.caching.fingerprint import fingerprint_file, fingerprint_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
 __all__ = ["SourceTree", "code_version", "source_tree", "training_code_version"]
 
@@ -31,10 +31,15 @@ _DECIDES_WEIGHTS = (
     "mlic.images.pixel_ops",
     "mlic.images.preprocess",
 )
-# These report what happens but decide no result; the package's own __init__ only lists names.
+# These report, compare and find results but decide none; what files look like counts (tensors,
+# memmap). The package's own __init__ only lists names.
 _NO_RESULTS = frozenset(
     {"__init__.py", "errors.py"}
     | {f"utils/{name}.py" for name in ("git", "logging", "progress", "signals", "suggestions")}
+    | {
+        f"caching/{name}.py"
+        for name in ("atomic", "code_version", "content_state", "fingerprint", "store")
+    }
 )
 
 
@@ -96,10 +101,14 @@ class SourceTree:
         self._root, self._memo = root, memo
         self._known = _read_memo(memo)
         self._is_changed = False
+        # Names relative to the root, as text: arithmetic on paths would take most of the time.
+        found = (path for path in root.rglob("*") if path.suffix != ".pyc" and path.is_file())
+        self._names = frozenset(path.relative_to(root).as_posix() for path in found)
+        self._not_code = frozenset(name for name in self._names if not _is_code(name))
+        self._folders = {folder for name in self._names for folder in _folders_of(name)}
         # Caches of this object, not of its class, so that they end with it.
         self._source = cache(self._read_source)
         self._resolve = cache(self._find_files)
-        self._list = cache(self._list_files)
         self._version = cache(self._compute_version)
 
     def version(self, *texts: str) -> str:
@@ -107,8 +116,7 @@ class SourceTree:
         return self._version(frozenset(_DOTTED.findall(" ".join(texts))))
 
     def _compute_version(self, names: frozenset[str]) -> str:
-        files = self._reach(names)
-        lines = [f"{name} {self._source(files[name]).meaning}\n" for name in sorted(files)]
+        lines = [f"{file} {self._source(file).meaning}\n" for file in sorted(self._reach(names))]
         if self._memo is not None and self._is_changed:
             with atomic_write(self._memo) as partial:
                 partial.write_text(json.dumps(self._known), encoding="utf-8")
@@ -117,53 +125,47 @@ class SourceTree:
 
     def reached(self, *texts: str) -> set[str]:
         """Files that some texts lead to, relative to the package."""
-        return set(self._reach(frozenset(_DOTTED.findall(" ".join(texts)))))
+        return self._reach(_DOTTED.findall(" ".join(texts)))
 
-    def _reach(self, names: frozenset[str]) -> dict[str, Path]:
-        seen, new, files = set[str](), set(names), dict[str, Path]()
+    def _reach(self, names: Iterable[str]) -> set[str]:
+        seen, new, files = set[str](), set(names), set[str]()
         while new:
             seen |= new
-            found = {path for name in new for path in self._resolve(name)}
-            files |= {path.relative_to(self._root).as_posix(): path for path in found}
-            new = {name for path in found for name in self._source(path).names} - seen
-        return {name: path for name, path in files.items() if name not in _NO_RESULTS}
+            found = {file for name in new for file in self._resolve(name)} - files
+            files |= found
+            new = {name for file in found for name in self._source(file).names} - seen
+        return files - _NO_RESULTS
 
-    def _find_files(self, name: str) -> tuple[Path, ...]:
-        """Files behind a dotted name: those of a module, or of a whole package."""
-        package = self._root
+    def _find_files(self, name: str) -> frozenset[str]:
+        """Files behind a dotted name: those of a module, or of all modules of a package."""
+        package = ""
         for word in name.split(".")[1:]:
-            if (package / f"{word}.py").is_file():
-                return tuple(self._with_packages(package / f"{word}.py"))
-            if not (package / word).is_dir():  # a class or function of the package
-                initial = package / "__init__.py"
-                if initial.is_file() and self._provides(initial, word):
-                    return tuple(self._with_packages(initial))
+            if f"{package}{word}.py" in self._names:
+                return self._with_packages(f"{package}{word}.py")
+            if f"{package}{word}/" not in self._folders:  # a class or function of the package
+                initial = f"{package}__init__.py"
+                if package and initial in self._names and self._provides(initial, word):
+                    return self._with_packages(initial)
                 break
-            package /= word
-        found = [path for path in self._list(package) if path.suffix == ".py"]
-        return tuple(path for module in found for path in self._with_packages(module))
+            package += f"{word}/"
+        if not package:  # no module at all: the root's packages are named one by one
+            return frozenset()
+        modules = [file for file in self._names if file.startswith(package) and _is_code(file)]
+        return frozenset[str]().union(*map(self._with_packages, modules))
 
-    def _provides(self, initial: Path, name: str) -> bool:
+    def _provides(self, initial: str, name: str) -> bool:
         """Whether an ``__init__`` shows by an import where one of its names comes from."""
         return any(imported.endswith(f".{name}") for imported in self._source(initial).names)
 
-    def _with_packages(self, module: Path) -> Iterator[Path]:
-        """Yield a module, its packages' ``__init__``, and files such as templates beside it."""
-        yield module
-        for package in module.relative_to(self._root).parents:
-            initial = self._root / package / "__init__.py"
-            if initial.is_file():
-                yield initial
-        yield from (path for path in self._list(module.parent) if path.suffix != ".py")
+    def _with_packages(self, module: str) -> frozenset[str]:
+        """Return a module, its packages' ``__init__``, and files such as templates beside it."""
+        *_, inner = folders = _folders_of(module)
+        initials = {f"{folder}__init__.py" for folder in folders} & self._names
+        beside = {name for name in self._not_code if name.startswith(inner)}
+        return frozenset({module} | initials | (beside if inner else set()))
 
-    def _list_files(self, package: Path) -> tuple[Path, ...]:
-        """All files of a package; none of the root, whose packages are named one by one."""
-        if package == self._root:
-            return ()
-        files = (path for path in package.rglob("*") if path.is_file())
-        return tuple(path for path in files if path.suffix != ".pyc")
-
-    def _read_source(self, path: Path) -> _Source:
+    def _read_source(self, name: str) -> _Source:
+        path = self._root / name
         status = path.stat()
         known = self._known.get(str(path))
         if known is None or known[:2] != (status.st_size, status.st_mtime_ns):
@@ -171,7 +173,17 @@ class SourceTree:
             self._known[str(path)] = known
             self._is_changed = True
         # The root's __init__ offers everything by name, which does not mean that all is used.
-        return known._replace(names=[]) if path == self._root / "__init__.py" else known
+        return known._replace(names=[]) if name == "__init__.py" else known
+
+
+def _is_code(name: str) -> bool:
+    return name.endswith(".py")
+
+
+def _folders_of(name: str) -> list[str]:
+    """Folders of a file from the outside to the inside; the root is the empty text."""
+    words = name.split("/")[:-1]
+    return ["".join(f"{word}/" for word in words[:depth]) for depth in range(len(words) + 1)]
 
 
 def _read_memo(memo: Path | None) -> dict[str, _Source]:

@@ -5,6 +5,7 @@ States are cheap to compare; content is read only where a state has changed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["ContentState", "FileState", "Signature", "scan_files"]
+__all__ = ["LOCK_NAME", "ContentState", "FileState", "Signature", "scan_files"]
 
 FileState = tuple[str, int, int]  # path, size in bytes, time of change in ns
 
+LOCK_NAME = ".lock"  # of the file that processes lock to write to a folder
 MAX_CONTENT_BYTES = 2**30  # reading more would take seconds: larger data are compared by state
 MAX_HEADER_BYTES = 10**8  # limit of the safetensors format
 
@@ -37,7 +39,8 @@ def scan_files(path: Path) -> tuple[FileState, ...] | None:
 
 def _walk(folder: str, seen: set[str]) -> Iterator[FileState]:
     with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
+        # Taking a lock changes the time of its file, which is no change of the data.
+        entries = sorted((e for e in found if e.name != LOCK_NAME), key=lambda entry: entry.name)
     for entry in entries:
         if not entry.is_dir():
             broken = entry.is_symlink() and not os.path.exists(entry.path)
@@ -113,7 +116,7 @@ def _fingerprint(description: str, files: tuple[FileState, ...]) -> str | None:
 def _content(path: str) -> str:
     if path.endswith(".safetensors") and os.path.exists(path):
         with open(path, "rb") as file:
-            return _sorted_header(file) + fingerprint_parts(file.read())
+            return _sorted_header(file) + hashlib.file_digest(file, "sha256").hexdigest()
     return fingerprint_file(path) or "broken link"
 
 

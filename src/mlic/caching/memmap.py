@@ -89,7 +89,7 @@ def _reserve(path: Path) -> None:
     Without this, a disk that fills up while the array is being filled would end the process with
     SIGBUS instead of an exception.
     """
-    if hasattr(os, "posix_fallocate"):
+    if hasattr(os, "posix_fallocate"):  # not on macOS, where only the check of free space remains
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
@@ -122,6 +122,7 @@ def open_memmap(path: Path) -> tuple[np.memmap[Any, Any], dict[str, Any]]:
         description = json.loads(_description_path(path).read_text(encoding="utf-8"))
         if not isinstance(description, dict):
             raise ValueError(f"{_description_path(path).name} is not a JSON object")
+        # NumPy compares the size of the file with the header, so a cut file is noticed here.
         return np.lib.format.open_memmap(path, mode="r"), description
     except (OSError, ValueError, EOFError) as error:
         raise _incomplete(path, error) from error
@@ -135,6 +136,7 @@ def link_memmap(source: Path, target: Path) -> None:
     """
     if source.resolve() == target.resolve():
         return
+    # As in writing: the description disappears first and is replaced last.
     _description_path(target).unlink(missing_ok=True)
     for original, name in (
         (source, target),
@@ -143,7 +145,7 @@ def link_memmap(source: Path, target: Path) -> None:
         with atomic_write(name) as partial:
             try:
                 os.link(original, partial)
-            except OSError:
+            except OSError:  # no hard links here, or another disk
                 shutil.copyfile(original, partial)
 
 
@@ -209,7 +211,7 @@ class MemmapObject(ABC):
     def save(self, folder: str | Path) -> None:
         """Write the object to a folder; one that lies on disk already is linked, not copied."""
         path = Path(folder) / f"{self.kind}.npy"
-        if self.folder is not None:
+        if self.folder is not None:  # the file may be larger than the memory
             link_memmap(self.folder / path.name, path)
             return
         array = self.array

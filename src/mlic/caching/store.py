@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlic.caching.content_state import LOCK_NAME
 from mlic.caching.memmap import create_memmap, open_memmap
 from mlic.caching.tensors import load_metadata, load_tensors, save_tensors
 from mlic.errors import DataError
@@ -90,6 +91,7 @@ class ArtifactStore:
     def _read_components(self, kind: str) -> tuple[Path, Any] | None:
         """Read from what an artifact was made, without reading its arrays."""
         path = self.array_path(kind)
+        # An array without a description was never finished: the same as none.
         if path.with_suffix(".json").is_file():
             return path, open_memmap(path)[1]["components"]
         path = self.path(kind)
@@ -156,8 +158,9 @@ class ArtifactStore:
         """Let one process at a time look up and make artifacts of this store."""
         from filelock import FileLock, Timeout
 
+        # The operating system releases the lock of a process that dies.
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / ".lock")
+        lock = FileLock(self.folder / LOCK_NAME)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -170,7 +173,8 @@ class ArtifactStore:
 
 
 def _as_json(components: Components) -> Any:
-    """Return components as they come back from a file: tuples as lists, keys as text."""
+    """Return components as they come back from a file."""
+    # Tuples become lists and integer keys become text, so both sides of a comparison pass here.
     return json.loads(json.dumps(components, sort_keys=True))
 
 

@@ -1,4 +1,4 @@
-"""Cost of a run in training passes over the images, which depends on no machine."""
+"""Cost of a run in training passes over the images, which does not depend on the machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,17 @@ FORWARD_SHARE = 1 / 3  # of a training step's time is its forward pass
 
 
 def count_passes(parameters: Parameters, role: str, branch: float) -> float:
-    """Training passes over the images that one training of a role costs."""
+    """Count the training passes over the images that one training costs.
+
+    Parameters
+    ----------
+    parameters
+        Parameters of the run.
+    role
+        Baseline, student, or the strategy of a teacher.
+    branch
+        Time of one branch, divided by the time of a whole training step.
+    """
     training, partition, teachers = parameters.training, parameters.partition, parameters.teachers
     if role == "budget_matched_baseline":
         return round(count_psd_passes(training, partition, teachers))
@@ -47,7 +57,7 @@ def count_group_teachers(partition: PartitionOptions) -> int:
 
 
 def _teacher_passes(training: TrainingOptions, role: str) -> float:
-    """Of a teacher that is a training of its own, and its targets, forward passes alone."""
+    """Passes of a separately trained teacher, and of the prediction of its targets."""
     options = training.for_role(role)
     return options.epochs + options.augmentation.views * FORWARD_SHARE
 
@@ -55,7 +65,7 @@ def _teacher_passes(training: TrainingOptions, role: str) -> float:
 def _group_passes(
     training: TrainingOptions, teachers: TeacherOptions, number: int, branch: float
 ) -> float:
-    """Of the teachers of all groups; on a frozen trunk, the trunk sees every view once."""
+    """Passes of all teachers of parts. A frozen trunk processes every view once."""
     alone = _teacher_passes(training, "teacher")
     if teachers.mode == "separate":
         return number * alone
@@ -67,16 +77,21 @@ def _group_passes(
 def count_psd_passes(
     training: TrainingOptions, partition: PartitionOptions, teachers: TeacherOptions
 ) -> float:
-    """Training passes over the images that all teachers, their targets and the student cost.
+    """Count the training passes of all teachers, their targets and the student.
 
-    The baseline is counted where it teaches, and not where frozen teachers stand on its layers. A
-    branch counts as much as it does on a ResNet-50, so that the figure is the same on any machine.
+    The baseline counts if it is a teacher, but not if frozen teachers only share its layers. A
+    branch counts as much as on a ResNet-50, so that the figure does not depend on the machine.
+
+    Parameters
+    ----------
+    training, partition, teachers
+        Configuration of the trainings.
     """
     groups = _group_passes(training, teachers, count_group_teachers(partition), BRANCH_SHARE)
-    plain = (
+    full_label = (
         partition.num_full_label
         * (FULL_LABEL in partition.strategies)
         * _teacher_passes(training, "teacher")
     )
     baseline = (BASELINE in partition.strategies) * _teacher_passes(training, "baseline")
-    return groups + plain + baseline + training.for_role("student").epochs
+    return groups + full_label + baseline + training.for_role("student").epochs

@@ -1,9 +1,9 @@
-"""All parameters of a run as one typed model, checked before anything runs."""
+"""All parameters of a run as one typed model, checked before the first node runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,12 +16,13 @@ from mlic.labels.options import PartitionOptions
 from mlic.models.options import ModelOptions
 from mlic.training.options import DistillationOptions, TeacherOptions, TrainingOptions
 from mlic.utils.strict_model import StrictModel
+from mlic.utils.suggestions import closest
 
 __all__ = ["ControlOptions", "EvaluationOptions", "Parameters", "check_parameters"]
 
 
 class EvaluationOptions(StrictModel):
-    """How the test figures are taken."""
+    """How models are evaluated on the test split."""
 
     threshold: float = Field(
         default=0.5, gt=0, lt=1, description="probability from which a label counts as predicted"
@@ -29,21 +30,24 @@ class EvaluationOptions(StrictModel):
 
 
 class ControlOptions(StrictModel):
-    """What is trained only to compare with; controls among the teachers are strategies."""
+    """Trainings for comparison only. (Control groups of teachers are partition strategies.)"""
 
     budget_matched_baseline: bool = Field(
-        default=False, description="a baseline given all passes of teachers and student"
+        default=False,
+        description="whether to train a baseline with the training passes of teachers and student",
     )
 
 
 class Parameters(StrictModel):
-    """Everything that ``conf/**/parameters*.yml`` and ``--params`` may say."""
+    """All keys of ``conf/**/parameters*.yml`` and ``--params``."""
 
-    seed: int = Field(ge=0, description="the one source of chance of a run")
-    recipe: str | None = Field(default=None, description="a file of conf/recipes, worked in")
-    folder: str | None = Field(default=None, description="where the data set of --env lies")
-    test_manifest: str | None = Field(default=None, description="a manifest of test images")
-    user_groups: str | None = Field(default=None, description="the groups of the strategy user")
+    seed: int = Field(ge=0, description="seed of all random numbers of a run")
+    recipe: str | None = Field(default=None, description="name of a file in conf/recipes")
+    folder: str | None = Field(default=None, description="folder of the data set of --env")
+    test_manifest: str | None = Field(default=None, description="path of a manifest of test images")
+    user_groups: str | None = Field(
+        default=None, description="path of the groups of the strategy user"
+    )
     data: DataOptions
     synthetic: SyntheticOptions
     partition: PartitionOptions
@@ -56,35 +60,34 @@ class Parameters(StrictModel):
     explain: ExplainOptions = ExplainOptions()
 
     @model_validator(mode="after")
-    def _fit_together(self) -> Self:
-        """Rules of several keys, all told at once."""
-        rules = (self._wrong_shares(), self._too_many_groups(), self._missing_weights())
+    def _check_sections(self) -> Self:
+        """Check rules about several sections, and report all violations together."""
+        rules = (self._check_shares(), self._check_num_parts(), self._check_weights())
         if mistakes := [mistake for mistake in rules if mistake]:
             raise ValueError("\n  ".join(mistakes))
         return self
 
-    def _wrong_shares(self) -> str | None:
+    def _check_shares(self) -> str | None:
         shares, strategies = self.distillation.shares, self.partition.strategies
         if shares is None or set(shares) == set(strategies):
             return None
         return (
-            f"distillation.shares: names {', '.join(shares) or 'no strategy'}, but "
-            f"partition.strategies are {', '.join(strategies)}; give each of them a share"
+            f"distillation.shares: the keys are {', '.join(shares) or 'empty'}, but "
+            f"partition.strategies are {', '.join(strategies)}; give each strategy a share"
         )
 
-    def _too_many_groups(self) -> str | None:
-        """How many labels are drawn is known; real ones are counted when they are read."""
+    def _check_num_parts(self) -> str | None:
         if self.data.source != "synthetic":
-            return None
-        drawn = self.synthetic.num_communities * self.synthetic.labels_per_community
-        return self.partition.too_many_parts(drawn)
+            return None  # the labels of a data set are counted when it is read
+        num_labels = self.synthetic.num_communities * self.synthetic.labels_per_community
+        return self.partition.too_many_parts(num_labels)
 
-    def _missing_weights(self) -> str | None:
-        """Looked for here and not by the model's options, which checkpoints carry elsewhere."""
+    def _check_weights(self) -> str | None:
+        # not checked by ModelOptions, which checkpoints take to machines without this file
         weights = self.model.weights
         if weights in (None, "pretrained") or Path(weights).is_file():
             return None
-        return f"model.weights: there is no file {weights}; correct the path"
+        return f"model.weights: the file {weights} does not exist; correct the path"
 
 
 def check_parameters(raw: Mapping[str, Any]) -> Parameters:
@@ -93,12 +96,12 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
     Parameters
     ----------
     raw
-        The merged tree of all parameter files and ``--params``.
+        All parameter files and ``--params``, merged.
 
     Raises
     ------
     ParameterError
-        Listing every mistake with its key and what would be right. Its field ``parameters`` holds
+        If parameters are wrong: it lists every mistake with its key. Its field ``parameters`` holds
         the keys; the key of a rule about several sections is empty.
     """
     try:
@@ -107,7 +110,7 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
         mistakes = error.errors()
     lines = "\n".join(f"  {_describe(mistake)}" for mistake in mistakes)
     number = "1 parameter is" if len(mistakes) == 1 else f"{len(mistakes)} parameters are"
-    raise ParameterError(f"{number} wrong:\n{lines}", parameters=[_key(one) for one in mistakes])
+    raise ParameterError(f"{number} wrong:\n{lines}", parameters=list(map(_key, mistakes)))
 
 
 def _key(mistake: Any) -> str:
@@ -122,20 +125,22 @@ def _describe(mistake: Any) -> str:
     if mistake["type"] == "missing":
         return f"{key}: missing; set it in conf/base/parameters*.yml"
     message = mistake["msg"].removeprefix("Value error, ")
-    told = f"{message[0].lower()}{message[1:]}"
-    if isinstance(mistake["input"], Mapping):  # a rule of several keys, which it names itself
-        return f"{key}: {told}" if key else told
-    return f"{key}: {told} (got {mistake['input']!r})"
+    message = f"{message[0].lower()}{message[1:]}"
+    if isinstance(mistake["input"], Mapping):  # a rule about several keys, which its text names
+        return f"{key}: {message}" if key else message
+    return f"{key}: {message} (got {mistake['input']!r})"
 
 
 def _closest(key: str) -> str | None:
-    """The known key whose name is most like this one's; of equals the one that lies nearest."""
+    """Return the known key whose last part is most similar; of several, the most similar path."""
     known = list(_all_keys(Parameters))
-    names = [name.rpartition(".")[2] for name in known]
-    for name in get_close_matches(key.rpartition(".")[2], names, n=1):
-        alike = [path for path in known if path.rpartition(".")[2] == name]
-        return get_close_matches(key, alike, n=1, cutoff=0)[0]
-    return None
+    name = closest(_last(key), map(_last, known)) or _last(key)
+    paths = [path for path in known if _last(path) == name]
+    return max(paths, key=lambda path: SequenceMatcher(a=path, b=key).ratio(), default=None)
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 def _all_keys(model: type[StrictModel], prefix: str = "") -> Iterator[str]:

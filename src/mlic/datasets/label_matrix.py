@@ -74,8 +74,7 @@ class LabelMatrixDataset(AbstractDataset[LabelMatrix, LabelMatrix]):
                 # The order of labels or images may have changed: nothing would fit together.
                 raise DatasetDataError(
                     f"{self._filepath} does not have its fingerprint, so it was edited: run the "
-                    "node that creates it",
-                    path=self._filepath,
+                    "node that creates it"
                 )
             return labels
 

@@ -181,7 +181,8 @@ class JSONObjectDataset(_ObjectDataset):
         DatasetDataError
             If the file is missing, damaged or from another class.
         """
-        content = self._read()
+        with wrap_errors(self._filepath), _unwrapped_errors():
+            content = _json_file(self._filepath).load()
         if not isinstance(content, dict):
             raise DatasetDataError(
                 f"{self._filepath} contains no JSON object: run the node that creates it",
@@ -211,10 +212,6 @@ class JSONObjectDataset(_ObjectDataset):
     def preview(self) -> JSONPreview:
         """Return the content of the file, for Kedro-Viz."""
         return _json_file(self._filepath).preview()
-
-    def _read(self) -> Any:
-        with wrap_errors(self._filepath), _unwrapped_errors():
-            return _json_file(self._filepath).load()
 
 
 def _json_file(path: Path) -> JSONDataset:

@@ -110,6 +110,21 @@ def _describe(space: LabelSpace, logits: Mapping[str, Sequence[TeacherLogits]]) 
         raise PartitionError(
             "there is no teacher to learn from: name at least one strategy in partition.strategies"
         )
+    _require_same_images(teachers)
+    first, values = teachers[0], {}
+    for strategy, members in logits.items():
+        for team in [[one] for one in members] if strategy == FULL_LABEL else [members]:
+            _require_cover(space, strategy, team)
+        # A broadcast zero has the shape and the type of the targets but only one value in memory.
+        zero = np.zeros((), dtype=np.result_type(*(one.values.dtype for one in members)))
+        values[strategy] = np.broadcast_to(zero, (*first.values.shape[:2], len(space)))
+    fingerprints = {member.teacher: member.fingerprint for member in teachers}
+    partitions = {name: _partition_of(name, members) for name, members in logits.items()}
+    known = {name: partition for name, partition in partitions.items() if partition is not None}
+    return SoftTargets(space, first.ids, values, first.views, fingerprints, known)
+
+
+def _require_same_images(teachers: Sequence[TeacherLogits]) -> None:
     first = teachers[0]
     for member in teachers:
         if not np.array_equal(first.ids, member.ids) or first.views != member.views:
@@ -118,16 +133,6 @@ def _describe(space: LabelSpace, logits: Mapping[str, Sequence[TeacherLogits]]) 
                 f"'{first.teacher}': run the teacher_training pipeline again",
                 name=member.teacher,
             )
-    values = {}
-    for strategy, members in logits.items():
-        for team in [[one] for one in members] if strategy == FULL_LABEL else [members]:
-            _require_cover(space, strategy, team)
-        zero = np.zeros((), dtype=np.result_type(*(one.values.dtype for one in members)))
-        values[strategy] = np.broadcast_to(zero, (*first.values.shape[:2], len(space)))
-    fingerprints = {member.teacher: member.fingerprint for member in teachers}
-    partitions = {name: _partition_of(name, members) for name, members in logits.items()}
-    known = {name: partition for name, partition in partitions.items() if partition is not None}
-    return SoftTargets(space, first.ids, values, first.views, fingerprints, known)
 
 
 def _partition_of(strategy: str, members: Sequence[TeacherLogits]) -> str | None:
@@ -176,6 +181,7 @@ def _fill(
                     [member.values[view] for member in ordered], axis=1
                 )
                 continue
+            # float16 would lose digits in the sum.
             total = np.zeros(joined.shape, dtype=np.float32)
             for member in ordered:
                 total[:, _columns(space, [member])] += member.values[view]

@@ -138,6 +138,7 @@ class SoftTargets(MemmapObject):
     @cached_property
     def fingerprint(self) -> str:
         """Fingerprint of labels, images, views, partitions, teachers and precision."""
+        # The weights decide the logits, so these need not be read.
         dtypes = {name: str(values.dtype) for name, values in self.values.items()}
         decisive = [self.space.names, self.ids.tolist(), self.views, self.teachers, self.partitions]
         return fingerprint_tree([*decisive, dtypes])
@@ -171,7 +172,7 @@ class SoftTargets(MemmapObject):
         return cls(
             space=LabelSpace(tuple(description["labels"])),
             ids=np.asarray(description["ids"], dtype=np.str_),
-            values=dict(zip(description["strategies"], array, strict=True)),
+            values=dict(zip(description["strategies"], array, strict=True)),  # views, no copies
             views=description["views"],
             teachers=description["teachers"],
             partitions=description["partitions"],

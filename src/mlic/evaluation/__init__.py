@@ -1,1 +1,1 @@
-"""Metrics, predictions and the analysis of errors."""
+"""Metrics, predictions of models, and analysis of their errors."""

@@ -1,45 +1,44 @@
-"""Errors of a model in pairs of labels: claimed together too often, or one taken for the other."""
+"""Errors of models on pairs of labels: predicted together too often, or confused."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from mlic.labels import ABSENT, PRESENT, UNKNOWN
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-
-__all__ = ["claim_as_many", "pair_errors"]
+__all__ = ["pair_errors", "predict_as_many"]
 
 
-def claim_as_many(scores: NDArray[np.floating], states: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Claim each label on as many images as carry it: those that score highest.
+def predict_as_many(scores: NDArray[np.floating], states: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Predict each label for as many images as have it: those with the highest scores.
 
-    At this threshold of each label's own precision and recall are equal (the break-even point),
-    and a model whose scores are too high or too low as a whole is not blamed for it.
+    With this threshold for each label, precision equals recall (the break-even point), so that
+    models are compared independently of the calibration of their scores.
 
     Parameters
     ----------
     scores
-        Shape (n, C).
+        Scores of one model; shape (n, C).
     states
-        1 present, 0 absent, −1 unknown, never claimed; shape (n, C).
+        1 present, 0 absent, −1 unknown, which is never predicted; shape (n, C).
 
     Returns
     -------
     numpy.ndarray
-        Shape (n, C), bool; of equal scores those of earlier images.
+        True where a label is predicted; of equal scores the first images are; shape (n, C), bool.
 
     Examples
     --------
-    >>> claim_as_many(np.array([[0.9], [0.8], [0.1]]), np.array([[-1], [0], [1]])).ravel().tolist()
+    >>> predict_as_many(
+    ...     np.array([[0.9], [0.8], [0.1]]), np.array([[-1], [0], [1]])
+    ... ).ravel().tolist()
     [False, True, False]
     """
+    # unknown cells come last in the ranking, so that they are never selected
     known = np.where(states == UNKNOWN, -np.inf, scores)
     order = np.argsort(-known, axis=0, kind="stable")
     ranks = np.empty_like(order)
@@ -48,44 +47,44 @@ def claim_as_many(scores: NDArray[np.floating], states: NDArray[np.integer]) -> 
 
 
 def pair_errors(
-    claims: Mapping[str, NDArray[np.bool_]], states: NDArray[np.integer], most: int
+    predicted: Mapping[str, NDArray[np.bool_]], states: NDArray[np.integer], most: int
 ) -> dict[str, NDArray[np.int64]]:
-    """Count, for pairs of labels, how often models claim them together, and take one for the other.
+    """Count how often models predict pairs of labels together, and confuse them.
 
     Parameters
     ----------
-    claims
-        By model, which label is claimed on which image; shape (n, C). Claims where the state is
-        unknown do not count.
+    predicted
+        For each model, by name, which labels it predicts for which images; shape (n, C), bool.
+        Predictions for unknown states are ignored.
     states
         1 present, 0 absent, −1 unknown; shape (n, C).
     most
-        Of each kind of error and model, as many of the worst pairs are kept.
+        Number of worst pairs that are kept for each model and kind of error.
 
     Returns
     -------
     dict of numpy.ndarray
-        Columns of one table, a row a pair, the worst first: ``first`` and ``second``, columns of
-        the labels; ``together``, images that carry both; and for each model
-        ``<model>_together``, images on which it claims both, and ``<model>_confused``, images
-        that carry one of the two, on which it claims the other one only.
+        Columns of a table with one row for each pair, worst first. ``first`` and ``second`` are the
+        columns of the two labels, ``together`` counts the images that have both. For each model
+        ``<model>_together`` counts the images for which it predicts both; ``<model>_confused``
+        counts the images that have one of the labels and for which it predicts only the other.
 
     Examples
     --------
     >>> states = np.array([[1, 1, 0], [1, 0, 0]])
-    >>> claims = np.array([[1, 1, 0], [0, 0, 1]], dtype=bool)
-    >>> worst = pair_errors({"student": claims}, states, most=1)
+    >>> predicted = np.array([[1, 1, 0], [0, 0, 1]], dtype=bool)
+    >>> worst = pair_errors({"student": predicted}, states, most=1)
     >>> {name: column.tolist() for name, column in worst.items()}
     {'first': [0], 'second': [2], 'together': [0], 'student_together': [0], 'student_confused': [1]}
     """
     truth = _marks(states == PRESENT)
     counts = {"together": _pairs(truth, truth)}
     errors = []
-    for model, claimed in claims.items():
-        right = _marks(claimed & (states != UNKNOWN))
-        missed = _marks(~claimed & (states == PRESENT))
-        false = _marks(claimed & (states == ABSENT))
-        both, confused = _pairs(right, right), _pairs(missed, false) + _pairs(false, missed)
+    for model, chosen in predicted.items():
+        known = _marks(chosen & (states != UNKNOWN))
+        missed = _marks(~chosen & (states == PRESENT))
+        false = _marks(chosen & (states == ABSENT))
+        both, confused = _pairs(known, known), _pairs(missed, false) + _pairs(false, missed)
         counts |= {f"{model}_together": both, f"{model}_confused": confused}
         errors += [both - counts["together"], confused]
     first, second = _worst(errors, most)
@@ -94,33 +93,36 @@ def pair_errors(
 
 
 def _marks(cells: NDArray[np.bool_]) -> sparse.csr_array:
+    """Convert marked cells to sparse int64, in which counts cannot overflow."""
     return sparse.csr_array(cells, dtype=np.int64)
 
 
 def _pairs(one: sparse.csr_array, other: sparse.csr_array) -> sparse.csr_array:
-    """Images that are marked for both; each pair once, above the diagonal; shape (C, C)."""
+    """Count the images marked for both labels of a pair, above the diagonal; shape (C, C)."""
     return sparse.csr_array(sparse.triu(one.T @ other, k=1))
 
 
 def _read(
     pairs: sparse.csr_array, first: NDArray[np.int64], second: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    # of no places scipy gives back a matrix
+    """Read the counts of some pairs."""
+    # without any pair, SciPy would return a sparse array
     return np.asarray(pairs[first, second]) if len(first) else np.empty(0, dtype=np.int64)
 
 
 def _worst(
     errors: list[sparse.csr_array], most: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs that are among the worst of any kind of error, by their largest error."""
+    """Select the worst pairs of each kind of error; sort them by their largest error."""
     size = errors[0].shape[0]
     largest: dict[int, int] = {}
     for matrix in errors:
         pairs = matrix.tocoo()
         sizes = np.abs(pairs.data)
+        # ties are broken by label columns, so that the table is the same on every machine
         for at in np.lexsort((pairs.col, pairs.row, -sizes))[:most]:
             pair, error = int(pairs.row[at]) * size + int(pairs.col[at]), int(sizes[at])
-            if error:
+            if error:  # a model may have fewer wrong pairs than `most`
                 largest[pair] = max(error, largest.get(pair, 0))
     ordered = np.array(sorted(largest, key=lambda pair: (-largest[pair], pair)), dtype=np.int64)
     return ordered // size, ordered % size

@@ -1,15 +1,11 @@
-"""Labels that are likely wrong, by confident learning."""
+"""Label issues: label states that are likely wrong, found by confident learning."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 
 from mlic.labels import ABSENT, PRESENT
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["find_label_issues"]
 
@@ -17,26 +13,27 @@ __all__ = ["find_label_issues"]
 def find_label_issues(
     probabilities: NDArray[np.floating], states: NDArray[np.integer]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """Find states that a model confidently contradicts (confident learning [1]_).
+    """Find label states that a model confidently contradicts (confident learning [1]_).
 
-    Every label is a question of its own, as in [2]_: is it present? A state counts as an issue
-    where the probability of the other answer reaches that answer's threshold, which is its mean
-    probability wherever it is given, and is above that of the answer given.
+    As in [2]_, every label is a binary problem: is it present? A state is an issue if two
+    conditions hold. The probability of the opposite state is at least its threshold, which is the
+    mean probability of that state over the images that have it. And it is above the probability of
+    the given state.
 
     Parameters
     ----------
     probabilities
-        Of a model that has not learned from these images, or it will side with the states it
-        learned; shape (n, C).
+        Probabilities of a model that was not trained on these images, because a model agrees with
+        the states it was trained on; shape (n, C).
     states
-        1 present, 0 absent, −1 unknown, which is never an issue; shape (n, C).
+        1 present, 0 absent, −1 unknown; an unknown state is never an issue; shape (n, C).
 
     Returns
     -------
     rows, columns : numpy.ndarray
-        Image and label of each issue, the least self-confidence first; shape (m,).
+        Image and label of each issue, lowest self-confidence first; shape (m,) each.
     self_confidence : numpy.ndarray
-        Probability of the state as it is given; shape (m,).
+        Probability of the given state; shape (m,), float64.
 
     References
     ----------
@@ -53,17 +50,18 @@ def find_label_issues(
     ([4], [0.05])
     """
     found = np.zeros(states.shape, dtype=np.bool_)
+    # probability of the given state; values of unknown cells are not used
     given = np.where(states == PRESENT, probabilities, 1 - probabilities).astype(np.float64)
     for state, other in ((PRESENT, ABSENT), (ABSENT, PRESENT)):
         found |= (states == state) & (1 - given >= _threshold(given, states == other))
-    rows, columns = np.nonzero(found & (given < 0.5))
+    rows, columns = np.nonzero(found & (given < 0.5))  # the opposite state is more probable
     order = np.argsort(given[rows, columns], kind="stable")
     rows, columns = rows[order], columns[order]
     return rows, columns, given[rows, columns]
 
 
 def _threshold(given: NDArray[np.float64], cells: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Mean self-confidence of an answer where it is given; infinite where it never is."""
+    """Mean self-confidence of a state, over the cells of each label that have it; ∞ if none has."""
     counts = cells.sum(axis=0)
     sums = np.where(cells, given, 0).sum(axis=0)
     mean = np.full(len(counts), np.inf)

@@ -1,4 +1,4 @@
-"""What models say of the test images."""
+"""Predictions: logits of several models for the same images."""
 
 from __future__ import annotations
 
@@ -25,9 +25,16 @@ class Predictions:
     ids
         Image ids; shape (n,).
     logits
-        By model name; shape (n, C) with C labels of that model, float32.
+        Logits by model name; shape (n, C) with the C labels of that model, float32.
     labels
-        By model name, the labels of its columns.
+        Label names of the columns, by model name.
+
+    Examples
+    --------
+    >>> logits = {"a": np.zeros((1, 1), np.float32), "b": np.ones((1, 1), np.float32)}
+    >>> predictions = Predictions(np.array(["1.jpg"]), logits, {"a": ("cat",), "b": ("dog",)})
+    >>> predictions.joined(LabelSpace(("dog", "cat")), ["a", "b"])
+    array([[1., 0.]], dtype=float32)
     """
 
     ids: NDArray[np.str_]
@@ -35,46 +42,66 @@ class Predictions:
     labels: dict[str, tuple[str, ...]]
 
     def joined(self, space: LabelSpace, models: Sequence[str]) -> NDArray[np.float32]:
-        """Logits of models that share the labels out among them, in the order of a space.
+        """Join the logits of models that each know a part of the labels.
+
+        Parameters
+        ----------
+        space
+            The labels of the result, in column order.
+        models
+            Names of the models.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (n, C), float32.
 
         Raises
         ------
         CheckpointError
-            If the models leave a label out.
+            If no model knows a label, or logits are NaN.
+        LabelError
+            If a model has a label outside the space.
         """
+        # NaN marks columns that no model fills; a diverged model is found by it too
         full = np.full((len(self.ids), len(space)), np.nan, dtype=np.float32)
         for model in models:
             full[:, space.indices(self.labels[model])] = self.logits[model]
-        lost = np.isnan(full).any(axis=0)
-        if lost.any():
+        missing = np.isnan(full).any(axis=0)
+        if missing.any():
+            label = space.names[int(np.argmax(missing))]
             raise CheckpointError(
-                f"no model of {', '.join(models)} knows '{space.names[int(np.argmax(lost))]}', or "
-                "its logits are not numbers: train them again"
+                f"none of the models {', '.join(models)} has logits for '{label}', or a logit is "
+                "NaN: train them again",
+                label=label,
             )
         return full
 
     def require_images(self, ids: NDArray[np.str_]) -> None:
-        """Refuse predictions for other images.
+        """Check that the predictions are for the given images, in the same order.
 
         Raises
         ------
         DataError
-            If the ids differ, or their order.
+            If the ids or their order differ.
         """
         if not np.array_equal(self.ids, ids):
             raise DataError(
-                "the test predictions are not of the images of the test split: run the reporting "
-                "pipeline again"
+                f"the {len(self.ids)} predictions are not for the {len(ids)} images of the test "
+                "split: run the reporting pipeline again",
+                found=len(self.ids),
+                expected=len(ids),
             )
 
     def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-        """Arrays and metadata as a safetensors file holds them."""
+        """Return arrays and text metadata for one safetensors file."""
+        # safetensors metadata are flat text, so that ids and labels go into one JSON entry
         about = {"ids": self.ids.tolist(), "labels": self.labels}
         return dict(self.logits), {"about": json.dumps(about)}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, NDArray[Any]], metadata: Mapping[str, str]) -> Self:
-        """Read back what `to_tensors` wrote."""
+        """Create predictions from the result of `to_tensors`."""
         about = json.loads(metadata["about"])
         labels = {model: tuple(names) for model, names in about["labels"].items()}
         return cls(np.asarray(about["ids"], dtype=np.str_), dict(tensors), labels)

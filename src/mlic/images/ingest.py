@@ -62,6 +62,7 @@ def write_store(
         "size": size,
         "code": code_version("mlic.images.decode"),
     }
+    # The lookup is inside the lock: a process that waited finds what the other one made.
     with store.lock():
         if store.find(kind, components) is None:
             _decode(store, raw, size, workers, components)
@@ -93,6 +94,7 @@ def _decode(
             "fingerprint": fingerprint_images(ids, pixels[: len(readable)]),
             "quarantine": unreadable,
         }
+        # The number of readable images is known only now.
         shorten_memmap(pixels, len(readable))
 
 

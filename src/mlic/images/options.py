@@ -51,8 +51,7 @@ class DataOptions(StrictModel):
     drop_labels_below: int | None = Field(
         default=None,
         ge=1,
-        description="labels present in fewer training images than this are dropped; "
-        "null: all labels are kept",
+        description="drop labels present in fewer training images than this; null: keep all labels",
     )
     max_unreadable: float = Field(
         default=0.01,

@@ -67,6 +67,7 @@ class ImageStore(MemmapObject):
                 found=self.pixels.shape,
             )
 
+    # Workers map the same file instead of receiving gigabytes of pixels.
     def __reduce__(self) -> tuple[Any, ...]:
         if self.folder is not None:
             return ImageStore.open, (self.folder,)
@@ -128,4 +129,5 @@ class ImageStore(MemmapObject):
 
 def fingerprint_images(ids: NDArray[np.str_], pixels: NDArray[np.uint8]) -> str:
     """Fingerprint of ids and pixels; the latter are read in blocks."""
+    # The separator appears in no id, so different lists of ids cannot give the same text.
     return fingerprint_parts("\x1f".join(ids.tolist()), str(pixels.shape), pixels)

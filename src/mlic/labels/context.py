@@ -60,6 +60,7 @@ class LabelContext:
     partition: Partition | None = None
 
     def __post_init__(self) -> None:
+        # a networkx graph iterates over its nodes in the order in which they were added
         members = {
             "the label statistics": None if self.statistics is None else self.statistics.space,
             "the label graph": None if self.graph is None else LabelSpace(tuple(self.graph)),
@@ -68,6 +69,7 @@ class LabelContext:
         for name, space in members.items():
             if space is not None:
                 self.space.require_same(space, "the label context", name)
+        # only checks that every label has an embedding; the order may differ
         if self.embeddings is not None:
             self.embeddings.space.indices(self.space.names)
 
@@ -106,5 +108,6 @@ def _subgraph(graph: nx.Graph[str], space: LabelSpace) -> nx.Graph[str]:
     part.add_nodes_from(
         (name, graph.nodes[name] | {"index": i}) for i, name in enumerate(space.names)
     )
+    # edges keep their attributes, which belong to pairs and not to the set of labels
     part.add_edges_from(graph.subgraph(space.names).edges(data=True))
     return part

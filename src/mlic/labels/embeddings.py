@@ -85,6 +85,7 @@ class LabelEmbeddings:
     def fingerprint(self) -> str:
         """Sixteen hex digits that change with labels, source or vectors."""
         digest = hashlib.sha256(f"{self.space.fingerprint}{self.source}".encode())
+        # the vectors are contiguous float32, so that equal embeddings have equal bytes
         digest.update(self.vectors.tobytes())
         return digest.hexdigest()[:16]
 

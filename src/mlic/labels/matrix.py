@@ -54,6 +54,7 @@ class LabelMatrix:
     split: NDArray[np.str_]
 
     def __post_init__(self) -> None:
+        # the class is frozen, so that converted arrays are set through the base class
         object.__setattr__(self, "ids", np.asarray(self.ids, dtype=np.str_))
         object.__setattr__(self, "states", np.asarray(self.states, dtype=np.int8))
         object.__setattr__(self, "split", np.asarray(self.split, dtype=np.str_))
@@ -66,12 +67,13 @@ class LabelMatrix:
                 found=self.states.shape,
                 expected=expected,
             )
+        # rows are joined by image id everywhere, so that a repeated id would join wrong rows
         unique, counts = np.unique(self.ids, return_counts=True)
         if len(unique) != len(self.ids):
             repeated = unique[counts > 1]
             raise LabelError(
-                f"{len(repeated)} image ids occur more than once, the first is '{repeated[0]}' "
-                f"({counts[counts > 1][0]} times): give every image one row and a unique id",
+                f"image id '{repeated[0]}' occurs {counts[counts > 1][0]} times, the first of "
+                f"{len(repeated)} repeated ids: give every image one row and a unique id",
                 name=str(repeated[0]),
             )
         strange = self.states[~np.isin(self.states, (PRESENT, ABSENT, UNKNOWN))]
@@ -95,6 +97,7 @@ class LabelMatrix:
     def fingerprint(self) -> str:
         """Sixteen hex digits that change with labels, ids, states or splits."""
         digest = hashlib.sha256(self.space.fingerprint.encode())
+        # the unit separator \x1f keeps ("a", "bc") and ("ab", "c") apart
         digest.update("\x1f".join(self.ids.tolist()).encode())
         digest.update(np.ascontiguousarray(self.states).tobytes())
         digest.update("\x1f".join(self.split.tolist()).encode())

@@ -91,14 +91,15 @@ class PartitionOptions(StrictModel):
         Examples
         --------
         >>> PartitionOptions(num_parts=4).too_many_parts(7)
-        'partition.num_parts: 4 groups of at least 2 labels need more than 7 labels; use at most 3'
+        'partition.num_parts: 4 groups of at least 2 do not fit 7 labels; ask for at most 3'
         """
+        # groups of `user` come from a file and are checked against the labels by `user_partition`
         most = num_labels // self.min_size
         if self.num_parts <= most or not set(self.partitioned) - {"user"}:
             return None
         return (
-            f"partition.num_parts: {self.num_parts} groups of at least {self.min_size} labels need "
-            f"more than {num_labels} labels; use at most {most}"
+            f"partition.num_parts: {self.num_parts} groups of at least {self.min_size} do "
+            f"not fit {num_labels} labels; ask for at most {most}"
         )
 
 

@@ -42,6 +42,7 @@ class LabelSpace:
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        # names may come from NumPy or JSON as other types than str
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
         if not self.names:
             raise LabelError("the class list is empty: give at least one label name")
@@ -67,6 +68,7 @@ class LabelSpace:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hex digits that change with any name or with their order."""
+        # the unit separator \x1f keeps ("a", "bc") and ("ab", "c") apart
         return hashlib.sha256("\x1f".join(self.names).encode()).hexdigest()[:16]
 
     def index(self, name: str) -> int:
@@ -110,6 +112,7 @@ class LabelSpace:
         LabelError
             If the label spaces differ; the message names the first difference.
         """
+        # names and not fingerprints: the message needs the first difference anyway
         if self.names == other.names:
             return
         found: str | int = len(other)

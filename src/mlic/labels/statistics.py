@@ -106,6 +106,7 @@ class LabelStatistics:
         diagonal. All three probabilities are estimated from the same images, so that the lift is
         symmetric and unknown states do not bias it.
         """
+        # int64, because products of int32 counts would overflow from 50,000 images on
         support = self.support
         return _ratio(self.cooccurrence * self.known, support * support.T)
 
@@ -132,6 +133,7 @@ class LabelStatistics:
 
     def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         """Return arrays and text metadata for one safetensors file."""
+        # safetensors stores the memory of an array as it is, so it must be contiguous
         tensors = {
             f"{name}.{part}": np.ascontiguousarray(getattr(getattr(self, name), part))
             for name in PAIRS
@@ -223,6 +225,7 @@ def count_labels(states: States, space: LabelSpace) -> LabelStatistics:
     if unknown.any():  # without unknown states two thirds of the work are saved
         hidden = count_pairs(states, UNKNOWN, PRESENT)
         both = count_pairs(states, UNKNOWN, UNKNOWN)
+        # `count_pairs` leaves the diagonal empty; `known` needs it
         both = sparse.csr_array(both + sparse.diags_array(unknown, dtype=np.int32))
         both.eliminate_zeros()
     return LabelStatistics(space, int(states.shape[0]), counts, together, hidden, both)

@@ -55,6 +55,7 @@ def read_glove(path: Path, names: Sequence[str], dimension: int) -> NDArray[np.f
     if not path.is_file():
         raise DataError(f"{FILE}: there is no file {path}; correct the path", path=path)
     wanted = {word for name in names for word in (name.lower(), *_words(name))}
+    # only the wanted words are returned: a GloVe file has up to 2 million
     read = _read_arrays if path.suffix == ".npz" else _read_text
     known = read(path, wanted.__contains__, dimension)
     found = {name: vectors for name in names if (vectors := _lookup(name, known))}

@@ -24,11 +24,11 @@ def tabulate_pair_errors(predictions: Predictions, labels: LabelMatrix) -> DataF
     import numpy as np
     import pandas as pd
 
-    from mlic.evaluation.error_analysis import claim_as_many, pair_errors
+    from mlic.evaluation.error_analysis import pair_errors, predict_as_many
 
     test = labels.in_split("test")
     claims = {
-        model: claim_as_many(predictions.joined(test.space, [model]), test.states)
+        model: predict_as_many(predictions.joined(test.space, [model]), test.states)
         for model in ("baseline", "student")
     }
     columns = pair_errors(claims, test.states, MOST_PAIRS)

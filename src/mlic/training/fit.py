@@ -116,7 +116,7 @@ def evaluate(
         If the logits are not all finite.
     """
     if not len(data.validation_rows):
-        return [math.nan] * task.num_jobs(index)
+        return [math.nan] * len(task.groups[index])
     logits = predict_batches(model, data.validation_batches(fabric), fabric)
     if not np.isfinite(logits).all():
         raise _diverged(task.name, "the model's logits on validation are not all finite")

@@ -53,6 +53,7 @@ def set_up_logging() -> None:
     ParameterError
         If ``MLIC_LOG`` has an unknown value.
     """
+    # Called again in one process, it replaces its own handler, so that no line appears twice.
     root, handler = logging.getLogger(), _make_handler(log_format())
     for other in [
         one for one in root.handlers if one in _own_handlers or isinstance(one, RichHandler)
@@ -73,6 +74,7 @@ def _make_handler(style: str) -> logging.Handler:
         handler = logging.StreamHandler(sys.stdout)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.setLevel(logging.WARNING if style == "quiet" else logging.NOTSET)
+    # Filters of a handler see the records of all loggers, filters of a logger only its own.
     for one in (_OneLinePerNode(), _WarnOnce()):
         handler.addFilter(one)
     return handler
@@ -83,7 +85,7 @@ class _HandlerBesideBars(RichHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
-        from tqdm import tqdm
+        from tqdm import tqdm  # here: commands without progress bars need not load it
 
         with tqdm.external_write_mode():
             super().emit(record)

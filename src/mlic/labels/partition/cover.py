@@ -76,6 +76,8 @@ class Partition:
                 value=self.strategy,
             )
         self._check_cover()
+        # The canonical order makes partitions with the same parts equal, however they were found,
+        # and gives every part a fixed number, which names its teacher.
         parts = [tuple(sorted(int(i) for i in part)) for part in self.parts]
         order = sorted(range(len(parts)), key=lambda part: (-len(parts[part]), parts[part]))
         if self.titles and len(self.titles) != len(parts):
@@ -99,6 +101,7 @@ class Partition:
                     f"part {number} of {where} is empty: add a label or remove the part",
                     name=number,
                 )
+        # checked before the labels, because a column outside the space has no name
         times = Counter(i for part in self.parts for i in part)
         outside = [i for i in times if not 0 <= i < size]
         if outside:
@@ -129,6 +132,7 @@ class Partition:
         membership = np.empty(len(self.space), dtype=np.intp)
         for number, part in enumerate(self.parts):
             membership[list(part)] = number
+        # cached and shared by all callers
         membership.flags.writeable = False
         return membership
 
@@ -152,8 +156,8 @@ class Partition:
         """
         if self.num_parts != num_parts:
             raise PartitionError(
-                f"the partition '{self.strategy}' has {self.num_parts} parts, but the pipeline has "
-                f"{num_parts} teachers for it: make the partition with {num_parts} parts, or set "
+                f"the partition '{self.strategy}' has {self.num_parts} parts but {num_parts} "
+                f"teachers are in the pipeline: make the partition with {num_parts} parts, or set "
                 f"partition.num_parts to {self.num_parts}",
                 found=self.num_parts,
                 expected=num_parts,
@@ -194,6 +198,7 @@ class Partition:
                 found=document.get("schema"),
                 expected=SCHEMA,
             )
+        # the other entries have defaults, so that a short document written by hand is valid
         missing = {"strategy", "labels", "parts"} - set(document)
         if missing:
             raise PartitionError(

@@ -104,6 +104,7 @@ def partition_labels(
     sizes = balanced_sizes(len(space), num_parts, 1 if method == "published" else min_size)
     if method == "random":
         return random_partition(space, sizes, seed)
+    # one part needs no search
     membership = np.zeros(len(space), dtype=np.intp)
     if num_parts > 1:
         rng = np.random.default_rng(seed)
@@ -167,6 +168,7 @@ def random_partition(space: LabelSpace, sizes: Sequence[int], seed: int = 0) -> 
             found=sum(sizes),
             expected=len(space),
         )
+    # a permutation cut into pieces: every assignment with these sizes is equally likely
     order = np.random.default_rng(seed).permutation(len(space))
     parts = np.split(order, np.cumsum(sizes)[:-1])
     return Partition(space, "random", tuple(tuple(part.tolist()) for part in parts), None, seed)

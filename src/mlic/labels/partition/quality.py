@@ -129,11 +129,14 @@ def random_coverage(
     total = float(entries.sum()) / 2
     if total == 0:
         return 0.0, 0.0
+    # ordered selections from each part, summed over parts below
     two, three, four = (_draws(parts, number) for number in (2, 3, 4))
+    # with fewer than 3 or 4 labels the numerators are 0 too, and max(1, …) only avoids 0 / 0
     p, q = two.sum() / _draws(labels, 2), three.sum() / max(1, _draws(labels, 3))
     r = (four.sum() + two.sum() ** 2 - (two**2).sum()) / max(1, _draws(labels, 4))
     # in float64, because squares of int32 counts may overflow
     squares = float(np.square(entries, dtype=np.float64).sum()) / 2
+    # the mean weight is subtracted in closed form, because it would make sparse weights dense
     a = squares - 2 * total**2 / _draws(labels, 2)
     b = float(np.square(weights.sum(axis=1) - 2 * total / labels).sum())
     variance = a * p + (b - 2 * a) * q + (a - b) * r

@@ -106,6 +106,7 @@ def survey_parts(
             partition_labels(statistics, strategy, k, exponent, seed + i, min_size=min_size)
             for i in range(num_seeds)
         ]
+        # figures describe the first cut, which is the one that the pipeline uses
         sizes = [len(part) for part in cuts[0].parts]
         rows.append(
             {"num_parts": k, "smallest": min(sizes), "largest": max(sizes)}
@@ -145,11 +146,13 @@ def suggest_parts(statistics: LabelStatistics, seed: int = 0, num_seeds: int = 2
     graph = label_graph(statistics, "cgp", COOCCURRENCE_EXPONENT)
     if graph.number_of_edges() == 0:
         return Suggestion(None, 1.0, 0.0)
+    # the time of a run grows with the edges; three runs still show whether they agree
     runs = min(num_seeds, max(3, MAX_EDGES // graph.number_of_edges()))
     found = [
         nx.community.louvain_communities(graph, seed=seed + run)  # by edge weight
         for run in range(runs)
     ]
+    # labels without an edge form communities of one label, which are not counted
     numbers = Counter(sum(len(labels) > 1 for labels in run) for run in found)
     num_parts, times = numbers.most_common(1)[0]
     modularity = sum(nx.community.modularity(graph, run) for run in found) / runs

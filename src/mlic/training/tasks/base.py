@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -19,73 +20,108 @@ from mlic.training.batch import Batch
 from mlic.training.checkpoint import Checkpoint, CheckpointInfo
 from mlic.training.data import TrainingData
 from mlic.training.job import TrainingJob
+from mlic.training.objective import build_loss, count_known, reduce_terms
 from mlic.training.state import Best, TrainingState
 
-__all__ = ["TrainingTask", "input_spec", "make_checkpoint", "to_arrays", "validation_figures"]
+__all__ = ["TrainingTask", "input_spec", "make_checkpoint", "to_arrays"]
 
 
 class TrainingTask(ABC):
     """What a training minimises, and how its result is evaluated.
 
-    A task describes one or several learners: models with an optimiser of their own. Each learner
+    A task has one or several learners, each with a model and an optimiser of its own, and a learner
     yields one or several checkpoints, one for each of its jobs. `mlic.training.fit.fit` runs any
-    task; a task never touches the loop.
+    task; a task never touches the loop. The default objective is the loss on the labels.
 
     Parameters
     ----------
     name
         Name in messages and progress bars.
-    jobs
-        The trainings, one for each checkpoint, in the order of the learners.
+    groups
+        The jobs of each learner. All jobs share images, split, views and options.
     """
 
-    def __init__(self, name: str, jobs: Sequence[TrainingJob]) -> None:
-        self.name, self.jobs = name, list(jobs)
+    def __init__(self, name: str, groups: Sequence[Sequence[TrainingJob]]) -> None:
+        self.name, self.groups = name, groups
+        self.jobs = list(chain(*groups))
+        self.options = self.jobs[0].options
+        self.hard_loss = build_loss(self.options)
+        widths = [sum(_sizes(group)) for group in groups]
+        ends = list(accumulate(widths))
+        # columns of each learner's labels in `states`
+        self.columns = [slice(e - width, e) for e, width in zip(ends, widths, strict=True)]
 
     @property
     def seeds(self) -> list[int]:
         """One seed for each learner: of initial weights and of random numbers such as dropout."""
-        return [self.jobs[0].seed]
+        return [group[0].seed for group in self.groups]
 
     @property
     def order_seed(self) -> int:
         """Seed of the order of the training images."""
         return self.jobs[0].seed
 
-    def num_jobs(self, index: int) -> int:
-        """Number of checkpoints that a learner yields."""
-        return len(self.jobs) // len(self.seeds)
+    @property
+    def states(self) -> NDArray[np.int8]:
+        """Label states of all images, the labels of all jobs side by side; shape (n, C)."""
+        return np.concatenate([job.labels.states for job in self.jobs], axis=1)
 
     def learner_name(self, index: int) -> str:
         """Name of a learner in messages."""
         return self.name
 
     @abstractmethod
-    def make_data(self) -> TrainingData:
-        """Prepare the batches. Called after `build`, which may decide the model's input."""
-
-    @abstractmethod
     def build(self, index: int) -> torch.nn.Module:
         """Build the model of a learner, on the CPU."""
 
     @abstractmethod
+    def make_data(self) -> TrainingData:
+        """Prepare the batches. Called after `build`, because the model decides its input."""
+
+    @abstractmethod
+    def checkpoints(self, state: TrainingState) -> list[Checkpoint]:
+        """Describe the best weights, one checkpoint for each job."""
+
     def loss(
         self, index: int, model: torch.nn.Module, batch: Batch
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Compute the objective of a batch, and its named, unweighted terms.
+
+        By default the mean over all known states of the learner's labels, or their sum.
 
         Parameters
         ----------
         index
             Number of the learner.
         model
-            Its model; called on the batch's images.
+            Its model.
         batch
-            The batch.
-        """
+            The batch; its states and known states have the labels of all jobs.
 
-    def compile(self) -> None:  # noqa: B027  optional to override
-        """Compile what the task itself computes, such as its loss."""
+        Returns
+        -------
+        objective : torch.Tensor
+        terms : dict of torch.Tensor
+            ``hard``, or one term for each job if the learner has several.
+        """
+        states = batch.states[:, self.columns[index]]
+        known = None if batch.known is None else batch.known[:, self.columns[index]]
+        logits, group = model(batch.images, known), self.groups[index]
+        if len(group) == 1:
+            loss = self.reduce_hard_loss(logits, states)
+            return loss, {"hard": loss}
+        sizes = _sizes(group)
+        parts = list(zip(torch.split(logits, sizes, 1), torch.split(states, sizes, 1), strict=True))
+        losses = torch.stack([self.reduce_hard_loss(*part) for part in parts])
+        terms = {job.name: own for job, own in zip(group, losses, strict=True)}
+        if self.options.reduction == "sum":
+            return losses.sum(), terms
+        counts = torch.stack([(own >= 0).sum() for _, own in parts])
+        return (losses * (counts / counts.sum().clamp(min=1))).sum(), terms
+
+    def reduce_hard_loss(self, logits: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """Compute the loss on the labels, reduced to one number."""
+        return reduce_terms(self.hard_loss(logits, states), count_known(states), self.options)
 
     def scores(
         self, index: int, logits: NDArray[np.float32], states: NDArray[np.int8]
@@ -97,11 +133,14 @@ class TrainingTask(ABC):
         index
             Number of the learner.
         logits
-            Its logits; shape (m, C).
+            Its logits; shape (m, number of its labels).
         states
-            Label states of all the task's labels; shape (m, ·).
+            Label states of all jobs; shape (m, C).
         """
-        return [mean_average_precision(logits, states)]
+        cuts = np.cumsum(_sizes(self.groups[index]))[:-1]
+        parts = np.split(states[:, self.columns[index]], cuts, axis=1)
+        pairs = zip(np.split(logits, cuts, axis=1), parts, strict=True)
+        return [mean_average_precision(*pair) for pair in pairs]
 
     def job_figures(
         self,
@@ -117,26 +156,38 @@ class TrainingTask(ABC):
         index
             Number of the learner.
         figures
-            Loss, terms, learning rate and images per second.
+            Loss and its terms, learning rate and images per second.
         raw, averaged
-            Validation mAP of each job, with raw and with averaged weights; NaN is left out,
-            because JSON has no NaN.
+            Validation mAP of each job, with raw and with averaged weights.
         """
-        return [
-            {**figures, **validation_figures(own_raw, own_averaged)}
-            for own_raw, own_averaged in zip(raw, averaged, strict=True)
-        ]
+        group, own = self.groups[index], []
+        for job, *scores in zip(group, raw, averaged, strict=True):
+            kept = dict(figures)
+            if len(group) > 1:  # of the losses, a job's own
+                kept = {name: v for name, v in figures.items() if not name.startswith("loss")}
+                loss = figures[f"loss_{job.name}"]
+                kept = {"loss": loss, "loss_hard": loss, **kept}
+            named = zip(("validation_mAP_raw", "validation_mAP_ema"), scores, strict=True)
+            # JSON has no NaN
+            own.append(kept | {name: score for name, score in named if not math.isnan(score)})
+        return own
 
-    @abstractmethod
-    def checkpoints(self, state: TrainingState) -> list[Checkpoint]:
-        """Describe the best weights, one checkpoint for each job."""
+    def compile(self) -> None:
+        """Compile what the task itself computes."""
+        self.hard_loss.compile()
 
     def state_dict(self) -> dict[str, Any]:
-        """State of the task itself that changes during training."""
+        """State of the task itself that changes during training; none by default."""
         return {}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027  see above
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned."""
+        if state:
+            raise NotImplementedError(f"{type(self).__name__} does not restore its state")
+
+
+def _sizes(jobs: Sequence[TrainingJob]) -> list[int]:
+    return [len(job.labels.space) for job in jobs]
 
 
 def input_spec(job: TrainingJob, model: MultiLabelClassifier | BranchedClassifiers) -> InputSpec:
@@ -159,10 +210,8 @@ def make_checkpoint(
 
     Parameters
     ----------
-    job
-        The training.
-    spec
-        The model's input.
+    job, spec
+        The training, and the model's input.
     best
         Epoch and kind of the weights.
     score
@@ -170,7 +219,7 @@ def make_checkpoint(
     weights
         The weights, by their names in a `MultiLabelClassifier`.
     seconds
-        Wall time of the training; where several were trained in one pass, this one's share.
+        Wall time; where several jobs were trained in one pass, this one's share.
     history
         Figures of every epoch.
     """
@@ -196,9 +245,3 @@ def make_checkpoint(
 def to_arrays(weights: Mapping[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
     """Weights as arrays that share their memory."""
     return {name: value.numpy() for name, value in weights.items()}
-
-
-def validation_figures(raw: float, averaged: float) -> dict[str, float]:
-    """Validation figures of one job; NaN is left out, because JSON has no NaN."""
-    scores = {"validation_mAP_raw": raw, "validation_mAP_ema": averaged}
-    return {name: score for name, score in scores.items() if not math.isnan(score)}

@@ -6,11 +6,9 @@ import torch
 
 from mlic.models.classifier import build_classifier
 from mlic.models.input_spec import InputSpec
-from mlic.training.batch import Batch
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.data import ImageData, TrainingData
 from mlic.training.job import TrainingJob
-from mlic.training.objective import build_loss, count_known, reduce_terms
 from mlic.training.state import TrainingState
 from mlic.training.tasks.base import TrainingTask, input_spec, make_checkpoint, to_arrays
 
@@ -29,9 +27,8 @@ class ClassificationTask(TrainingTask):
     spec: InputSpec
 
     def __init__(self, job: TrainingJob) -> None:
-        super().__init__(job.name, [job])
+        super().__init__(job.name, [[job]])
         self.job = job
-        self.hard_loss = build_loss(job.options)
 
     def build(self, index: int) -> torch.nn.Module:
         """Build the classifier."""
@@ -41,24 +38,7 @@ class ClassificationTask(TrainingTask):
 
     def make_data(self) -> TrainingData:
         """Prepare views of the images."""
-        return ImageData(self.job, self.job.labels.states, self.spec)
-
-    def compile(self) -> None:
-        """Compile the loss."""
-        self.hard_loss.compile()
-
-    def loss(
-        self, index: int, model: torch.nn.Module, batch: Batch
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Compute the loss; its only term is ``hard``."""
-        logits = model(batch.images, batch.known)
-        hard = self.reduce_hard_loss(logits, batch.states)
-        return hard, {"hard": hard}
-
-    def reduce_hard_loss(self, logits: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-        """Compute the loss on the labels, reduced to one number."""
-        terms = self.hard_loss(logits, states)
-        return reduce_terms(terms, count_known(states), self.job.options)
+        return ImageData(self.job, self.states, self.spec)
 
     def checkpoints(self, state: TrainingState) -> list[Checkpoint]:
         """Describe the best weights."""

@@ -14,17 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mlic.evaluation.metrics import mean_average_precision
 from mlic.models.branch import merge_weights, split_weights
 from mlic.models.classifier import build_branch_head
 from mlic.models.trunk import Trunk
-from mlic.training.batch import Batch
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.data import TrainingData
 from mlic.training.device import make_fabric
 from mlic.training.features import FeatureData, FrozenFeatures, to_device
 from mlic.training.job import TrainingJob
-from mlic.training.objective import build_loss, count_known, reduce_terms
 from mlic.training.predict import predict_batches
 from mlic.training.state import TrainingState
 from mlic.training.tasks.base import TrainingTask, make_checkpoint, to_arrays
@@ -46,16 +43,8 @@ class FrozenBranchesTask(TrainingTask):
     """
 
     def __init__(self, jobs: Sequence[TrainingJob], features: FrozenFeatures) -> None:
-        super().__init__(f"{len(jobs)} teachers", jobs)
+        super().__init__(f"{len(jobs)} teachers", [[job] for job in jobs])
         self.features = features
-        self.hard_loss = build_loss(jobs[0].options)
-        ends = np.cumsum([len(job.labels.space) for job in jobs]).tolist()
-        self.columns = [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
-
-    @property
-    def seeds(self) -> list[int]:
-        """One seed for each branch."""
-        return [job.seed for job in self.jobs]
 
     @property
     def order_seed(self) -> int:
@@ -74,30 +63,8 @@ class FrozenBranchesTask(TrainingTask):
         return model
 
     def make_data(self) -> TrainingData:
-        """Prepare features, with the labels of all branches side by side."""
-        states = np.concatenate([job.labels.states for job in self.jobs], axis=1)
-        return FeatureData(self.jobs[0], states, self.features)
-
-    def compile(self) -> None:
-        """Compile the loss."""
-        self.hard_loss.compile()
-
-    def loss(
-        self, index: int, model: torch.nn.Module, batch: Batch
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Compute the loss of one branch on its own labels; its only term is ``hard``."""
-        columns = self.columns[index]
-        states = batch.states[:, columns]
-        known = None if batch.known is None else batch.known[:, columns]
-        terms = self.hard_loss(model(batch.images, known), states)
-        hard = reduce_terms(terms, count_known(states), self.jobs[index].options)
-        return hard, {"hard": hard}
-
-    def scores(
-        self, index: int, logits: NDArray[np.float32], states: NDArray[np.int8]
-    ) -> list[float]:
-        """Compute the validation mAP of one branch on its own labels."""
-        return [mean_average_precision(logits, states[:, self.columns[index]])]
+        """Prepare the features."""
+        return FeatureData(self.jobs[0], self.states, self.features)
 
     def checkpoints(self, state: TrainingState) -> list[Checkpoint]:
         """Describe every branch, with a copy of the trunk, as a model of its own."""

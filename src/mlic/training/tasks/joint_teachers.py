@@ -7,7 +7,6 @@ share one best epoch, selected by the mean of their validation mAP, because they
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -15,16 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from mlic.errors import CheckpointError
-from mlic.evaluation.metrics import mean_average_precision
 from mlic.models.branch import BranchedClassifiers, merge_weights, split_weights
 from mlic.models.classifier import build_classifiers
 from mlic.models.input_spec import InputSpec
 from mlic.models.options import BranchedModelOptions
-from mlic.training.batch import Batch
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.data import ImageData, TrainingData
 from mlic.training.job import TrainingJob
-from mlic.training.objective import build_loss, count_known, reduce_terms
 from mlic.training.predict import predict_views
 from mlic.training.state import TrainingState
 from mlic.training.tasks.base import (
@@ -32,7 +28,6 @@ from mlic.training.tasks.base import (
     input_spec,
     make_checkpoint,
     to_arrays,
-    validation_figures,
 )
 
 __all__ = ["JointTeachersTask", "predict_joint_views"]
@@ -53,10 +48,7 @@ class JointTeachersTask(TrainingTask):
     spec: InputSpec
 
     def __init__(self, jobs: Sequence[TrainingJob]) -> None:
-        super().__init__(NAME, jobs)
-        self.options = jobs[0].options
-        self.sizes = [len(job.labels.space) for job in jobs]
-        self.hard_loss = build_loss(self.options)
+        super().__init__(NAME, [jobs])
 
     def build(self, index: int) -> torch.nn.Module:
         """Build trunk, branches and heads."""
@@ -65,72 +57,19 @@ class JointTeachersTask(TrainingTask):
         return model
 
     def make_data(self) -> TrainingData:
-        """Prepare views of the images, with the labels of all branches side by side."""
-        states = np.concatenate([job.labels.states for job in self.jobs], axis=1)
-        return ImageData(self.jobs[0], states, self.spec)
-
-    def compile(self) -> None:
-        """Compile the loss."""
-        self.hard_loss.compile()
-
-    def loss(
-        self, index: int, model: torch.nn.Module, batch: Batch
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Compute the mean over all known states, or the sum; the terms are each teacher's loss."""
-        logits = model(batch.images, batch.known)
-        pairs = zip(
-            torch.split(logits, self.sizes, 1),
-            torch.split(batch.states, self.sizes, 1),
-            strict=True,
-        )
-        parts = list(pairs)
-        losses = torch.stack(
-            [
-                reduce_terms(self.hard_loss(*part), count_known(part[1]), self.options)
-                for part in parts
-            ]
-        )
-        terms = {job.name: own for job, own in zip(self.jobs, losses, strict=True)}
-        if self.options.reduction == "sum":
-            return losses.sum(), terms
-        known = torch.stack([(states >= 0).sum() for _, states in parts])
-        return (losses * (known / known.sum().clamp(min=1))).sum(), terms
-
-    def scores(
-        self, index: int, logits: NDArray[np.float32], states: NDArray[np.int8]
-    ) -> list[float]:
-        """Compute the validation mAP of every teacher on its own labels."""
-        cuts = np.cumsum(self.sizes)[:-1]
-        parts = zip(np.split(logits, cuts, axis=1), np.split(states, cuts, axis=1), strict=True)
-        return [mean_average_precision(*part) for part in parts]
-
-    def job_figures(
-        self,
-        index: int,
-        figures: Mapping[str, float],
-        raw: Sequence[float],
-        averaged: Sequence[float],
-    ) -> list[dict[str, float]]:
-        """Figures of every teacher: its own loss and scores, the common rate and learning rate."""
-        common = {name: figures[name] for name in ("learning_rate", "images_per_second")}
-        own = []
-        for job, *scores in zip(self.jobs, raw, averaged, strict=True):
-            loss = figures[f"loss_{job.name}"]
-            own.append({"loss": loss, "loss_hard": loss, **common, **validation_figures(*scores)})
-        return own
+        """Prepare views of the images."""
+        return ImageData(self.jobs[0], self.states, self.spec)
 
     def checkpoints(self, state: TrainingState) -> list[Checkpoint]:
         """Describe every branch, with a copy of the trunk, as a model of its own."""
         best = state.learners[0].best
         weights, seconds = to_arrays(best.weights), state.seconds / len(self.jobs)
-        scores = best.scores or [math.nan] * len(self.jobs)
+        parts = enumerate(zip(self.jobs, best.scores, state.history, strict=True))
         return [
             make_checkpoint(
                 job, self.spec, best, score, _extract(weights, number), seconds, history
             )
-            for number, (job, score, history) in enumerate(
-                zip(self.jobs, scores, state.history, strict=True)
-            )
+            for number, (job, score, history) in parts
         ]
 
 
