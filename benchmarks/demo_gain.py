@@ -38,17 +38,17 @@ from mlic.pipelines.baseline_training.nodes import (
     train_baseline,
     train_budget_matched_baseline,
 )
-from mlic.pipelines.data_preparation.nodes import decode_images, draw_scenes, split_images
+from mlic.pipelines.data_preparation.nodes import decode_images, draw_synthetic_images, split_images
 from mlic.pipelines.distillation.nodes import join_logits, train_student
 from mlic.pipelines.graph_partition.nodes import (
     build_cooccurrence_graph,
     build_disoccurrence_graph,
-    cut_graph,
+    partition_graph,
 )
 from mlic.pipelines.label_statistics.nodes import count_training_labels
 from mlic.pipelines.reporting.nodes import predict_test_split
 from mlic.pipelines.teacher_training.nodes import assign_groups, train_teacher, train_teachers
-from mlic.report.summary import committees
+from mlic.report.summary import ensemble_logits
 from mlic.training.checkpoint import Checkpoint
 
 BUILDERS = {"cgp": build_cooccurrence_graph, "dgp": build_disoccurrence_graph}
@@ -108,7 +108,7 @@ def measure_seed(job: tuple[int, str, bool]) -> dict[str, Any]:
 
 def train_all(parameters: Parameters, seed: int, folder: Path) -> dict[str, Any]:
     p, start = parameters, time.perf_counter()
-    raw, _ = draw_scenes(p.synthetic, seed)
+    raw, _ = draw_synthetic_images(p.synthetic, seed)
     images, quarantine = decode_images(raw, p.data, folder / "images")
     labels = split_images(raw, quarantine, p.data, seed)
     common = (p.data, p.model, p.training)
@@ -136,7 +136,7 @@ def train_all(parameters: Parameters, seed: int, folder: Path) -> dict[str, Any]
     test = labels.in_split("test")
     return {
         "seed": seed,
-        **score(committees(predictions, test), test),
+        **score(ensemble_logits(predictions, test), test),
         "budget_epochs": round(count_psd_passes(p.training, p.partition, p.teachers)),
         "ari_cgp": planted_ari(labels, partitions["cgp"].membership, p),
         "ari_shuffled": shuffled_ari(labels, p, seed),
@@ -160,7 +160,9 @@ def teach(groups: dict[str, Any], common: tuple[Any, ...], baseline: Checkpoint)
 def cut(labels: LabelMatrix, p: Parameters, seed: int) -> dict[str, Any]:
     statistics = count_training_labels(labels)
     return {
-        name: cut_graph(BUILDERS[name](statistics, p.partition), statistics, p.partition, seed)
+        name: partition_graph(
+            BUILDERS[name](statistics, p.partition), statistics, p.partition, seed
+        )
         for name in p.partition.partitioned
     }
 

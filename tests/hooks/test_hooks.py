@@ -24,7 +24,7 @@ from rich.console import Console
 import mlic.config.parameters
 import mlic.hooks.hooks
 from mlic.errors import DataError, ParameterError, TrainingError
-from mlic.hooks.console import PlainExcepthook, closing_table, exit_codes, find_mlic_error, is_news
+from mlic.hooks.console import PlainExcepthook, exit_codes, find_mlic_error, is_news, results_table
 from mlic.hooks.hooks import ClosingTable, PipelineShape, PlainErrors, RunTracking
 from mlic.runners import SequentialRunner
 from mlic.settings import CONFIG_LOADER_ARGS, HOOKS
@@ -351,13 +351,13 @@ def test_closing_table_is_shown_with_its_files(catalog, capsys):
 def test_closing_table_reads_row_by_row():
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(closing_table(SUMMARY))
+        console.print(results_table(SUMMARY))
     rows = [line.strip()[1:-1].split("│") for line in capture.get().splitlines() if "│" in line]
     assert [[cell.strip() for cell in row] for row in rows] == [
-        ["baseline", "50.0", "40.0", "45.0", "10"],
-        ["teachers cgp", "51.0", "", "", "20"],
-        ["teachers dgp", "52.0", "", "", ""],
-        ["student", "55.5", "41.0", "47.0", "11"],
+        ["Baseline", "50.0", "40.0", "45.0", "10"],
+        ["Ensemble of CGP teachers", "51.0", "", "", "20"],
+        ["Ensemble of DGP teachers", "52.0", "", "", ""],
+        ["Student", "55.5", "41.0", "47.0", "11"],
     ]
 
 
@@ -421,7 +421,7 @@ def wrong_yaml(folder):
         (wrong_environment, ["conf/mien", "does not exist"]),
         (wrong_yaml, ["catalog.yml", "line 1"]),
         (lambda _: Pipeline([]).filter(node_names=["trian"]), ["trian"]),
-        (full_disk, ["No space left", "make room"]),
+        (full_disk, ["No space left", "free space"]),
     ],
 )
 def test_what_kedro_finds_wrong_is_told_without_a_wall(capsys, tmp_path, slip, words):

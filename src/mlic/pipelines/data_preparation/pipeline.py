@@ -1,38 +1,44 @@
-"""Wiring of the data preparation.
+"""Pipeline of the data preparation.
 
-raw_images ──► decode_images ──► images, quarantine
-     └──────────────────────────────────┴──► split_images ──► labels
+::
 
-The scenes are drawn to synthetic_images and take the place of raw_images.
+    raw_images ──► decode_images ──► images, quarantine
+         └──────────────────────────────────┴──► split_images ──► labels
+
+With synthetic data, ``synthetic_images`` take the place of ``raw_images``.
 """
 
 from kedro.pipeline import Node, Pipeline
 
-from mlic.pipelines.data_preparation.nodes import decode_images, draw_scenes, split_images
+from mlic.pipelines.data_preparation.nodes import (
+    decode_images,
+    draw_synthetic_images,
+    split_images,
+)
 
 __all__ = ["create_pipeline"]
 
 
 def create_pipeline(source: str = "synthetic") -> Pipeline:
-    """Wire the preparation of one data set.
+    """Make the pipeline that prepares one data set.
 
     Parameters
     ----------
     source
-        ``"synthetic"``: images drawn by mlic, kept as ``synthetic_images``; ``"catalog"``: the
-        entry ``raw_images``, which is only ever read, for it holds a person's own.
+        ``"synthetic"``: images drawn by mlic, saved as ``synthetic_images``; ``"catalog"``: the
+        catalog entry ``raw_images``, which is only read, because it is the user's own data.
 
     Examples
     --------
     >>> sorted(create_pipeline("catalog").inputs())
-    ['params:data', 'params:seed', 'images_folder', 'raw_images']
+    ['images_folder', 'params:data', 'params:seed', 'raw_images']
     """
     raw = "synthetic_images" if source == "synthetic" else "raw_images"
     draw = Node(
-        draw_scenes,
+        draw_synthetic_images,
         inputs=["params:synthetic", "params:seed"],
         outputs=["synthetic_images", "synthetic_masks"],
-        name="draw_scenes",
+        name="draw_synthetic_images",
     )
     decode = Node(
         decode_images,
