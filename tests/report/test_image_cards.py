@@ -44,7 +44,9 @@ def test_example_cards_show_marks_and_probabilities(labels, images):
     assert len(cards) == 12
     for card in cards:
         states = labels.states[IDS.index(card["id"])]
-        expected = {n: {1: "✓", 0: "✗", -1: "?"}[s] for n, s in zip(SPACE.names, states, strict=True)}
+        expected = {
+            n: {1: "✓", 0: "✗", -1: "?"}[s] for n, s in zip(SPACE.names, states, strict=True)
+        }
         assert {score["label"]: score["mark"] for score in card["scores"]} == expected
         for score in card["scores"]:
             present = (5, 95) if score["mark"] == "✓" else (95, 5)
