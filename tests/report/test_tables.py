@@ -13,7 +13,7 @@ def entries():
 def test_model_table_has_a_row_per_model_and_ensemble():
     table = tables.model_table(summary_of())
     assert "300 test images" in table.caption
-    assert table.columns == ("Model", "mAP", "CF1", "OF1", "Training, seconds")
+    assert table.columns == ("Model", "mAP", "CF1", "OF1", "Training, s")
     assert table.rows == [
         ["Baseline", "60.00", "55.50", "61.25", "100.0"],
         ["Ensemble of CGP teachers", "62.00", "57.50", "63.25", "250.0"],

@@ -1,11 +1,9 @@
 """Display names of models and partition strategies.
 
-This module imports nothing heavy, because the terminal output uses it as well.
+This module imports nothing, because every command imports it for the terminal output.
 """
 
 from __future__ import annotations
-
-from mlic.labels.options import FULL_LABEL
 
 __all__ = ["MODELS", "ensemble_title", "strategy_title"]
 
@@ -19,14 +17,14 @@ _STRATEGIES = {
     "dgp": "Dis-occurrence groups (DGP)",
     "random": "Random groups",
     "user": "User-defined groups",
-    FULL_LABEL: "All labels",
+    "full_label": "All labels",
 }
 _TEACHERS = {
     "cgp": "CGP",
     "dgp": "DGP",
     "random": "random-group",
     "user": "user-group",
-    FULL_LABEL: "full-label",
+    "full_label": "full-label",
 }
 
 

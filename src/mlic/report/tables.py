@@ -49,7 +49,7 @@ def model_table(summary: Mapping[str, Any]) -> Table:
         for model, scores, time in _models(summary)
     ]
     caption = f"All labels, {summary['data']['images']['test']:,} test images, in percent"
-    return Table(caption, ("Model", "mAP", "CF1", "OF1", "Training, seconds"), rows)
+    return Table(caption, ("Model", "mAP", "CF1", "OF1", "Training, s"), rows)
 
 
 def f1_table(summary: Mapping[str, Any]) -> Table:
