@@ -60,7 +60,9 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--params", help="parameters of the run, as for `kedro run`")
     found = shutil.which("chromium") or shutil.which("google-chrome")
-    parser.add_argument("--chromium", default=found, help="path of Chromium, if it is not found automatically")
+    parser.add_argument(
+        "--chromium", default=found, help="path of Chromium, if it is not found automatically"
+    )
     return parser.parse_args()
 
 

@@ -227,8 +227,9 @@ def test_pipeline_runs_from_checkpoints_to_the_page(images, weights):
     catalog = DataCatalog({name: MemoryDataset(data) for name, data in entries.items()})
     page = SequentialRunner().run(create_pipeline(("user",), 2), catalog)["report"].load()
     assert page.startswith("<!DOCTYPE html>") and ">user_0</th>" in page
-    told = re.findall(r'alt="(Map of [^"]*)"', page)
-    assert len(told) == 2 * 3 and sum("teacher user_" in text for text in told) == 2
+    descriptions = re.findall(r'alt="(Map of [^"]*)"', page)
+    assert len(descriptions) == 2 * 3
+    assert sum("teacher user_" in text for text in descriptions) == 2
     drawn = (
         "label_counts",
         "networks",

@@ -73,6 +73,7 @@ def class_activation(
         of a feature map.
     """
     stage, width = _choose_stage(model.backbone, images.shape[-1], min_cells)
+    # The caller may have disabled gradients, and the parameters do not require any.
     with torch.enable_grad(), _record_output(stage) as recorded:
         logits = model(images)
     features = recorded[0]

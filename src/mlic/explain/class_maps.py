@@ -49,6 +49,7 @@ class ClassMaps:
     maps: dict[str, NDArray[np.float32]]
 
     def __post_init__(self) -> None:
+        # The dataclass is frozen; lists of strings are accepted for convenience.
         object.__setattr__(self, "ids", np.asarray(self.ids, dtype=np.str_))
         object.__setattr__(self, "labels", np.asarray(self.labels, dtype=np.str_))
         lengths = {len(self.ids), len(self.labels), *map(len, self.maps.values())}
@@ -127,6 +128,7 @@ def choose_images(labels: LabelMatrix, num_images: int) -> LabelMatrix:
     >>> choose_images(all_of_them, 5).ids.tolist()
     ['a']
     """
+    # A hash does not depend on the order of the data set, nor on Python's hash seed.
     hashes = [hashlib.sha256(name.encode()).digest() for name in labels.ids.tolist()]
     order = np.asarray(sorted(range(len(labels)), key=hashes.__getitem__), dtype=np.intp)
     carrying = (labels.states[order] == PRESENT).any(axis=1)

@@ -106,6 +106,7 @@ def map_checkpoint(
         tokens without a position in the image; the latter is logged as a warning.
     """
     fabric = make_fabric(options)
+    # The memory format of training and prediction.
     model: Any = fabric.to_device(checkpoint.build().to(memory_format=torch.channels_last))
     model.eval().requires_grad_(False)
     info, pairs, maps = checkpoint.info, [], []
@@ -114,6 +115,7 @@ def map_checkpoint(
         for members, batch in _batches(rows, options.batch_size):
             pixels = torch.from_numpy(np.asarray(images.pixels[batch]))
             inputs = preprocess_whole(fabric.to_device(pixels), *normalisation)
+            # The rows of a batch are sorted, so that a binary search finds the image of each pair.
             which, wanted = np.searchsorted(batch, rows[members]), columns[members]
             found = _map_batch(model, inputs, which, wanted, min_cells)
             if found is None:

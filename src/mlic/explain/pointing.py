@@ -127,6 +127,7 @@ def pointing_game(
             expected=len(class_maps),
             found=len(masks),
         )
+    # Label noise adds labels without an object: there is nothing to point at.
     shown = np.flatnonzero(masks.any(axis=(1, 2)))
     labels, targets = class_maps.labels[shown], _dilate(masks[shown], tolerance)
     singles: dict[str, list[NDArray[np.floating[Any]]]] = {}
@@ -151,6 +152,7 @@ def _dilate(masks: NDArray[np.bool_], tolerance: int) -> NDArray[np.bool_]:
     """Widen each mask by a Euclidean distance in pixels."""
     if not tolerance:
         return masks
+    # The distance of each background pixel to the nearest pixel of the object.
     wide = [distance_transform_edt(~mask) <= tolerance for mask in masks]
     return np.asarray(wide, dtype=bool).reshape(masks.shape)
 

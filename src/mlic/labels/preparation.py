@@ -49,7 +49,9 @@ def complete_split(
     undeclared = int((labels.split == "").sum())
     if 0 < undeclared < len(labels):
         logger.warning("%d images declare no split and become training images.", undeclared)
+    # <U10 has room for "validation": NumPy truncates longer strings silently.
     split = np.where(labels.split == "", "train", labels.split).astype("<U10")
+    # Fractions refer to the images that are not declared to be validation or test images.
     missing = {name: share for name, share in fractions.items() if name not in labels.split}
     train = np.flatnonzero(split == "train")
     if missing and len(train):
@@ -122,6 +124,7 @@ def drop_rare_labels(labels: LabelMatrix, below: int | None) -> LabelMatrix:
             below,
             ", ".join(names[counts < (below or 0)]),
         )
+    # Without a positive example there is nothing to learn.
     unseen = names[kept][counts[kept] == 0]
     if len(unseen):
         listed = f"{', '.join(unseen[:10])}{', …' if len(unseen) > 10 else ''}"

@@ -91,6 +91,7 @@ def overlay(pixels: NDArray[np.uint8], values: NDArray[np.float32]) -> Image.Ima
         The image in grey with the map in viridis; ``SIDE`` × ``SIDE`` pixels.
     """
     peak = float(values.max())
+    # Each map is scaled to its maximum, because the scales of two models cannot be compared.
     share = np.clip(values / peak, 0, None) if peak > 0 else np.zeros_like(values)
     fine = Image.fromarray(share.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     grey = resize_image(pixels).convert("L").convert("RGB")

@@ -61,6 +61,7 @@ def collect_predictions(
         found = (
             _predict(model, images, labels, training) if isinstance(model, Checkpoint) else model
         )
+        # Earlier predictions may be left over from a run with another split.
         found.require_images(labels.ids)
         if duplicates := logits.keys() & found.logits.keys():
             raise CheckpointError(

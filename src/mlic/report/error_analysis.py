@@ -37,6 +37,7 @@ def tabulate_pair_errors(predictions: Predictions, test: LabelMatrix) -> pd.Data
         Columns ``first`` and ``second``, the names of the labels, and the counts of
         `mlic.evaluation.pair_errors.pair_errors`; largest error first.
     """
+    # As many predictions per label as there are positives: the errors do not depend on calibration.
     claims = {
         model: pair_errors.claim_as_many(predictions.joined(test.space, [model]), test.states)
         for model in ("baseline", "student")
@@ -65,7 +66,7 @@ def find_label_issues(
         percent ``probability`` of the label and ``self_confidence``, the probability of the
         annotated state; lowest self-confidence first.
     """
-    # Each split has thresholds of its own: the student is more confident on training images.
+    # Each split has separate thresholds: the student is more confident on training images.
     source = {"test": test, "train": learning, "validation": learning}
     found = [_issues(labels.in_split(split), split, source[split]) for split in source]
     issues = pd.concat(found).sort_values("self_confidence", kind="stable")

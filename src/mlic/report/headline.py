@@ -30,6 +30,7 @@ def write_headline(summary: Mapping[str, Any], average_precision: pd.DataFrame) 
         ``sentence``, and ``tiles``: a list of dicts with a ``value`` and its ``meaning``.
     """
     baseline, student = summary["baseline"].get("mAP"), summary["student"].get("mAP")
+    # The summary has no mAP if no label has a positive; the page is written all the same.
     if baseline is None or student is None:
         reason = "no label is present in the test split"
         return {
@@ -43,14 +44,15 @@ def write_headline(summary: Mapping[str, Any], average_precision: pd.DataFrame) 
     )
     gain = {
         "value": f"{number(student - baseline, sign='+')} points",
-        "meaning": "mAP, student minus baseline, for one seed. To judge a small difference, repeat "
-        "the run with several seeds.",
+        "meaning": "mAP, student minus baseline, for one seed. Repeat the run with several seeds "
+        "before relying on a small difference.",
     }
     tiles = [gain, _labels(average_precision), _cost(summary), _control(summary, student)]
     return {"sentence": sentence, "tiles": tiles}
 
 
 def _labels(average_precision: pd.DataFrame) -> dict[str, str]:
+    # Labels without a positive in the test split are neither gains nor losses.
     gains = (average_precision["student"] - average_precision["baseline"]).dropna()
     return {
         "value": f"{(gains > 0).sum()} of {len(gains)} labels",
@@ -89,5 +91,5 @@ def _control(summary: Mapping[str, Any], student: float) -> dict[str, str]:
     }
 
 
-def _ratio(part: float, whole: float) -> float | None:
-    return part / whole if whole else None
+def _ratio(value: float, reference: float) -> float | None:
+    return value / reference if reference else None

@@ -80,6 +80,7 @@ def _scores(
     names: tuple[str, ...], states: NDArray[np.int8], probabilities: NDArray[np.floating]
 ) -> list[dict[str, Any]]:
     """Select the labels of a card, most probable first; ``probabilities`` (models, C)."""
+    # By the more confident of the two models, so that both kinds of mistakes are visible.
     order = np.argsort(-probabilities.max(axis=0), kind="stable")
     present = states[order] == PRESENT
     return [
@@ -110,6 +111,7 @@ def issue_cards(label_issues: pd.DataFrame, images: ImageStore) -> list[dict[str
     list of dict
         ``id``, ``source``, and ``claim``: what is probably wrong, in words.
     """
+    # An image with several suspicious labels has one card, for the least probable of them.
     first = label_issues.drop_duplicates("id")[:MAX_CARDS]
     pixels = images.pixels[images.rows(first["id"])]
     return [

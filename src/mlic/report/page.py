@@ -98,13 +98,14 @@ def render_report(found: Findings) -> str:
     environment = Environment(
         loader=PackageLoader("mlic.report"),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=StrictUndefined,  # a misspelt name is an error, not an empty string
         trim_blocks=True,
         lstrip_blocks=True,
     )
     # Plotly escapes "<", ">" and "/" in its JSON, so that no text of a figure can end the script.
     environment.filters["figure_json"] = lambda figure: Markup(figure.to_json())  # noqa: S704
     environment.globals["strategy_title"] = strategy_title
+    # Plotly's several megabytes are only included if there is something to draw.
     scripts = [get_plotlyjs(), _read(environment, "report.js")] if found.figures else []
     return environment.get_template("report.html").render(
         found=found,

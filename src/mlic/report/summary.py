@@ -90,6 +90,7 @@ def _join(
 ) -> NDArray[np.float32]:
     if name != FULL_LABEL:
         return predictions.joined(test.space, models)
+    # Sorted, so that the floating-point sum does not depend on the order of the checkpoints.
     full = [predictions.joined(test.space, [model]) for model in sorted(models)]
     mean: NDArray[np.float32] = np.mean(full, axis=0, dtype=np.float32)
     return mean
@@ -188,6 +189,7 @@ def time_models(
             strategy = strategy_of(name)
             # Rounded after every addition: the published sums were made like this.
             teachers[strategy] = round(teachers.get(strategy, 0.0) + value, 2)
+    # The control is no part of the method: it must not count in the sums below.
     control = seconds.pop("budget_matched_baseline", None)
     not_psd = 0.0 if BASELINE in partition.strategies else seconds["baseline"]
     return {
@@ -219,6 +221,7 @@ def describe_origin(
     trainings: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Record what the run was made from: code, libraries, and fingerprints of data and models."""
+    # The versions of the student's training, which every run has and which is the last one.
     student = trainings["student"]
     return {
         "git": git_commit(),

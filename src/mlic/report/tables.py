@@ -123,6 +123,7 @@ def _percent(fraction: float | None) -> float | None:
 def precision_table(average_precision: pd.DataFrame) -> Table:
     """Tabulate the average precision of every label, largest gain of the student first."""
     gain = average_precision["student"] - average_precision["baseline"]
+    # A stable sort gives labels with the same gain the order of the class list.
     ordered = average_precision.assign(gain=gain).sort_values(
         "gain", ascending=False, kind="stable", na_position="last"
     )
@@ -175,6 +176,7 @@ def pointing_table(game: Mapping[str, Any] | None) -> Table | None:
     """Tabulate the hit rates of the pointing game; None if it was not played."""
     if game is None:
         return None
+    # The student comes after the teachers, as in the table of models.
     rates = {title: game.get(name) for name, title in MODELS.items() if name in game}
     student = rates.pop(MODELS["student"], None)
     teachers = {ensemble_title(name): rate for name, rate in game["teachers"].items()}

@@ -130,6 +130,7 @@ def split_images(
     rows = np.flatnonzero(~np.isin(raw_images.labels.ids, unreadable))
     groups = None if raw_images.groups is None else raw_images.groups[rows]
     fractions = {"validation": data.validation_fraction, "test": data.test_fraction}
+    # Row i of the labels must be image i of the store, which has the readable images only.
     labels = raw_images.labels.take(rows)
     labels = complete_split(labels, groups, fractions, derive_seed(seed, "split"))
     labels = drop_rare_labels(labels, data.drop_labels_below)

@@ -49,6 +49,7 @@ def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp")) -> Pipeline:
         suggest = ["label_statistics", "params:seed"]
         made.append(_node(nodes.suggest_num_parts, suggest, "suggested_parts"))
     if "random" in strategies:
+        # Random groups are a fair control only if they have the sizes of the partition in question.
         like = {"like": f"partition_{graphs[0]}"} if graphs else {}
         made.append(_node(nodes.draw_random_groups, {**COMMON, **like}, "partition_random"))
     if "user" in strategies:

@@ -20,6 +20,7 @@ def count_training_labels(labels: LabelMatrix) -> LabelStatistics:
     """Count labels and pairs of labels in the training split."""
     from mlic.labels.statistics import count_labels
 
+    # Selection and graphs must never see the test split.
     train = labels.in_split("train")
     return count_labels(train.states, train.space)
 

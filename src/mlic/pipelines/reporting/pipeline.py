@@ -88,7 +88,7 @@ def _collect(
     checkpoints = [f"{model}.checkpoint" for model in models]
     entries: dict[Callable[..., Any], tuple[str, list[str]]] = {
         nodes.predict_test_split: ("test_predictions", ["images", "labels", "params:training"]),
-        nodes.describe_trainings: ("trainings", []),
+        nodes.describe_trainings: ("trainings", []),  # reads the checkpoints only
         nodes.map_classes: (
             "class_maps",
             ["images", "labels", "params:training", "params:explain"],
@@ -161,6 +161,7 @@ def _explain(masks: bool) -> list[Node]:
 def _write(strategies: Sequence[str], partitions: Sequence[str]) -> Node:
     """Make the node that writes the page, with a survey of every graph that was partitioned."""
     graphs = [name for name in strategies if name in BUILDERS]
+    # Only the strategies that partition a graph have a survey over K.
     figures = [
         *DRAWN,
         *(["partitions", "networks"] if partitions else []),

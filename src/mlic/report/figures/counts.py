@@ -76,6 +76,7 @@ def _ranking(
 ) -> go.Bar | go.Scatter:
     """Bars; or points if the axis is logarithmic, because it has no zero for bars to start at."""
     train = counts["train"]
+    # Stable: labels of equal frequency stay in the order of the class list.
     order = np.argsort(-train, kind="stable")
     details = "".join(f"<br>{split} %{{customdata[{i}]:,}}" for i, split in enumerate(counts))
     common = {

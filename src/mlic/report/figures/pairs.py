@@ -55,6 +55,7 @@ def draw_pair_errors(
     names = np.array(
         [f"{plain(a, 16)}, {plain(b, 16)}" for a, b in zip(first, second, strict=True)], dtype=str
     )
+    # Both signs count: a model may also predict a pair too rarely.
     excess = [counts[f"{model}_together"] - counts["together"] for model in MARKS]
     confused = [counts[f"{model}_confused"] for model in MARKS]
     for column, errors in enumerate((excess, confused), start=1):

@@ -56,6 +56,7 @@ def draw_average_precision(
     figure = make_subplots(
         cols=2, subplot_titles=titles, column_widths=[0.47, 0.53], horizontal_spacing=0.17
     )
+    # A label without a positive has no average precision.
     scored = np.flatnonzero(~np.isnan(baseline) & ~np.isnan(student))
     shown = scored[extremes((student - baseline)[scored], MAX_NAMED)]
     titled = [f"{plain(names[i], 22)} ({positives[i]:,})" for i in shown]
@@ -111,6 +112,7 @@ def _points(
 def _dumbbells(baseline: NDArray[np.floating], student: NDArray[np.floating]) -> list[go.Scatter]:
     """Draw a bar between two marks for each row, with row 0 at the bottom."""
     rows = np.arange(len(baseline))
+    # NaN separates the bars, which are one trace.
     gap = np.full(len(rows), np.nan)
     bars = go.Scatter(
         x=np.stack([baseline, student, gap], axis=1).ravel(),

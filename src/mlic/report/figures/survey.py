@@ -49,6 +49,7 @@ def draw_survey(
     >>> [trace.name for trace in draw_survey([row], chosen=2).data]
     ['random, ± 2 sd', 'random, mean', 'groups', 'stability']
     """
+    # K is on one axis: the reader compares both panels at the same K.
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.06)
     ks = [int(row["num_parts"]) for row in rows]
     for trace in _mass_traces(rows, ks):
@@ -73,6 +74,7 @@ def _mass_traces(rows: Sequence[Mapping[str, float]], ks: list[int]) -> list[go.
     spread = [2 * row["mass_graph_random_sd"] for row in rows]
     high = [m + s for m, s in zip(mean, spread, strict=True)]
     low = [m - s for m, s in zip(mean, spread, strict=True)]
+    # A closed polygon: along the upper bound, and back along the lower one.
     band = go.Scatter(
         x=[*ks, *reversed(ks)],
         y=[*high, *reversed(low)],

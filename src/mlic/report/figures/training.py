@@ -82,6 +82,7 @@ def _strategy(model: str) -> str | None:
 
 def _styles(models: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Choose the line style of every model; the teachers of one strategy share one."""
+    # dict.fromkeys removes duplicates like a set, but preserves the order.
     strategies = list(dict.fromkeys(filter(None, map(_strategy, models))))
     return {
         model: TEACHERS[strategies.index(strategy) % len(TEACHERS)]
