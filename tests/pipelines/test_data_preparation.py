@@ -48,92 +48,19 @@ def sizes(labels):
 
 
 class TestSplit:
-    def test_all_three_splits_are_made_if_none_is_declared(self):
-        labels = split_images(raw_of(), NOTHING, options(), 0)
-        assert np.abs(np.subtract(sizes(labels), [20, 10, 10])).max() <= 2
-        assert labels.ids.tolist() == raw_of().labels.ids.tolist()
-
-    def test_split_depends_on_the_seed_only(self):
-        splits = [split_images(raw_of(), NOTHING, options(), seed).split for seed in (0, 0, 1)]
-        np.testing.assert_array_equal(splits[0], splits[1])
-        assert (splits[0] != splits[2]).any()
-
-    def test_declared_test_split_is_unchanged(self):
-        declared = ["train"] * 30 + ["test"] * 10
-        labels = split_images(raw_of(split=declared), NOTHING, options(), 0)
-        assert labels.rows("test").tolist() == list(range(30, 40))
-        assert sum(sizes(labels)) == 40 and 6 <= sizes(labels)[1] <= 9
-
-    def test_complete_declared_splits_are_unchanged(self):
-        declared = ["train"] * 20 + ["validation"] * 10 + ["test"] * 10
-        assert (
-            split_images(raw_of(split=declared), NOTHING, options(), 0).split.tolist() == declared
-        )
-
-    def test_undeclared_images_become_training_images_with_a_warning(self, caplog):
-        declared = ["train"] * 18 + [""] * 2 + ["validation"] * 10 + ["test"] * 10
-        labels = split_images(raw_of(split=declared), NOTHING, options(), 0)
-        assert sizes(labels) == [20, 10, 10]
-        assert "2 images" in caplog.text
-
     def test_quarantined_images_are_left_out(self):
         out = pd.DataFrame({"id": ["p0", "p39"], "source": "", "reason": ""})
         labels = split_images(raw_of(), out, options(), 0)
         assert len(labels) == 38 and not {"p0", "p39"} & set(labels.ids.tolist())
 
-    def test_groups_stay_together(self):
+    def test_groups_stay_together_and_rare_labels_are_dropped(self):
         groups = np.asarray([f"g{i // 4}" for i in range(40)])
-        labels = split_images(raw_of(groups=groups), NOTHING, options(), 0)
-        assert all(len(set(labels.split[groups == group])) == 1 for group in groups)
-
-    def test_group_in_two_declared_splits_is_refused(self):
-        declared = ["train"] * 20 + ["validation"] * 10 + ["test"] * 10
-        groups = np.asarray([f"g{i}" for i in range(40)])
-        groups[39] = "g0"
-        with pytest.raises(DataError) as error:
-            split_images(raw_of(split=declared, groups=groups), NOTHING, options(), 0)
-        assert error.value.fields == {"name": "g0", "found": ("train", "test")}
-
-    @pytest.mark.parametrize(
-        ("declared", "name"),
-        [(["validation", "test"] * 20, "train"), (["test"] * 40, "train")],
-    )
-    def test_empty_split_is_refused(self, declared, name):
-        with pytest.raises(DataError) as error:
-            split_images(raw_of(split=declared), NOTHING, options(), 0)
-        assert error.value.fields == {"name": name}
-
-
-class TestRareLabels:
-    def states(self):
         states = np.ones((40, 3), dtype=np.int8)
-        states[:, 1] = 0
-        states[20:, 1] = 1  # present in validation and test only
-        states[3:, 2] = -1
-        return states
-
-    DECLARED = ("train",) * 20 + ("validation",) * 10 + ("test",) * 10
-
-    def test_label_without_training_images_is_refused(self):
-        raw = raw_of(split=self.DECLARED, states=self.states())
-        with pytest.raises(DataError) as error:
-            split_images(raw, NOTHING, options(), 0)
-        assert error.value.fields == {"label": "bee", "parameter": "data.drop_labels_below"}
-
-    @pytest.mark.parametrize(
-        ("below", "kept"), [(1, ("ant", "cat")), (3, ("ant", "cat")), (4, ("ant",))]
-    )
-    def test_rare_labels_are_dropped_with_a_warning(self, below, kept, caplog):
-        raw = raw_of(split=self.DECLARED, states=self.states())
-        labels = split_images(raw, NOTHING, options(drop_labels_below=below), 0)
-        assert labels.space.names == kept and len(labels) == 40
-        assert "bee" in caplog.text
-
-    def test_dropping_every_label_is_refused(self):
-        raw = raw_of(split=self.DECLARED, states=self.states())
-        with pytest.raises(DataError) as error:
-            split_images(raw, NOTHING, options(drop_labels_below=99), 0)
-        assert error.value.fields == {"parameter": "data.drop_labels_below", "value": 99}
+        states[1:, 1] = 0
+        raw = raw_of(groups=groups, states=states)
+        labels = split_images(raw, NOTHING, options(drop_labels_below=2), 0)
+        assert labels.space.names == ("ant", "cat")
+        assert all(len(set(labels.split[groups == group])) == 1 for group in groups)
 
 
 class TestDecode:
