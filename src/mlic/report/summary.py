@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -217,7 +217,7 @@ def count_passes(
 
 def describe_origin(
     labels: LabelMatrix,
-    partitions: Mapping[str, Partition],
+    partitions: Iterable[Partition],
     trainings: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Record what the run was made from: code, libraries, and fingerprints of data and models."""
@@ -230,7 +230,7 @@ def describe_origin(
         "fingerprints": {
             "images": student["components"].get("data"),
             "labels": labels.fingerprint,
-            **{f"partition_{name}": part.fingerprint for name, part in partitions.items()},
+            **{f"partition_{one.strategy}": one.fingerprint for one in partitions},
             **{name: training["fingerprint"] for name, training in trainings.items()},
         },
     }

@@ -130,16 +130,15 @@ def summarise_run(
     """Summarise the run in one document; scores are in percent on the test split."""
     from mlic.report import summary
 
-    by_strategy = {one.strategy: one for one in partitions.values()}
     return {
         "data": summary.describe_data(labels, len(quarantine)),
-        "partitions": {name: one.to_dict() for name, one in by_strategy.items()},
+        "partitions": {one.strategy: one.to_dict() for one in partitions.values()},
         **summary.score_models(predictions, labels.in_split("test"), evaluation.threshold),
         **({} if pointing_game is None else {"pointing_game": pointing_game}),
         "passes": summary.count_passes(training, partition, teachers),
         "seconds": summary.time_models(trainings, partition),
         "seed": seed,
-        **summary.describe_origin(labels, by_strategy, trainings),
+        **summary.describe_origin(labels, partitions.values(), trainings),
     }
 
 
