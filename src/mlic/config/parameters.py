@@ -30,7 +30,7 @@ class EvaluationOptions(StrictModel):
 
 
 class ControlOptions(StrictModel):
-    """Trainings for comparison only. (Control groups of teachers are partition strategies.)"""
+    """Trainings for comparison only; control groups of teachers are partition strategies."""
 
     budget_matched_baseline: bool = Field(
         default=False,
