@@ -1,4 +1,4 @@
-"""What does not fit the wired teachers is refused before anything runs."""
+"""Stored data that do not fit the teachers are refused before anything runs."""
 
 import json
 
@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 
+from mlic.config.shape import RunShape
 from mlic.datasets.groups import GroupsDataset
 from mlic.distillation.joining import assemble_targets
 from mlic.distillation.targets import TeacherLogits
 from mlic.errors import CheckpointError, DataError, PartitionError
-from mlic.hooks.checks import refuse_other_partitions
+from mlic.hooks.checks import check_partitions, check_targets
 from mlic.labels import LabelSpace
 from mlic.labels.options import PartitionOptions
 from mlic.labels.partition import user_partition
@@ -20,47 +21,56 @@ from mlic.pipelines.teacher_training.nodes import assign_groups
 GROUPS = [["a", "b"], ["c"]]
 
 
+def user_shape(num_parts, *strategies):
+    return RunShape(
+        strategies=("user", *strategies), num_parts=num_parts, num_full_label=4, mode="separate"
+    )
+
+
 @pytest.mark.parametrize("num_parts", [2, 3])
-def test_a_partition_of_an_earlier_run(num_parts):
+def test_partition_of_an_earlier_run_must_have_the_parts_of_the_teachers(num_parts):
     catalog = DataCatalog()
     partition = user_partition(GROUPS, LabelSpace(tuple("abc")))
     catalog["partition_user"] = MemoryDataset(partition)
-    pipeline = teacher_training.create_pipeline(("user", "full_label"), num_parts, num_full_label=4)
+    shape = user_shape(num_parts, "full_label")
+    pipeline = teacher_training.create_pipeline(shape)
     if num_parts == 2:
-        refuse_other_partitions(pipeline, num_parts, catalog)
+        check_partitions(pipeline, num_parts, catalog)
         return
-    with pytest.raises(PartitionError, match="2 parts but 3 teachers"):
-        refuse_other_partitions(pipeline, num_parts, catalog)
+    with pytest.raises(PartitionError, match="'user'"):
+        check_partitions(pipeline, num_parts, catalog)
 
 
-def test_groups_that_teachers_were_given_before():
+def test_groups_of_an_earlier_run_must_belong_to_the_stored_partition():
     space = LabelSpace(tuple("abc"))
     partition, catalog = user_partition(GROUPS, space), DataCatalog()
     for part, group in enumerate(assign_groups(partition, PartitionOptions(num_parts=2))):
         catalog[f"teachers.user_{part}.group"] = MemoryDataset(group)
-    whole = teacher_training.create_pipeline(("user",), 2)
+    whole = teacher_training.create_pipeline(user_shape(2))
     alone = whole.only_nodes_with_namespaces(["teachers"])
-    refuse_other_partitions(alone, 2, catalog)
+    check_partitions(alone, 2, catalog)
     catalog["partition_user"] = MemoryDataset(partition)
-    refuse_other_partitions(alone, 2, catalog)
-    with pytest.raises(PartitionError, match="2 parts but 1 teachers"):
-        refuse_other_partitions(alone, 1, catalog)
+    check_partitions(alone, 2, catalog)
+    with pytest.raises(PartitionError, match="'user'"):
+        check_partitions(alone, 1, catalog)
     catalog["partition_user"] = MemoryDataset(user_partition([["a"], ["b", "c"]], space))
-    with pytest.raises(CheckpointError, match=r"user_0\.group belongs to another partition_user"):
-        refuse_other_partitions(alone, 2, catalog)
-    refuse_other_partitions(whole, 2, catalog)
+    with pytest.raises(CheckpointError) as caught:
+        check_partitions(alone, 2, catalog)
+    assert caught.value.fields == {"name": "teachers.user_0.group", "strategy": "user"}
+    check_partitions(whole, 2, catalog)
 
 
-def test_groups_by_hand(tmp_path):
-    catalog, pipeline = DataCatalog(), graph_partition.create_pipeline(("user",))
+def test_groups_of_the_user_must_be_as_many_as_the_teachers(tmp_path):
+    catalog, pipeline = DataCatalog(), graph_partition.create_pipeline(user_shape(2))
     catalog["user_groups"] = GroupsDataset(str(tmp_path / "groups.json"))
-    with pytest.raises(DataError, match=r"no file of groups .*groups\.json"):
-        refuse_other_partitions(pipeline, 2, catalog)
+    with pytest.raises(DataError, match=r"groups\.json"):
+        check_partitions(pipeline, 2, catalog)
     (tmp_path / "groups.json").write_text(json.dumps(GROUPS))
-    refuse_other_partitions(pipeline, 2, catalog)
-    with pytest.raises(PartitionError, match=r"2 groups but 3 teachers.*num_parts to 2"):
-        refuse_other_partitions(pipeline, 3, catalog)
-    refuse_other_partitions(graph_partition.create_pipeline(("cgp",)), 3, catalog)
+    check_partitions(pipeline, 2, catalog)
+    with pytest.raises(PartitionError) as caught:
+        check_partitions(pipeline, 3, catalog)
+    assert caught.value.fields == {"found": 2, "expected": 3}
+    check_partitions(graph_partition.create_pipeline(RunShape(strategies=("cgp",))), 3, catalog)
 
 
 SPACE = LabelSpace(tuple("abc"))
@@ -76,10 +86,10 @@ def logits(part, weights="w"):
 
 
 @pytest.fixture
-def left_behind():
-    """A catalog of what an earlier run left, parts of it replaced."""
+def stored():
+    """Make a catalog of what an earlier run wrote, with other values for some entries."""
 
-    def left_behind(**changes):
+    def make(**changes):
         targets = assemble_targets(SPACE, {"user": [logits(0), logits(1)]})
         entries = {"partition_user": PARTITION, "soft_targets": targets}
         entries |= {f"teachers.user_{part}.logits": logits(part) for part in (0, 1)}
@@ -88,31 +98,34 @@ def left_behind():
             catalog[name] = MemoryDataset(value)
         return catalog
 
-    return left_behind
+    return make
 
 
-JOIN = distillation.create_pipeline(("user",), 2)
+JOIN = distillation.create_pipeline(user_shape(2))
 STUDENT = JOIN.only_nodes("student.train")
 
 
 @pytest.mark.parametrize("pipeline", [JOIN, STUDENT])
-def test_targets_that_fit_are_taken(left_behind, pipeline):
-    refuse_other_partitions(pipeline, 2, left_behind())
+def test_targets_that_fit_are_accepted(stored, pipeline):
+    check_partitions(pipeline, 2, stored())
 
 
 @pytest.mark.parametrize("pipeline", [JOIN, STUDENT])
-def test_targets_of_another_partition_are_refused(left_behind, pipeline):
-    with pytest.raises(CheckpointError, match="another partition_user than the one at hand"):
-        refuse_other_partitions(pipeline, 2, left_behind(partition_user=OTHER))
+def test_targets_of_another_partition_are_refused(stored, pipeline):
+    with pytest.raises(CheckpointError) as caught:
+        check_partitions(pipeline, 2, stored(partition_user=OTHER))
+    assert caught.value.fields["strategy"] == "user"
 
 
-def test_targets_of_other_teachers_are_refused(left_behind):
-    again = left_behind(**{"teachers.user_1.logits": logits(1, "retrained")})
-    with pytest.raises(CheckpointError, match=r"another teachers\.user_1 than the one at hand"):
-        refuse_other_partitions(STUDENT, 2, again)
-    refuse_other_partitions(JOIN, 2, again)  # which joins them anew
+def test_targets_of_other_teachers_are_refused(stored):
+    catalog = stored(**{"teachers.user_1.logits": logits(1, "retrained")})
+    for check in (check_targets, lambda *arguments: check_partitions(arguments[0], 2, catalog)):
+        with pytest.raises(CheckpointError) as caught:
+            check(STUDENT, catalog)
+        assert caught.value.fields == {"name": "teachers.user_1"}
+    check_partitions(JOIN, 2, catalog)  # joins the logits again
 
 
-def test_a_run_that_makes_them_anew_is_not_refused(left_behind):
-    whole = teacher_training.create_pipeline(("user",), 2) + JOIN
-    refuse_other_partitions(whole, 2, left_behind(partition_user=OTHER))
+def test_run_that_makes_the_targets_again_is_not_refused(stored):
+    whole = teacher_training.create_pipeline(user_shape(2)) + JOIN
+    check_partitions(whole, 2, stored(partition_user=OTHER))

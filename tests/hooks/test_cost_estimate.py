@@ -1,162 +1,245 @@
-"""What a run announces: counts are exact, minutes follow the measured step."""
+"""The estimate that a run announces: counts are exact, minutes follow a timed step."""
 
 import multiprocessing
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
-from timm.utils import ModelEmaV3
+from kedro.pipeline import Pipeline
 
-from mlic.config.cost import count_psd_passes
+from mlic.config.cost import BRANCH_SHARE, FORWARD_SHARE
 from mlic.config.parameters import Parameters, check_parameters
+from mlic.config.shape import RunShape
 from mlic.errors import ParameterError
-from mlic.hooks import cost_estimate as plan
-from mlic.hooks.cost_estimate import plan_run
+from mlic.hooks.cost_estimate import count_trainings, estimate_cost
 from mlic.models.options import BranchedModelOptions
 from mlic.pipelines import baseline_training, distillation, teacher_training
-from mlic.training.options import TeacherOptions
 from mlic.training.step_timing import measure_step
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-ALL = (
-    baseline_training.create_pipeline()
-    + teacher_training.create_pipeline(("cgp", "dgp"), 2)
-    + distillation.create_pipeline(("cgp", "dgp"), 2)
-)
-EPOCH = 24 + 8 * 2 / 3  # images: 24 to learn from, 8 that raw and averaged weights see
+# images that one epoch costs: 24 are trained on, raw and averaged weights evaluate 8
+EPOCH = 24 + 8 * 2 * FORWARD_SHARE
+TEACHER = 10 + 3 * FORWARD_SHARE  # passes: ten epochs, and logits of three views
+PIXELS = 36 * 32 * 32 * 3
+WEIGHTS = 10**6 * 4 * 3  # bytes of each training: a million float32 weights, stored three times
+
+
+def connect(shape):
+    packages = (baseline_training, teacher_training, distillation)
+    return sum((package.create_pipeline(shape) for package in packages), start=Pipeline([]))
+
+
+ALL = connect(RunShape(strategies=("cgp", "dgp"), num_parts=2, mode="separate"))
+BASELINE = baseline_training.create_pipeline(RunShape(strategies=("cgp",)))
 
 
 @pytest.fixture
-def parameters():
+def make_parameters():
+    """Make parameters with ten epochs and three views, and other values for some sections."""
     loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
     raw = loader["parameters"]
     raw["data"] |= {"image_size": 32, "validation_fraction": 0.1, "test_fraction": 0.2}
     raw["training"] |= {"epochs": 10, "augmentation": {"views": 3}, "overrides": {}, "threads": 1}
-    raw["teachers"]["mode"] = "separate"
-    raw["partition"] |= {"min_size": 1, "strategies": "cgp+dgp"}
     raw["training"] |= {"batch_size": 4, "teacher_epoch_factor": 1, "student_epoch_factor": 1}
-    return check_parameters(raw)
+    raw["teachers"]["mode"] = "separate"
+    raw["partition"] |= {"min_size": 1, "strategies": "cgp+dgp", "num_parts": 2}
+
+    def make(**sections):
+        return check_parameters(
+            {**raw, **{name: raw[name] | values for name, values in sections.items()}}
+        )
+
+    return make
 
 
 @pytest.fixture
-def a_second_a_image(monkeypatch):
-    """A machine on which an image takes a second and the model has a million weights."""
-    monkeypatch.setattr(plan, "_measure_step", lambda *_: (1.0, 10**6, 0.1))
+def timed(monkeypatch):
+    """Pretend that an image takes a second, and a tenth more for each branch on a shared trunk.
+
+    Returns the arguments of every timing.
+    """
+    calls = []
+
+    def measure(model, options, image_size, num_labels, num_branches=1):
+        calls.append((type(model).__name__, image_size, num_labels, num_branches))
+        branches = num_branches if isinstance(model, BranchedModelOptions) else 0
+        return 1 + 0.1 * branches, 10**6
+
+    monkeypatch.setattr("mlic.training.step_timing.measure_step", measure)
+    return calls
 
 
 def catalog_of(labels):
-    catalog = DataCatalog()
-    catalog["labels"] = MemoryDataset(labels)
-    return catalog
+    return DataCatalog({"labels": MemoryDataset(labels)})
 
 
-@pytest.mark.usefixtures("a_second_a_image")
-def test_all_trainings_are_counted(parameters, labels):
-    told = plan_run(ALL, parameters, catalog_of(labels))
-    assert told.startswith("6 trainings (baseline, 2 cgp teachers, 2 dgp teachers, student)")
-    assert plan.count_trainings(ALL) == 6
-    passes = 10 + 4 * (10 + 3 / 3) + 10  # a teacher says a word on three views, forward only
-    assert f"about {round(passes * EPOCH / 60)} minutes" in told
-    weights, logits = 6 * 4e6 * 3, 2 * 3 * 24 * 4 * 2 * 2  # half precision; teachers', student's
-    assert f"{(36 * 32 * 32 * 3 + weights + logits) / 1e6:.0f} MB" in told
+def minutes_of(estimate):
+    return int(re.search(r"about (\d+) minute", estimate)[1])
 
 
-@pytest.mark.usefixtures("a_second_a_image")
-def test_one_of_each_is_said_in_the_singular(parameters, labels):
-    teacher = teacher_training.create_pipeline(("cgp",), 1)
-    told = plan_run(teacher, parameters, catalog_of(labels))
-    assert told.startswith("1 training (1 cgp teacher), about 5 minutes")
-    quick = plan_run(teacher, parameters, catalog_of(labels.take(range(4))))
-    assert "about 1 minute," in quick or "about 2 minutes," in quick
+def megabytes_of(estimate):
+    return int(re.search(r"(\d+) MB", estimate)[1])
 
 
-class Raw:
-    """A data set of the catalog that has 50 images of 7 labels."""
+@pytest.mark.usefixtures("timed")
+def test_all_trainings_are_counted(make_parameters, labels):
+    estimate = estimate_cost(ALL, make_parameters(), catalog_of(labels))
+    assert "6 trainings" in estimate and count_trainings(ALL) == 6
+    assert "(baseline, 2 cgp teachers, 2 dgp teachers, student)" in estimate
+    assert minutes_of(estimate) == round((10 + 4 * TEACHER + 10) * EPOCH / 60)
+    # two strategies, three views, 24 images, four labels in float16; of teachers and of the student
+    logits = 2 * 3 * 24 * 4 * 2 * 2
+    assert megabytes_of(estimate) == round((PIXELS + 6 * WEIGHTS + logits) / 1e6)
 
-    def load(self, number=50):
-        labels = type("Labels", (), {"space": range(7), "__len__": lambda _: number})()
-        return SimpleNamespace(labels=labels)
+
+@pytest.mark.usefixtures("timed")
+def test_single_training_is_in_the_singular(make_parameters, labels):
+    shape = RunShape(strategies=("cgp",), num_parts=1, mode="separate")
+    teacher = teacher_training.create_pipeline(shape)
+    parameters = make_parameters(partition={"strategies": "cgp", "num_parts": 1})
+    estimate = estimate_cost(teacher, parameters, catalog_of(labels))
+    assert "1 training (1 cgp teacher)" in estimate and minutes_of(estimate) == 5
+    few = catalog_of(labels.take(range(4)))
+    assert minutes_of(estimate_cost(teacher, parameters, few)) <= 2
 
 
-class Manifest(Raw):
-    """One of 200 images, whose labels can be had without them."""
+class RawImages:
+    """An entry of the catalog with some images of seven labels."""
+
+    def __init__(self, number=50):
+        self.number = number
+
+    def make_labels(self):
+        return type("Labels", (), {"space": range(7), "__len__": lambda _: self.number})()
+
+    def load(self):
+        return SimpleNamespace(labels=self.make_labels())
+
+
+class Manifest(RawImages):
+    """An entry whose labels can be read without the images."""
 
     def load_labels(self):
-        return super().load(200).labels
+        return self.make_labels()
 
     def load(self):
         raise AssertionError("images are read before the run")
 
 
-@pytest.mark.usefixtures("a_second_a_image")
-@pytest.mark.parametrize(("raw", "minutes"), [(Raw(), 6), (Manifest(), 26)])
-def test_labels_not_made_yet_are_counted_at_the_source(parameters, raw, minutes):
-    data = parameters.data.model_copy(update={"source": "catalog"})
-    catalog = {"raw_images": raw}  # all that is asked of a catalog is get
-    baseline = baseline_training.create_pipeline()
-    told = plan_run(baseline, parameters.model_copy(update={"data": data}), catalog)
-    assert f"about {minutes} minutes" in told  # 10 epochs of 70 % and 2/3 of 10 %
+@pytest.mark.usefixtures("timed")
+@pytest.mark.parametrize(("raw", "minutes"), [(RawImages(50), 6), (Manifest(200), 26)])
+def test_labels_that_are_not_prepared_are_counted_at_their_source(make_parameters, raw, minutes):
+    parameters = make_parameters(data={"source": "catalog"})
+    estimate = estimate_cost(BASELINE, parameters, {"raw_images": raw})
+    assert minutes_of(estimate) == minutes  # 10 epochs of 70 % and two thirds of 10 %
 
 
-def test_groups_that_the_labels_do_not_fill_are_told_before_a_step_is_timed(parameters):
-    raw = parameters.model_dump()
-    raw["data"]["source"], raw["partition"]["num_parts"] = "catalog", 8
-    with pytest.raises(ParameterError, match="do not fit 7 labels; ask for at most 7"):
-        plan_run(ALL, check_parameters(raw), {"raw_images": Raw()})
+@pytest.mark.usefixtures("timed")
+def test_synthetic_images_are_counted_from_their_parameters(make_parameters):
+    parameters = make_parameters()
+    images = parameters.synthetic.num_images
+    expected = round(10 * (0.7 + 0.1 * 2 * FORWARD_SHARE) * images / 60)
+    assert minutes_of(estimate_cost(BASELINE, parameters, {})) == expected
 
 
-def test_a_slow_step_is_timed_once(parameters, monkeypatch):
-    times = iter([0.0, 3.0])
-    clock = SimpleNamespace(perf_counter=lambda: next(times))
-    monkeypatch.setattr("mlic.training.step_timing.time", clock)
-    seconds, _ = measure_step(parameters.model, parameters.training, 32, 4)
-    assert seconds == 3.0 / parameters.training.batch_size
+def test_too_few_labels_are_an_error_before_a_step_is_timed(make_parameters, timed):
+    parameters = make_parameters(data={"source": "catalog"}, partition={"num_parts": 8})
+    with pytest.raises(ParameterError) as caught:
+        estimate_cost(ALL, parameters, {"raw_images": RawImages()})
+    assert caught.value.fields == {"parameter": "partition.num_parts"} and not timed
 
 
-def test_a_timed_step_is_one_of_training(parameters, monkeypatch):
-    """The optimiser and the averaged weights take their part of it."""
-    done = []
-    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *_a, **_k: done.append("optimiser"))
-    monkeypatch.setattr(ModelEmaV3, "update", lambda *_a, **_k: done.append("average"))
-    measure_step(parameters.model, parameters.training, 32, 4)
-    assert 2 < len(done) <= 16 and done == ["optimiser", "average"] * (len(done) // 2)
+def test_wrong_option_of_the_distiller_is_an_error_before_the_run(make_parameters, labels):
+    wrong = {"name": "binary_kl", "options": {"temperture": 2}}
+    parameters = make_parameters(distillation={"distiller": wrong})
+    with pytest.raises(ParameterError, match="temperture") as caught:
+        estimate_cost(ALL, parameters, catalog_of(labels))
+    assert caught.value.fields["name"] == "binary_kl"
 
 
-@pytest.mark.usefixtures("a_second_a_image")
-def test_scenes_are_counted_from_their_parameters(parameters):
-    told = plan_run(baseline_training.create_pipeline(), parameters, {})
-    assert (
-        f"about {round(10 * (0.7 + 0.2 / 3) * parameters.synthetic.num_images / 60)} minutes"
-        in told
+@pytest.mark.usefixtures("timed")
+def test_controls_are_counted(make_parameters, labels):
+    partition = {"strategies": "random+full_label", "num_parts": 2, "num_full_label": 3}
+    shape = RunShape(
+        strategies=("random", "full_label"),
+        num_parts=2,
+        num_full_label=3,
+        mode="separate",
+        budget_matched_baseline=True,
     )
+    parameters = make_parameters(partition=partition)
+    estimate = estimate_cost(connect(shape), parameters, catalog_of(labels))
+    assert "8 trainings" in estimate
+    teachers = "3 full_label teachers, 2 random teachers"
+    assert f"(baseline, budget_matched_baseline, {teachers}, student)" in estimate
+    psd = 5 * TEACHER + 10
+    assert minutes_of(estimate) == round((10 + psd + psd) * EPOCH / 60)
+    logits = (1 + 3) * 3 * 24 * 4 * 2 * 2  # a full-label teacher predicts all labels
+    assert megabytes_of(estimate) == round((PIXELS + 8 * WEIGHTS + logits) / 1e6)
+
+
+@pytest.mark.usefixtures("timed")
+def test_baseline_that_teaches_is_counted_with_its_logits(make_parameters, labels):
+    strategies = ("baseline", "cgp")
+    shape = RunShape(strategies=strategies, num_parts=2, mode="separate")
+    parameters = make_parameters(partition={"strategies": list(strategies)})
+    estimate = estimate_cost(connect(shape), parameters, catalog_of(labels))
+    assert "4 trainings (baseline, 2 cgp teachers, student)" in estimate
+    assert minutes_of(estimate) == round((3 * TEACHER + 10) * EPOCH / 60)
+    logits = (1 + 1) * 3 * 24 * 4 * 2 * 2
+    assert megabytes_of(estimate) == round((PIXELS + 4 * WEIGHTS + logits) / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("mode", "trunk", "branch"),
+    [
+        ("joint", TEACHER, 0.1),
+        ("frozen", 3 * FORWARD_SHARE, BRANCH_SHARE),  # the trunk only computes features
+    ],
+)
+@pytest.mark.usefixtures("timed")
+def test_teachers_of_one_pass_are_counted_one_by_one(make_parameters, labels, mode, trunk, branch):
+    shape = RunShape(strategies=("cgp", "dgp"), num_parts=3, mode=mode)
+    parameters = make_parameters(partition={"num_parts": 3}, teachers={"mode": mode})
+    pipeline = connect(shape) - distillation.create_pipeline(shape)
+    estimate = estimate_cost(pipeline, parameters, catalog_of(labels))
+    assert "7 trainings (baseline, 3 cgp teachers, 3 dgp teachers)" in estimate
+    passes = 10 + trunk + 6 * branch * TEACHER
+    assert minutes_of(estimate) == round(passes * EPOCH / 60)
+
+
+@pytest.mark.parametrize("mode", ["separate", "joint", "frozen"])
+def test_step_with_branches_is_timed_for_joint_teachers_only(make_parameters, labels, timed, mode):
+    estimate_cost(ALL, make_parameters(teachers={"mode": mode}), catalog_of(labels))
+    branched = ("BranchedModelOptions", 32, 2, 4)
+    assert timed == [("ModelOptions", 32, 4, 1), *([branched] if mode == "joint" else [])]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork processes")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_after_the_plan_processes_can_still_be_forked(parameters, labels):
-    """A forked process would hang if the main thread had made OpenMP's workers.
+def test_processes_can_be_forked_after_the_estimate(make_parameters, labels):
+    """A forked process would hang if the main thread had started OpenMP's workers.
 
-    Other tests make them in this very process, so that the plan is made in a fresh one.
+    Other tests start them in this process, so that the estimate is made in a new one.
     """
-    two = parameters.training.model_copy(update={"threads": 2, "batch_size": 32})
-    parameters = parameters.model_copy(update={"training": two})
-    fresh = multiprocessing.get_context("spawn").Process(
-        target=plan_and_fork, args=(parameters.model_dump_json(), labels)
+    parameters = make_parameters(training={"threads": 2, "batch_size": 32})
+    process = multiprocessing.get_context("spawn").Process(
+        target=estimate_and_fork, args=(parameters.model_dump_json(), labels)
     )
-    fresh.start()
-    fresh.join(90)
-    fresh.kill()
-    assert fresh.exitcode == 0
+    process.start()
+    process.join(90)
+    process.kill()
+    assert process.exitcode == 0
 
 
-def plan_and_fork(dumped, labels):
+def estimate_and_fork(dumped, labels):
     parameters = Parameters.model_validate_json(dumped)
-    assert plan_run(ALL, parameters, catalog_of(labels)).startswith("6 trainings")
+    assert "6 trainings" in estimate_cost(ALL, parameters, catalog_of(labels))
     child = multiprocessing.get_context("fork").Process(
         target=measure_step, args=(parameters.model, parameters.training, 32, 4)
     )
@@ -164,103 +247,3 @@ def plan_and_fork(dumped, labels):
     child.join(30)
     child.kill()
     assert child.exitcode == 0
-
-
-def test_a_wrong_distiller_is_told_before_the_run(parameters, labels):
-    soft = {"distiller": {"name": "binary_kl", "options": {"temperture": 2}}}
-    raw = parameters.model_dump() | {"distillation": soft}
-    with pytest.raises(ParameterError, match="temperture"):
-        plan_run(ALL, check_parameters(raw), catalog_of(labels))
-
-
-@pytest.mark.usefixtures("a_second_a_image")
-def test_controls_are_counted_and_told(parameters, labels):
-    raw = parameters.model_dump()
-    raw["partition"] |= {"strategies": "random+full_label", "num_parts": 2, "num_full_label": 3}
-    shape = (("random", "full_label"), 2, 3)
-    pipeline = (
-        baseline_training.create_pipeline(longer=True)
-        + teacher_training.create_pipeline(*shape)
-        + distillation.create_pipeline(*shape)
-    )
-    told = plan_run(pipeline, check_parameters(raw), catalog_of(labels))
-    spelt = "baseline, budget_matched_baseline, 3 full_label teachers, 2 random teachers, student"
-    assert told.startswith(f"8 trainings ({spelt})")
-    psd = 5 * (10 + 3 / 3) + 10
-    assert f"about {round((10 + psd + psd) * EPOCH / 60)} minutes" in told
-    weights, logits = 8 * 4e6 * 3, (1 + 3) * 3 * 24 * 4 * 2 * 2  # a plain teacher tells all labels
-    assert f"{(36 * 32 * 32 * 3 + weights + logits) / 1e6:.0f} MB" in told
-
-
-def test_the_budget_of_psd_follows_roles_and_strategies(parameters):
-    training = parameters.training.model_copy(update={"overrides": {"student": {"epochs": 4}}})
-    options = parameters.partition.model_copy(update={"strategies": ("cgp",), "num_parts": 5})
-    apart = TeacherOptions(mode="separate")
-    assert count_psd_passes(training, options, apart) == pytest.approx(5 * 11 + 4)
-    plain = options.model_copy(update={"strategies": ("full_label",), "num_full_label": 2})
-    assert count_psd_passes(training, plain, apart) == pytest.approx(2 * 11 + 4)
-    joint = plain.model_copy(update={"strategies": ("cgp", "full_label")})
-    mixed = count_psd_passes(training, joint, TeacherOptions(mode="joint"))
-    assert mixed == pytest.approx((1 + 5 * 0.01) * 11 + 2 * 11 + 4)  # plain ones are never branches
-    more = plain.model_copy(update={"strategies": ("full_label", "baseline")})
-    assert count_psd_passes(training, more, apart) == pytest.approx(3 * 11 + 4)
-    alone = plain.model_copy(update={"strategies": ("baseline",)})
-    for mode in ("separate", "joint", "frozen"):
-        assert count_psd_passes(training, alone, TeacherOptions(mode=mode)) == 11 + 4
-
-
-@pytest.mark.usefixtures("a_second_a_image")
-def test_a_baseline_that_teaches_is_counted_with_its_targets(parameters, labels):
-    raw = parameters.model_dump()
-    raw["partition"] |= {"strategies": "baseline+cgp", "num_parts": 2}
-    pipeline = (
-        baseline_training.create_pipeline(teaches=True)
-        + teacher_training.create_pipeline(("cgp",), 2)
-        + distillation.create_pipeline(("cgp",), 2, baseline=True)
-    )
-    told = plan_run(pipeline, check_parameters(raw), catalog_of(labels))
-    assert told.startswith("4 trainings (baseline, 2 cgp teachers, student)")
-    assert f"about {round((3 * (10 + 3 / 3) + 10) * EPOCH / 60)} minutes" in told
-    weights, logits = 4 * 4e6 * 3, (1 + 1) * 3 * 24 * 4 * 2 * 2
-    assert f"{(36 * 32 * 32 * 3 + weights + logits) / 1e6:.0f} MB" in told
-
-
-@pytest.mark.parametrize(
-    ("mode", "trunk"),
-    [("joint", 10 + 3 / 3), ("frozen", 3 / 3)],  # epochs and views, the latter forward only
-)
-def test_teachers_in_one_pass_are_told_one_by_one(parameters, labels, monkeypatch, mode, trunk):
-    teachers = TeacherOptions(mode=mode)
-    parameters = parameters.model_copy(update={"teachers": teachers})
-    pipeline = baseline_training.create_pipeline() + teacher_training.create_pipeline(
-        ("cgp", "dgp"), 3, mode=mode
-    )
-    monkeypatch.setattr(plan, "_measure_step", lambda *_: (10.0, 10**6, 0.1))
-    told = plan_run(pipeline, parameters, catalog_of(labels))
-    assert told.startswith("7 trainings (baseline, 3 cgp teachers, 3 dgp teachers)")
-    passes = 10 + trunk + 6 * 0.1 * 11  # a branch is a tenth of a step, and tells three views too
-    assert f"about {round(passes * EPOCH * 10 / 60)} minutes" in told
-    options = parameters.partition.model_copy(update={"num_parts": 3})
-    psd = count_psd_passes(parameters.training, options, teachers)
-    assert psd == pytest.approx(trunk + 6 * 0.01 * 11 + 10)  # as on a ResNet-50
-
-
-def test_the_share_of_a_branch_is_measured_where_it_counts(parameters, monkeypatch):
-    told = []
-
-    def measure(model, options, size, num_labels, num_branches=1):
-        told.append((type(model).__name__, size, num_labels, num_branches))
-        return (2.6 if num_branches > 1 else 2.0), 7
-
-    monkeypatch.setattr("mlic.training.step_timing.measure_step", measure)
-    joint = parameters.model_copy(update={"teachers": TeacherOptions(mode="joint")})
-    assert plan._measure_step(joint, 12) == pytest.approx((2.0, 7, 0.05))
-    assert told == [("ModelOptions", 32, 12, 1), ("BranchedModelOptions", 32, 4, 6)]
-    assert plan._measure_step(parameters, 12)[2] == 0.01 and len(told) == 3
-
-
-def test_a_joint_step_can_be_timed(parameters):
-    model = BranchedModelOptions(**parameters.model.model_dump(), branch={"width": 4})
-    seconds, weights = measure_step(model, parameters.training, 32, 2, num_branches=3)
-    one, fewer = measure_step(model, parameters.training, 32, 2)
-    assert seconds > 0 < one and weights > fewer

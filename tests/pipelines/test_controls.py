@@ -1,4 +1,4 @@
-"""One whole run of all controls: other groups, plain teachers, a baseline of the whole budget."""
+"""A whole run of all controls: other partitions, full-label teachers, the whole budget."""
 
 import json
 import sqlite3
@@ -38,7 +38,7 @@ def project(tmp_path_factory, copy_project, run_project, names):
     return folder
 
 
-def test_every_control_is_summed_up(project, names):
+def test_every_control_is_in_the_summary(project, names):
     summary = json.loads((project / "data/08_reporting/summary.json").read_text())
     assert set(summary["partitions"]) == {"random", "user"}
     assert set(summary["teachers"]) == set(summary["seconds"]["teachers"])
@@ -57,7 +57,7 @@ def test_every_control_is_summed_up(project, names):
     )
 
 
-def test_every_control_is_a_run_of_its_own(project):
+def test_every_control_has_its_own_mlflow_run(project):
     with sqlite3.connect(project / "mlflow.db") as database:
         runs = dict(database.execute("select name, status from runs").fetchall())
         query = """select value from params join runs using (run_uuid)
@@ -67,7 +67,7 @@ def test_every_control_is_a_run_of_its_own(project):
     assert epochs == [(str(round((2 + 1 + 4 * 0.01) * (2 + 2 / 3) + 2)),)]
 
 
-def test_plain_teachers_have_no_partition(project):
+def test_full_label_teachers_have_no_partition(project):
     groups = [
         json.loads((project / f"data/05_model_input/group_full_label_{i}.json").read_text())
         for i in (0, 1)

@@ -1,4 +1,4 @@
-"""A whole run of a head over label embeddings that come from the label graph."""
+"""A whole run of a head that uses label embeddings made from the label graph."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from kedro.config import OmegaConfigLoader
 
-from mlic import pipeline_registry
 from mlic.config.parameters import check_parameters
+from mlic.config.shape import RunShape, set_shape
 from mlic.datasets import SafetensorsDataset
 from mlic.labels.embeddings import spectral_vectors
+from mlic.pipeline_registry import register_pipelines
 
 pytestmark = pytest.mark.slow  # a whole run
 
@@ -40,11 +41,11 @@ def project(tmp_path_factory, copy_project, run_project):
     return folder
 
 
-def load(project, path, holds):
-    return SafetensorsDataset(filepath=str(project / "data" / path), cls=holds).load()
+def load(project, path, cls):
+    return SafetensorsDataset(filepath=str(project / "data" / path), cls=cls).load()
 
 
-def test_every_training_reads_the_graphs_vectors(project):
+def test_every_model_holds_the_vectors_of_the_graph(project):
     given = load(
         project,
         "04_feature/label_embeddings.safetensors",
@@ -65,25 +66,27 @@ def test_every_training_reads_the_graphs_vectors(project):
         assert any(np.allclose(w, own.vectors, atol=1e-5) for w in held), name
 
 
-def test_every_model_is_judged(project):
+def test_every_model_is_evaluated(project):
     summary = json.loads((project / "data/08_reporting/summary.json").read_text())
     for figures in (summary["baseline"], summary["teachers"]["cgp"], summary["student"]):
         assert 0 < figures["mAP"] <= 100 and {"macro_F1", "OF1_top3"} <= figures.keys()
     assert "Map of student" in (project / "data/08_reporting/report.html").read_text()
 
 
-def entries(monkeypatch, changes):
-    """Names of all data of the pipelines in the shape of the base's parameters, some changed."""
-    monkeypatch.setattr(pipeline_registry, "_shape", [])
+def register(changes):
+    """Register the pipelines for conf/base with other values for the model."""
     raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
-    pipeline_registry.remember(check_parameters({**raw, "model": raw["model"] | changes}))
-    return pipeline_registry.register_pipelines()["__default__"]
+    parameters = check_parameters({**raw, "model": raw["model"] | changes})
+    set_shape(RunShape.from_parameters(parameters))
+    try:
+        return register_pipelines()["__default__"]
+    finally:
+        set_shape(None)
 
 
-def test_the_dag_has_embeddings_where_a_head_is_given_them(monkeypatch):
-    default = entries(monkeypatch, {})
-    learned = entries(monkeypatch, {"head": "transformer_encoder"})
+def test_embeddings_are_nodes_only_where_a_head_is_given_them():
+    default, learned = register({}), register({"head": "transformer_encoder"})
     assert EMBEDDED not in default.datasets() | learned.datasets()
-    given = entries(monkeypatch, {key: PARAMETERS["model"][key] for key in ("head", "embeddings")})
+    given = register({key: PARAMETERS["model"][key] for key in ("head", "embeddings")})
     readers = {node.namespace for node in given.nodes if EMBEDDED in node.inputs}
     assert readers == {"baseline", "student", "teachers"}

@@ -1,17 +1,43 @@
+"""Timed steps are steps of a training, and slow ones are timed once."""
+
+from types import SimpleNamespace
+
 import pytest
+import torch
+from timm.utils import ModelEmaV3
 
 from mlic.models.options import BranchedModelOptions
-from mlic.training.options import TrainingOptions
 from mlic.training.step_timing import measure_step
 
-OPTIONS = TrainingOptions(epochs=1, batch_size=4, learning_rate=1, threads=1, precision="32")
+
+@pytest.fixture
+def model(settings):
+    return settings["model"]
 
 
-@pytest.mark.parametrize("num_branches", [1, 3])
-def test_measured_step_has_a_duration_and_a_number_of_parameters(make_job, num_branches):
-    model = make_job().model
-    if num_branches > 1:
-        model = BranchedModelOptions(**model.model_dump(), branch={"width": 4})
-    seconds, parameters = measure_step(model, OPTIONS, 32, 3, num_branches)
-    assert 0 < seconds < 10
-    assert parameters > 1000
+@pytest.fixture
+def training(settings):
+    return settings["training"]
+
+
+def test_slow_step_is_timed_once(model, training, monkeypatch):
+    times = iter([0.0, 3.0])
+    clock = SimpleNamespace(perf_counter=lambda: next(times))
+    monkeypatch.setattr("mlic.training.step_timing.time", clock)
+    seconds, _ = measure_step(model, training, 32, 4)
+    assert seconds == 3.0 / training.batch_size
+
+
+def test_timed_step_updates_weights_and_their_average(model, training, monkeypatch):
+    done = []
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *_a, **_k: done.append("optimiser"))
+    monkeypatch.setattr(ModelEmaV3, "update", lambda *_a, **_k: done.append("average"))
+    measure_step(model, training, 32, 4)
+    assert 2 < len(done) <= 16 and done == ["optimiser", "average"] * (len(done) // 2)
+
+
+def test_branches_on_one_trunk_can_be_timed(model, training):
+    branched = BranchedModelOptions(**model.model_dump(), branch={"width": 4})
+    seconds, weights = measure_step(branched, training, 32, 2, num_branches=3)
+    one, fewer = measure_step(branched, training, 32, 2)
+    assert seconds > 0 and one > 0 and weights > fewer

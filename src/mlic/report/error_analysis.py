@@ -39,7 +39,7 @@ def tabulate_pair_errors(predictions: Predictions, test: LabelMatrix) -> pd.Data
     """
     # As many predictions per label as there are positives: the errors do not depend on calibration.
     claims = {
-        model: error_analysis.claim_as_many(predictions.joined(test.space, [model]), test.states)
+        model: error_analysis.predict_as_many(predictions.joined(test.space, [model]), test.states)
         for model in ("baseline", "student")
     }
     columns = error_analysis.pair_errors(claims, test.states, MAX_PAIRS)
