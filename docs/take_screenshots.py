@@ -1,8 +1,8 @@
-"""Take the images of README.md: the report, the pipeline in Kedro-Viz, the curves in MLflow.
+"""Take the screenshots of the documentation: the report, Kedro-Viz, and the curves in MLflow.
 
-Shows what the newest run left in `data/` and `mlflow.db`, in a headless Chromium. Needs
-`pip install playwright` and a Chromium (`playwright install chromium`, or ``--chromium PATH``);
-nothing else in the project does.
+Opens the results of the newest run in `data/` and `mlflow.db` with a headless Chromium. Needs
+`pip install playwright` and a Chromium (`playwright install chromium`, or ``--chromium PATH``),
+which nothing else in the project needs.
 
     python docs/take_screenshots.py --params partition.num_parts=5
 """
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
-BIN = Path(sys.executable).parent  # where kedro and mlflow lie beside Python
+BIN = Path(sys.executable).parent  # contains the commands kedro and mlflow
 SIZE = {"width": 1440, "height": 900}
-PATIENCE = 180_000  # milliseconds
-SETTLE = 3_000  # milliseconds until what moves has come to rest
+TIMEOUT = 180_000  # milliseconds
+SETTLE = 3_000  # milliseconds until animations have ended
 QUIET = """
 localStorage.setItem("KedroViz", JSON.stringify({
     showFeatureHints: false, theme: "light", visible: {sidebar: false, miniMap: false},
 }));
 localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
 localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
-"""  # no tours, no assistant
+"""  # close the guided tours and the assistant, which would cover the page
 
 
 def main() -> None:
-    """Take all three images."""
+    """Take all three screenshots."""
     from playwright.sync_api import sync_playwright
 
     options = read_options()
@@ -56,33 +56,35 @@ def main() -> None:
 
 
 def read_options() -> argparse.Namespace:
-    """Options of the command line."""
+    """Read the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--params", help="those of the run, as `kedro run` takes them")
+    parser.add_argument("--params", help="parameters of the run, as for `kedro run`")
     found = shutil.which("chromium") or shutil.which("google-chrome")
-    parser.add_argument("--chromium", default=found, help="its program, if it is not found")
+    parser.add_argument(
+        "--chromium", default=found, help="path of Chromium, if it is not found automatically"
+    )
     return parser.parse_args()
 
 
 def take_report(browser: Browser) -> None:
-    """The top of the report."""
+    """Show the top of the report."""
     page = open_page(browser, (ROOT / "data/08_reporting/report.html").as_uri())
     save(page, "report.png")
 
 
 def take_dag(browser: Browser, params: str | None) -> None:
-    """The pipeline, its boxes closed."""
+    """Show the pipeline with collapsed namespaces."""
     shape = ["--params", params] if params else []
     command = ["kedro", "viz", "run", "--include-hooks", "--no-browser", *shape]
     with serve(command) as address:
         page = open_page(browser, address, ".pipeline-node")
-        if (banner := page.get_by_text("Dismiss")).count():  # it asks for a newer Kedro-Viz
+        if (banner := page.get_by_text("Dismiss")).count():  # a notice of a newer Kedro-Viz
             banner.first.click()
         save(page, "dag.png")
 
 
 def take_curves(browser: Browser) -> None:
-    """Curves of all trainings, by the view that mlic saves with the experiment."""
+    """Show the curves of all trainings in the view that mlic saves with the experiment."""
     with closing(sqlite3.connect(ROOT / "mlflow.db")) as database:
         ((number,),) = database.execute(
             "select experiment_id from experiment_tags where key like '%mlic-curves'"
@@ -96,16 +98,16 @@ def take_curves(browser: Browser) -> None:
 
 
 def open_page(browser: Browser, address: str, wait_for: str = "body") -> Page:
-    """Open an address and wait until something is there to see."""
+    """Open an address and wait until an element is visible."""
     page = browser.new_page(viewport=SIZE)
     page.add_init_script(QUIET)
-    page.goto(address, timeout=PATIENCE)
-    page.wait_for_selector(wait_for, timeout=PATIENCE)
+    page.goto(address, timeout=TIMEOUT)
+    page.wait_for_selector(wait_for, timeout=TIMEOUT)
     return page
 
 
 def save(page: Page, name: str) -> None:
-    """Save an image of what is in view."""
+    """Save a screenshot of the visible part of a page."""
     page.wait_for_timeout(SETTLE)
     page.screenshot(path=DOCS / name)
     page.close()
@@ -113,7 +115,7 @@ def save(page: Page, name: str) -> None:
 
 @contextmanager
 def serve(command: list[str]) -> Iterator[str]:
-    """Run a server for a while, and end it with all its children."""
+    """Run a server for the duration of the context, and stop it with all its child processes."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     server = subprocess.Popen(  # noqa: S603
@@ -121,7 +123,7 @@ def serve(command: list[str]) -> Iterator[str]:
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # so that its children can be ended too
+        start_new_session=True,  # a process group, which can be stopped as a whole
     )
     address = f"http://127.0.0.1:{port}"
     try:
@@ -138,9 +140,9 @@ def wait(ready: Callable[[], bool], server: subprocess.Popen[bytes]) -> None:
     Raises
     ------
     SystemExit
-        If it ended, or does not answer in time.
+        If it has stopped, or does not answer in time.
     """
-    until = time.monotonic() + PATIENCE / 1000
+    until = time.monotonic() + TIMEOUT / 1000
     while time.monotonic() < until and server.poll() is None:
         try:
             if ready():

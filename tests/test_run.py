@@ -97,7 +97,7 @@ def test_second_run_runs_nothing(project, first_run, caplog, capsys):
     states = {path: path.stat().st_mtime_ns for path in (project / "data").rglob("*")}
     run(project, **TINY)
     assert "Everything is up to date" in caplog.text and "Running node" not in caplog.text
-    assert "student" in capsys.readouterr().out  # in the closing table
+    assert "Student" in capsys.readouterr().out  # in the results table
     assert states == {path: path.stat().st_mtime_ns for path in (project / "data").rglob("*")}
     assert tracked(project, "select count(*) from runs") == before
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from captum.attr import LayerGradCam, LayerGradientXActivation
 from torch import nn
 
 from mlic.explain.activation import attention_maps, class_activation
@@ -24,8 +25,8 @@ WHICH = torch.tensor([0, 0, 1, 2, 2, 2])
 COLUMNS = torch.tensor([4, 1, 1, 0, 3, 2])
 
 
-def test_at_the_last_stage_it_is_the_class_activation_map(images):
-    """Zhou et al. (2016), equation 2: features weighted by the label's row of the classifier."""
+def test_last_stage_gives_the_class_activation_map(images):
+    """Zhou et al. (2016), equation 2: features weighted by the classifier's row of the label."""
     model = model_of()
     maps = class_activation(model, images, WHICH, COLUMNS)
     features = model.backbone.forward_features(images)
@@ -36,33 +37,41 @@ def test_at_the_last_stage_it_is_the_class_activation_map(images):
 
 
 @pytest.mark.parametrize(("min_cells", "side"), [(1, 3), (3, 3), (4, 6), (6, 6), (7, 12), (99, 48)])
-def test_an_earlier_stage_gives_finer_maps(images, min_cells, side):
+def test_earlier_stages_give_finer_maps(images, min_cells, side):
     assert class_activation(model_of(), images, WHICH, COLUMNS, min_cells).shape == (6, side, side)
 
 
-def test_at_an_earlier_stage_it_is_gradient_times_activation(images):
-    """Against gradients of one image and one label at a time, through the rest of the model."""
-    model = model_of()
-    maps = class_activation(model, images, WHICH, COLUMNS, 12)
-    resnet = model.backbone
-    stem = nn.Sequential(resnet.conv1, resnet.bn1, resnet.act1, resnet.maxpool)
-    for found, row, column in zip(maps, WHICH, COLUMNS, strict=True):
-        seen = resnet.layer2(resnet.layer1(stem(images[row : row + 1]))).requires_grad_()
-        rest = resnet.forward_head(resnet.layer4(resnet.layer3(seen)), pre_logits=True)
-        (slope,) = torch.autograd.grad(model.head(rest, None)[0, column], seen)
-        torch.testing.assert_close(found, (slope * seen).sum(dim=1)[0].detach())
+class TestCaptum:
+    """Agreement with an independent implementation, one pair at a time."""
+
+    def test_last_stage_agrees_with_grad_cam(self, images):
+        """With a linear head on mean-pooled features, Grad-CAM and HiResCAM are equal."""
+        model = model_of()
+        oracle = LayerGradCam(model, model.backbone.layer4)
+        maps = class_activation(model, images, WHICH, COLUMNS)
+        for found, row, column in zip(maps, WHICH, COLUMNS, strict=True):
+            expected = oracle.attribute(images[row : row + 1].requires_grad_(), int(column))
+            torch.testing.assert_close(found, expected[0, 0].detach())
+
+    def test_earlier_stage_agrees_with_gradient_times_activation(self, images):
+        model = model_of()
+        oracle = LayerGradientXActivation(model, model.backbone.layer2)
+        maps = class_activation(model, images, WHICH, COLUMNS, 12)
+        for found, row, column in zip(maps, WHICH, COLUMNS, strict=True):
+            expected = oracle.attribute(images[row : row + 1].requires_grad_(), int(column))
+            torch.testing.assert_close(found, expected.sum(dim=1)[0].detach())
 
 
 @pytest.mark.parametrize("backbone", ["test_convnext", "test_efficientnet", "test_resnet"])
-def test_backbones_of_other_families(images, backbone):
+def test_backbones_of_other_families_are_supported(images, backbone):
     assert class_activation(model_of(backbone, {}), images, WHICH, COLUMNS).shape == (6, 3, 3)
 
 
-def test_channels_may_come_last(images):
-    """As Swin transformers keep them."""
+def test_channels_may_be_the_last_dimension(images):
+    """As in Swin transformers."""
     first, last = model_of(), model_of()
 
-    class Turned(nn.Module):
+    class ChannelsLast(nn.Module):
         def __init__(self, module):
             super().__init__()
             self.module = module
@@ -70,7 +79,7 @@ def test_channels_may_come_last(images):
         def forward(self, x):
             return self.module(x).permute(0, 2, 3, 1)
 
-    last.backbone.layer4 = Turned(last.backbone.layer4)
+    last.backbone.layer4 = ChannelsLast(last.backbone.layer4)
     pool = last.backbone.forward_head
     last.backbone.forward_head = lambda x, pre_logits: pool(x.permute(0, 3, 1, 2), pre_logits)
     torch.testing.assert_close(
@@ -79,13 +88,13 @@ def test_channels_may_come_last(images):
     )
 
 
-def test_tokens_have_no_place():
+def test_tokens_without_a_position_have_no_map():
     images = torch.zeros(2, 3, 160, 160)
     pair = torch.tensor([0])
     assert class_activation(model_of("test_vit", {}), images, pair, pair) is None
 
 
-def test_heads_that_attend_tell_where(images):
+def test_attention_maps_are_the_attention_of_the_head(images):
     class Attending(nn.Module):
         pooled = False
 

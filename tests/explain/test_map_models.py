@@ -44,9 +44,9 @@ def chosen(labels):
     return choose_images(labels, 9)
 
 
-def test_each_pair_is_mapped_by_the_models_that_know_its_label(images, chosen):
+def test_each_pair_is_mapped_by_the_models_trained_on_its_label(images, chosen):
     names = chosen.space.names
-    teacher = checkpoint_of("teachers.cgp_0", names[1::-1])  # in an order of its own
+    teacher = checkpoint_of("teachers.cgp_0", names[1::-1])  # in another order
     models = (checkpoint_of("baseline", names), teacher)
     found = map_models(models, images, chosen, OPTIONS, min_cells=4)
     assert len(found) == (chosen.states == 1).sum() and list(found.maps) == [
@@ -68,13 +68,13 @@ def map_alone(checkpoint, images, name, label):
     return class_activation(model, images, torch.tensor([0]), column, 4)[0]
 
 
-def test_models_without_a_map_are_left_out_and_told(images, chosen, caplog):
+def test_models_without_a_map_are_left_out_with_a_warning(images, chosen, caplog):
     vit = checkpoint_of("student", chosen.space.names, "test_vit", {}, image_size=160)
     found = map_models([vit], images, chosen, OPTIONS, min_cells=4)
-    assert found.maps == {} and "no class maps of student" in caplog.text
+    assert found.maps == {} and "student" in caplog.text
 
 
-def test_a_teacher_of_labels_that_no_image_carries_has_no_map(images, chosen):
-    carried = chosen.with_labels([0, 1]).take(np.flatnonzero(chosen.states[:, 0] == 1))
+def test_teacher_of_labels_that_no_image_has_is_left_out(images, chosen):
+    present = chosen.with_labels([0, 1]).take(np.flatnonzero(chosen.states[:, 0] == 1))
     stranger = checkpoint_of("teachers.cgp_1", ("blue", "bright"))
-    assert map_models([stranger], images, carried, OPTIONS, 4).maps == {}
+    assert map_models([stranger], images, present, OPTIONS, 4).maps == {}

@@ -1,1 +1,1 @@
-"""Where in an image a model sees a label, and how often that is where the label is."""
+"""Class maps: where in an image a model finds evidence for a label, and how well they localise."""

@@ -1,4 +1,4 @@
-"""Maps of a batch: class activation where the head pools, attention where the head attends."""
+"""Class maps of one batch: class activation for pooling heads, attention for attending heads."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["attention_maps", "class_activation"]
 def attention_maps(
     model: Any, images: torch.Tensor, which: torch.Tensor, columns: torch.Tensor
 ) -> torch.Tensor:
-    """How much each label's token attends to each place.
+    """Compute how much the token of each label attends to each position.
 
     Parameters
     ----------
     model
-        A classifier whose head has ``attention(features, known) -> (B, C, h, w)``.
+        A classifier whose head has a method ``attention(features, known) -> (B, C, h, w)``.
     images
         Normalised images; shape (B, 3, H, W).
     which, columns
-        Image in the batch and label of each pair; shape (n,).
+        Index of the image in the batch and column of the label, for each of n pairs; shape (n,).
 
     Returns
     -------
     torch.Tensor
-        Shape (n, h, w).
+        Attention weights of each pair; shape (n, h, w).
     """
     with torch.no_grad():
         attention: torch.Tensor = model.head.attention(
@@ -45,13 +45,14 @@ def class_activation(
     columns: torch.Tensor,
     min_cells: int = 1,
 ) -> torch.Tensor | None:
-    """Evidence for each pair's label, place by place.
+    """Compute the evidence for the label of each pair at each position (HiResCAM).
 
-    Activations of a stage of the backbone, times the gradient of the label's logit by them, summed
-    over channels (HiResCAM; Draelos and Carin, 2020). At the last stage, with a linear head on
-    mean-pooled features, that is the class-activation map of Zhou et al. (2016), as Grad-CAM is,
-    divided by the number of places. At earlier stages Grad-CAM would average gradients over places
-    and so tell labels of one image apart less well.
+    The map is the activation of one stage of the backbone times the gradient of the label's logit
+    with respect to it, summed over channels (Draelos and Carin, 2020, "Use HiResCAM instead of
+    Grad-CAM", arXiv:2011.08891). At the last stage, with a linear head on mean-pooled features, it
+    equals the class activation map of Zhou et al. (2016) divided by the number of positions, and
+    equals Grad-CAM without the final rectification. At earlier stages Grad-CAM would average the
+    gradients over positions and therefore separate the labels of one image less well.
 
     Parameters
     ----------
@@ -60,34 +61,42 @@ def class_activation(
     images
         Normalised images; shape (B, 3, H, W).
     which, columns
-        Image in the batch and label of each pair; shape (n,).
+        Index of the image in the batch and column of the label, for each of n pairs; shape (n,).
     min_cells
-        The deepest stage with as many cells a side is taken, or the finest if none has.
+        Smallest number of cells along a side of the map. The deepest stage that is fine enough is
+        used, or the finest stage if none is.
 
     Returns
     -------
     torch.Tensor or None
-        Shape (n, h, w); None where the stage gives tokens instead of a map.
+        Evidence of each pair, float32; shape (n, h, w). None if the stage outputs tokens instead
+        of a feature map.
     """
     stage, width = _choose_stage(model.backbone, images.shape[-1], min_cells)
-    with torch.enable_grad(), _opened(stage) as kept:
+    # The caller may have disabled gradients, and the parameters do not require any.
+    with torch.enable_grad(), _record_output(stage) as recorded:
         logits = model(images)
-    features = kept[0]
+    features = recorded[0]
     if features.dim() != 4:
         return None
-    axis = 1 if features.shape[1] == width else 3  # where the backbone keeps its channels
+    # Swin transformers keep their channels last, convolutional networks first.
+    axis = 1 if features.shape[1] == width else 3
     activations = features.detach().movedim(axis, 1).float()
     maps = activations.new_empty(len(which), *activations.shape[2:])
-    for turn in _turns(which):
+    for turn in _split_pairs(which):
         score = logits[which[turn], columns[turn]].sum()
-        (slope,) = torch.autograd.grad(score, features, retain_graph=True)
-        evidence = (slope.movedim(axis, 1).float() * activations).sum(dim=1)
+        (gradient,) = torch.autograd.grad(score, features, retain_graph=True)
+        evidence = (gradient.movedim(axis, 1).float() * activations).sum(dim=1)
         maps[turn] = evidence[which[turn]]
     return maps
 
 
-def _turns(which: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Pairs in groups with each image once at most: gradients of a group do not mix."""
+def _split_pairs(which: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Group the pairs so that each group has at most one pair of every image.
+
+    The logits of a group can then be summed before one backward pass: images of a batch do not
+    influence each other in evaluation mode, so the gradient of each is that of its own pair.
+    """
     same = which[:, None] == which[None, :]
     rank = torch.tril(same, diagonal=-1).sum(dim=1)
     for turn in range(int(rank.max()) + 1):
@@ -95,7 +104,7 @@ def _turns(which: torch.Tensor) -> Iterator[torch.Tensor]:
 
 
 def _choose_stage(backbone: Any, side: int, min_cells: int) -> tuple[nn.Module, int]:
-    """Module and channels of the deepest stage that is fine enough, else of the finest."""
+    """Return the module and channel count of the deepest stage that is fine enough."""
     stages = [stage for stage in backbone.feature_info if stage["module"]]
     fine = [stage for stage in stages if side / stage["reduction"] >= min_cells]
     chosen = fine[-1] if fine else stages[0]
@@ -103,16 +112,17 @@ def _choose_stage(backbone: Any, side: int, min_cells: int) -> tuple[nn.Module, 
 
 
 @contextmanager
-def _opened(stage: nn.Module) -> Iterator[list[torch.Tensor]]:
-    """Keep what a stage puts out, and let gradients of what follows flow to it."""
-    kept: list[torch.Tensor] = []
+def _record_output(stage: nn.Module) -> Iterator[list[torch.Tensor]]:
+    """Record the output of a stage as a leaf tensor that receives gradients."""
+    recorded: list[torch.Tensor] = []
 
-    def keep(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
-        kept.append(output.detach().requires_grad_())
-        return kept[0].clone()  # a leaf must not be changed in place, and what follows may do so
+    def record(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        recorded.append(output.detach().requires_grad_())
+        # A leaf must not be changed in place, but the following layer may do so: pass on a copy.
+        return recorded[0].clone()
 
-    handle = stage.register_forward_hook(keep)
+    handle = stage.register_forward_hook(record)
     try:
-        yield kept
+        yield recorded
     finally:
         handle.remove()

@@ -1,4 +1,4 @@
-"""Maps of several models for the same pairs of image and label, and which pairs those are."""
+"""Class maps of several models for the same pairs of an image and a label."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ __all__ = ["ClassMaps", "choose_images"]
 
 @dataclass(frozen=True)
 class ClassMaps:
-    """Where each model sees a label that is present, pair by pair.
+    """Class maps of several models for pairs of an image and a label that is present in it.
 
     Parameters
     ----------
     ids
-        Image of each pair; shape (n,), strings.
+        Image id of each pair; shape (n,), strings.
     labels
         Label of each pair; shape (n,), strings.
     maps
-        By model name; shape (n, h, w), float32; NaN in pairs whose label the model does not know.
-        Larger means more evidence, in a unit of each map's own.
+        Maps by model name; shape (n, h, w), float32, NaN for pairs whose label the model was not
+        trained on. Larger values mean more evidence; the scale differs from map to map.
 
     Raises
     ------
     DataError
-        If the lengths differ.
+        If ids, labels and maps differ in length.
 
     Examples
     --------
@@ -49,73 +49,77 @@ class ClassMaps:
     maps: dict[str, NDArray[np.float32]]
 
     def __post_init__(self) -> None:
+        # The dataclass is frozen; lists of strings are accepted for convenience.
         object.__setattr__(self, "ids", np.asarray(self.ids, dtype=np.str_))
         object.__setattr__(self, "labels", np.asarray(self.labels, dtype=np.str_))
         lengths = {len(self.ids), len(self.labels), *map(len, self.maps.values())}
         if len(lengths) > 1:
             raise DataError(
-                f"images, labels and maps differ in number ({sorted(lengths)}): run the "
-                "reporting pipeline again"
+                f"class maps: images, labels and maps differ in number ({sorted(lengths)}); run "
+                "the reporting pipeline again",
+                found=sorted(lengths),
             )
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def known(self, model: str) -> NDArray[np.bool_]:
-        """Tell which pairs have a map of this model; shape (n,)."""
+        """Return a mask of the pairs that have a map of this model; shape (n,)."""
         return np.asarray(~np.isnan(self.maps[model]).any(axis=(1, 2)))
 
     def of_pair(self, pair: int) -> dict[str, NDArray[np.float32]]:
-        """Maps of the models that know the label of a pair; shape (h, w) each."""
+        """Return the maps of all models trained on the label of a pair; shape (h, w) each."""
         return {name: maps[pair] for name, maps in self.maps.items() if self.known(name)[pair]}
 
-    def beside(self, other: ClassMaps) -> ClassMaps:
-        """Maps of these models and of those of another.
+    def join(self, other: ClassMaps) -> ClassMaps:
+        """Join these maps with maps of other models for the same pairs.
 
         Raises
         ------
         DataError
-            If the other's pairs differ.
+            If the pairs differ.
         """
         if not np.array_equal(self.ids, other.ids) or not np.array_equal(self.labels, other.labels):
             raise DataError(
-                "class maps of different pairs of image and label cannot stand side by side: run "
-                "the reporting pipeline again"
+                "class maps of different pairs of image and label cannot be joined: run the "
+                "reporting pipeline again",
+                name=next(iter(other.maps), None),
             )
         return ClassMaps(self.ids, self.labels, self.maps | other.maps)
 
     def examples(self, num_labels: int) -> list[int]:
-        """First pair of each of the labels that occur in the most pairs, most frequent first."""
+        """Return the first pair of each of the most frequent labels, most frequent label first."""
         labels = self.labels.tolist()
         return [labels.index(name) for name, _ in Counter(labels).most_common(num_labels)]
 
     def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-        """Arrays and metadata as a safetensors file holds them."""
+        """Convert to the arrays and the metadata of a safetensors file."""
         pairs = {"ids": self.ids.tolist(), "labels": self.labels.tolist()}
         return dict(self.maps), {"about": json.dumps({**pairs, "models": list(self.maps)})}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, NDArray[Any]], metadata: Mapping[str, str]) -> Self:
-        """Read back what `to_tensors` wrote."""
-        about = json.loads(metadata["about"])  # a safetensors file sorts its tensors by name
+        """Restore class maps from the output of `to_tensors`."""
+        about = json.loads(metadata["about"])
+        # A safetensors file sorts its tensors by name; the metadata has the order of the models.
         maps = {model: tensors[model] for model in about["models"]}
         return cls(about["ids"], about["labels"], maps)
 
 
 def choose_images(labels: LabelMatrix, num_images: int) -> LabelMatrix:
-    """Choose images by a hash of their id, which no one can have had an eye on.
+    """Choose images by a hash of their id, so that nobody can pick the ones that look good.
 
     Parameters
     ----------
     labels
-        The images to choose from.
+        Labels of the images to choose from.
     num_images
-        How many, at most; images without a present label are passed over.
+        Largest number of images to choose; images without a present label are skipped.
 
     Returns
     -------
     LabelMatrix
-        The chosen images, ascending in SHA-256 of their id.
+        The chosen images, in ascending order of the SHA-256 hash of their id.
 
     Examples
     --------
@@ -124,6 +128,7 @@ def choose_images(labels: LabelMatrix, num_images: int) -> LabelMatrix:
     >>> choose_images(all_of_them, 5).ids.tolist()
     ['a']
     """
+    # A hash does not depend on the order of the data set, nor on Python's hash seed.
     hashes = [hashlib.sha256(name.encode()).digest() for name in labels.ids.tolist()]
     order = np.asarray(sorted(range(len(labels)), key=hashes.__getitem__), dtype=np.intp)
     carrying = (labels.states[order] == PRESENT).any(axis=1)

@@ -1,4 +1,4 @@
-"""Class maps of several checkpoints for the labels that some images carry."""
+"""Class maps of several checkpoints for the labels that are present in some images."""
 
 from __future__ import annotations
 
@@ -33,28 +33,33 @@ def map_models(
     options: TrainingOptions,
     min_cells: int,
 ) -> ClassMaps:
-    """Map every label that some images carry, with every model that knows it.
+    """Compute a class map for every present label, with every model trained on that label.
 
     Parameters
     ----------
     checkpoints
-        The models, in the order in which their maps will stand.
+        The models; the maps are returned in the same order.
     images
-        Where the images are stored.
+        Store that contains the images.
     labels
-        The images to look at, and what they carry.
+        Ids and label states of the images to map.
     options
-        Threads, precision and batch size.
+        Number of threads, precision and batch size.
     min_cells
-        As of `map_checkpoint`.
+        Smallest number of cells along a side of a map, see `map_checkpoint`.
 
     Returns
     -------
     ClassMaps
-        A pair for each present state of ``labels``, row by row.
+        One pair for each present state of ``labels``, row by row.
+
+    Raises
+    ------
+    DataError
+        If an image is not in the store.
     """
-    holders, columns = np.nonzero(labels.states == PRESENT)
-    rows = images.rows(labels.ids)[holders]
+    image_index, columns = np.nonzero(labels.states == PRESENT)
+    rows = images.rows(labels.ids)[image_index]
     names = np.asarray(labels.space.names)[columns]
     maps = {}
     for checkpoint in checkpoints:
@@ -62,11 +67,12 @@ def map_models(
         known = np.flatnonzero(np.isin(names, space.names))
         own = np.asarray(space.indices(names[known]), dtype=np.intp)
         found = map_checkpoint(checkpoint, images, rows[known], own, options, min_cells)
+        # A teacher is trained on some labels only: the pairs of all others stay NaN.
         if found is not None:
             every = np.full((len(names), *found.shape[1:]), np.nan, dtype=np.float32)
             every[known] = found
             maps[checkpoint.info.name] = every
-    return ClassMaps(labels.ids[holders], names, maps)
+    return ClassMaps(labels.ids[image_index], names, maps)
 
 
 def map_checkpoint(
@@ -77,56 +83,59 @@ def map_checkpoint(
     options: TrainingOptions,
     min_cells: int,
 ) -> NDArray[np.float32] | None:
-    """Map pairs of image and label with a checkpoint's model.
+    """Compute the class maps of pairs of an image and a label with one model.
 
     Parameters
     ----------
     checkpoint
         The model.
     images
-        Where the images are stored.
+        Store that contains the images.
     rows, columns
-        Row in the store and column of the model's logits of each pair; shape (n,).
+        Row in the store and column of the model's logits, for each of n pairs; shape (n,).
     options
-        Threads, precision and batch size.
+        Number of threads, precision and batch size.
     min_cells
-        Cells a side that a map of a pooling head has at least, if any stage of the backbone has
-        as many.
+        Smallest number of cells along a side of a map of a pooling head, if any stage of the
+        backbone has that many.
 
     Returns
     -------
     numpy.ndarray or None
-        Shape (n, h, w), float32; None where there is no pair, or where the backbone's features
-        have no place in the image, which is logged.
+        Maps, float32; shape (n, h, w). None if there is no pair, or if the backbone outputs
+        tokens without a position in the image; the latter is logged as a warning.
     """
     fabric = make_fabric(options)
+    # The memory format of training and prediction.
     model: Any = fabric.to_device(checkpoint.build().to(memory_format=torch.channels_last))
     model.eval().requires_grad_(False)
     info, pairs, maps = checkpoint.info, [], []
-    frame = (info.image_size, info.mean, info.std)
+    normalisation = (info.image_size, info.mean, info.std)
     with memory_advice(options, info.name), fabric.autocast():
-        for held, batch in _batches(rows, options.batch_size):
+        for members, batch in _batches(rows, options.batch_size):
             pixels = torch.from_numpy(np.asarray(images.pixels[batch]))
-            inputs = preprocess_whole(fabric.to_device(pixels), *frame)
-            which, wanted = np.searchsorted(batch, rows[held]), columns[held]
+            inputs = preprocess_whole(fabric.to_device(pixels), *normalisation)
+            # The rows of a batch are sorted, so that a binary search finds the image of each pair.
+            which, wanted = np.searchsorted(batch, rows[members]), columns[members]
             found = _map_batch(model, inputs, which, wanted, min_cells)
             if found is None:
                 logger.warning(
-                    "There are no class maps of %s: features of the backbone %s have no place in "
-                    "the image.",
+                    "There are no class maps of %s: the backbone %s outputs tokens without a "
+                    "position in the image.",
                     info.name,
                     info.model.backbone,
                 )
                 return None
-            pairs.append(held)
+            pairs.append(members)
             maps.append(found)
+    # Batches are in the order of the store: sort the maps back into the order of the pairs.
     return np.concatenate(maps)[np.argsort(np.concatenate(pairs))] if maps else None
 
 
 def _batches(
     rows: NDArray[np.intp], size: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Pairs whose images make up a batch, and those images' rows, ascending."""
+    """Yield the indices of the pairs of each batch, and the ascending rows of its images."""
     unique = np.unique(rows)
     for start in range(0, len(unique), size):
         batch = unique[start : start + size]
@@ -140,7 +149,7 @@ def _map_batch(
     columns: NDArray[np.intp],
     min_cells: int,
 ) -> NDArray[np.float32] | None:
-    """Maps of whichever kind the head has."""
+    """Compute attention maps if the head attends, class activation maps otherwise."""
     picked = torch.from_numpy(which).to(inputs.device)
     wanted = torch.from_numpy(columns).to(inputs.device)
     if hasattr(model.head, "attention"):

@@ -1,4 +1,4 @@
-"""What a person may choose about class-activation maps."""
+"""Configuration of class maps and of the pointing game."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["ExplainOptions"]
 
 
 class ExplainOptions(StrictModel):
-    """How many maps are made and shown, how fine they are, and what counts as a hit.
+    """Number and resolution of the class maps, and tolerance of the pointing game.
 
     Examples
     --------
@@ -19,25 +19,27 @@ class ExplainOptions(StrictModel):
     """
 
     images: int = Field(
-        default=200, ge=1, description="test images that are mapped, the first by a hash of id"
+        default=200, ge=1, description="number of test images to map, chosen by a hash of their id"
     )
     examples: int = Field(
-        default=4, ge=0, description="labels of which the report shows maps, most frequent first"
+        default=4,
+        ge=0,
+        description="number of labels whose maps are shown in the report, most frequent first",
     )
     min_cells: int = Field(
         default=6,
         ge=1,
-        description="cells a side that a map has at least: of small images, maps are taken "
-        "from an earlier stage of the backbone than the last",
+        description="smallest number of cells along a side of a map; for small images an earlier "
+        "stage of the backbone than the last is used",
     )
     tolerance: float = Field(
         default=0.03,
         ge=0,
         le=0.5,
-        description="how far beside a thing still counts as pointing at it, as a share of the "
-        "image's side; 0.03 are the 15 pixels of Zhang et al. (2016) at VOC's 500",
+        description="largest distance from the object that still counts as a hit, as a fraction "
+        "of the image's side; 0.03 equals the 15 pixels of Zhang et al. (2016) at VOC's 500",
     )
 
     def tolerance_pixels(self, side: int) -> int:
-        """Tolerance in whole pixels of an image of this side."""
+        """Return the tolerance in whole pixels for images with this side length."""
         return round(self.tolerance * side)

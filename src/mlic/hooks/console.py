@@ -1,4 +1,4 @@
-"""What a person reads on the terminal: the closing table, and errors without a wall."""
+"""Output on the terminal: the results table of a run, and errors without a traceback."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlic.errors import MlicError
+from mlic.report.names import MODELS, ensemble_title
 from mlic.utils.logging import log_format
 
 if TYPE_CHECKING:
@@ -22,39 +23,45 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PlainExcepthook",
-    "closing_table",
     "exit_codes",
     "find_mlic_error",
     "is_news",
     "main_figures",
+    "results_table",
     "show_results",
 ]
 
 logger = logging.getLogger(__name__)
 
 _METRICS = ("mAP", "CF1", "OF1")
-_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
-_RESUME = "finished work is kept, the same command goes on from there"
+_CONTROL = "budget_matched_baseline"
+_SYSTEM_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+_RESUME = "finished work is saved; run the same command again to continue"
+_SIGTERM_CODE = 143  # exit code of `mlic.utils.signals.exit_on_sigterm`
+_SIGINT_CODE = 130
 
 
-def closing_table(summary: Mapping[str, Any]) -> Table:
-    """Set out what was trained: a row for each baseline, each strategy's teachers, the student.
+# --- results ------------------------------------------------------------------------------------
+
+
+def results_table(summary: Mapping[str, Any]) -> Table:
+    """Make the results table: one row per baseline, ensemble of teachers, and student.
 
     Parameters
     ----------
     summary
-        The summary of a run: figures in percent under ``baseline``, ``longer`` (the baseline given
-        the whole budget), ``teachers.<strategy>`` and ``student``, and seconds under the same
-        names below ``seconds``. A part that is missing leaves its row or cell out.
+        Content of ``summary.json``: scores in percent under ``baseline``,
+        ``budget_matched_baseline``, ``teachers.<strategy>`` and ``student``, and training seconds
+        under the same names below ``seconds``. Missing parts leave out their row or cell.
 
     Returns
     -------
     rich.table.Table
-        Figures in percent, times in seconds.
+        Scores in percent, times in seconds.
 
     Examples
     --------
-    >>> table = closing_table({"baseline": {"mAP": 50.0}, "student": {"mAP": 53.04}})
+    >>> table = results_table({"baseline": {"mAP": 50.0}, "student": {"mAP": 53.04}})
     >>> table.row_count, list(table.columns[1].cells)
     (2, ['50.0', '53.0'])
     """
@@ -62,49 +69,42 @@ def closing_table(summary: Mapping[str, Any]) -> Table:
     table.add_column("")
     for name in (*_METRICS, "seconds"):
         table.add_column(name, justify="right")
-    for label, figures, seconds in _rows(summary):
-        cells = [_cell(figures.get(name), 1) for name in _METRICS]
-        table.add_row(label, *cells, _cell(seconds, 0))
+    for title, scores, seconds in _rows(summary):
+        cells = [_cell(scores.get(name), 1) for name in _METRICS]
+        table.add_row(title, *cells, _cell(seconds, 0))
     return table
 
 
 def show_results(summary: Mapping[str, Any], files: Sequence[str]) -> None:
-    """Show the closing table, with the files to look at, in the form that the log has.
+    """Show the results table and the files of the report, in the configured form of the log.
 
     Parameters
     ----------
     summary
-        As of `closing_table`.
+        Content of ``summary.json``, see `results_table`.
     files
-        Paths, as a person would type them.
+        Paths to print below the table.
     """
     form = log_format()
     if form == "json":
         data = {**main_figures(summary), "files": list(files)}
         logger.info("Results on the test split, in percent", extra={"data": data})
     elif form != "quiet":
-        table = closing_table(summary)
+        table = results_table(summary)
         table.caption = "\n".join(files) or None
         Console().print(table)
 
 
-def _rows(
-    summary: Mapping[str, Any],
-) -> Iterator[tuple[str, Mapping[str, float], float | None]]:
+def _rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float], float | None]]:
+    """Yield the title, the scores and the seconds of each row."""
     seconds = summary.get("seconds", {})
-    if "baseline" in summary:
-        yield "baseline", summary["baseline"], seconds.get("baseline")
-    if "budget_matched_baseline" in summary:
-        yield (
-            "longer baseline",
-            summary["budget_matched_baseline"],
-            seconds.get("budget_matched_baseline"),
-        )
-    for strategy, figures in summary.get("teachers", {}).items():
-        name = "plain ensemble" if strategy == "full_label" else f"teachers {strategy}"
-        yield name, figures, seconds.get("teachers", {}).get(strategy)
+    for name in ("baseline", _CONTROL):
+        if name in summary:
+            yield MODELS[name], summary[name], seconds.get(name)
+    for strategy, scores in summary.get("teachers", {}).items():
+        yield ensemble_title(strategy), scores, seconds.get("teachers", {}).get(strategy)
     if "student" in summary:
-        yield "student", summary["student"], seconds.get("student")
+        yield MODELS["student"], summary["student"], seconds.get("student")
 
 
 def _cell(number: float | None, digits: int) -> str:
@@ -112,14 +112,14 @@ def _cell(number: float | None, digits: int) -> str:
 
 
 def main_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick from a run's summary what runs are compared by.
+    """Select the numbers by which runs are compared.
 
     Returns
     -------
     dict
-        Main figures of each model in percent; ``gain`` of the student over the baseline, and
-        ``gain_over_budget_matched_baseline``, in points; seconds; and ``cost_in_baselines``, the
-        passes over the training images of teachers and student.
+        Main scores of each model in percent; ``gain`` of the student over the baseline and
+        ``gain_over_budget_matched_baseline``, in points; ``cost_in_baselines``, the training passes
+        of teachers and student in units of the baseline's; and ``seconds``.
 
     Examples
     --------
@@ -128,35 +128,34 @@ def main_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     ({'mAP': 2.5}, ['baseline', 'student', 'gain'])
     """
     models = {
-        name: summary[name]
-        for name in ("baseline", "budget_matched_baseline", "student")
+        name: _main_scores(summary[name])
+        for name in ("baseline", _CONTROL, "student")
         if name in summary
     }
-    teachers = summary.get("teachers", {})
-    figures: dict[str, Any] = {name: _main(model) for name, model in models.items()}
-    figures |= {f"teachers.{name}": _main(model) for name, model in teachers.items()}
-    for gain, other in (
-        ("gain", "baseline"),
-        ("gain_over_budget_matched_baseline", "budget_matched_baseline"),
-    ):
+    figures: dict[str, Any] = dict(models)
+    for name, scores in summary.get("teachers", {}).items():
+        figures[f"teachers.{name}"] = _main_scores(scores)
+    for gain, other in (("gain", "baseline"), (f"gain_over_{_CONTROL}", _CONTROL)):
         if "student" in models and other in models:
-            figures[gain] = _differ(models["student"], models[other])
+            figures[gain] = _subtract(models["student"], models[other])
     if passes := summary.get("passes"):
         figures["cost_in_baselines"] = round(passes["psd"] / passes["baseline"], 3)
     return figures | ({"seconds": summary["seconds"]} if "seconds" in summary else {})
 
 
-def _main(figures: Mapping[str, float]) -> dict[str, float]:
-    return {name: figures[name] for name in _METRICS if name in figures}
+def _main_scores(scores: Mapping[str, float]) -> dict[str, float]:
+    return {name: scores[name] for name in _METRICS if name in scores}
 
 
-def _differ(student: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
-    names = _main(student).keys() & other.keys()
-    return {name: round(student[name] - other[name], 4) for name in _METRICS if name in names}
+def _subtract(student: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(student[name] - other[name], 4) for name in student if name in other}
+
+
+# --- errors -------------------------------------------------------------------------------------
 
 
 def find_mlic_error(error: BaseException | None) -> MlicError | None:
-    """Find the first `MlicError` among an exception and what led to it.
+    """Find the first `MlicError` among an exception and its causes.
 
     Examples
     --------
@@ -171,35 +170,36 @@ def find_mlic_error(error: BaseException | None) -> MlicError | None:
     return error
 
 
-def _plain_words(error: BaseException) -> str | None:
-    """What is told of an exception without its traceback; None if the traceback is needed."""
-    if ours := find_mlic_error(error):
-        return str(ours)
-    if isinstance(error, OSError) and error.errno in _SYSTEM:
-        return f"{error}: make room on the disk, or give access to it; {_RESUME}"
-    return str(error).strip() if _is_kedros(error) else None
+def _plain_message(error: BaseException) -> str | None:
+    """Message of an exception that needs no traceback; None if the traceback is needed."""
+    if known := find_mlic_error(error):
+        return str(known)
+    if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
+        return f"{error}: free space on the disk, or allow access to it; {_RESUME}"
+    return str(error).strip() if _is_deliberate(error) else None
 
 
-def _is_kedros(error: BaseException) -> bool:
-    """Whether Kedro raises it on purpose: of an entry, a file or a name that it was given."""
+def _is_deliberate(error: BaseException) -> bool:
+    """Whether Kedro raised the error deliberately, because of a wrong name, entry or file."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
-    place = "" if frame is None else frame.tb_frame.f_globals.get("__name__", "")
-    slip = isinstance(error, TypeError | AttributeError | LookupError | AssertionError)
-    return place.startswith("kedro.") and not slip
+    module = "" if frame is None else frame.tb_frame.f_globals.get("__name__", "")
+    # These types are raised by Python itself, so that even in Kedro's code they hint at a bug.
+    bug = isinstance(error, TypeError | AttributeError | LookupError | AssertionError)
+    return module.startswith("kedro.") and not bug
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Filter for Kedro's log: keep all but an error that is about to be told by the excepthook."""
+    """Filter for Kedro's log that drops errors which the excepthook is about to print anyway."""
     return record.levelno < logging.ERROR or find_mlic_error(sys.exc_info()[1]) is None
 
 
 class PlainExcepthook:
-    """An excepthook that tells without a traceback what a person can mend.
+    """An excepthook that prints errors the user can fix without a traceback.
 
-    That is a `MlicError`, what Kedro finds wrong with names and files, and a disk without room; all
-    else is left to another hook. The environment's ``MLIC_TRACEBACK=1`` brings the traceback back.
+    These are every `MlicError`, Kedro's errors about names and files, and a full or read-only disk.
+    All others are passed to the previous hook, as are these if ``MLIC_TRACEBACK=1`` is set.
 
     Parameters
     ----------
@@ -213,33 +213,33 @@ class PlainExcepthook:
     def __call__(
         self, kind: type[BaseException], error: BaseException, traceback: TracebackType | None
     ) -> None:
-        """Tell the exception on stderr."""
-        plain = _plain_words(error)
+        """Print the exception on stderr."""
+        message = _plain_message(error)
         if issubclass(kind, KeyboardInterrupt):
-            _tell("interrupted", _RESUME)
-        elif plain is None or os.environ.get("MLIC_TRACEBACK") == "1":
+            _print("interrupted", _RESUME)
+        elif message is None or os.environ.get("MLIC_TRACEBACK") == "1":
             self._previous(kind, error, traceback)
         else:
-            _tell("error", plain)
+            _print("error", message)
 
 
 @contextmanager
 def exit_codes() -> Iterator[None]:
-    """Exit with 130 on Ctrl-C, where click would exit with 1, and say what becomes of the work."""
+    """Exit with 130 on Ctrl-C, where click would exit with 1, and say that work is saved."""
     try:
         yield
     except KeyboardInterrupt:
-        _tell("interrupted", _RESUME)
-        raise SystemExit(130) from None
+        _print("interrupted", _RESUME)
+        raise SystemExit(_SIGINT_CODE) from None
     except SystemExit as stop:
-        if stop.code == 143:
-            _tell("terminated", _RESUME)
+        if stop.code == _SIGTERM_CODE:
+            _print("terminated", _RESUME)
         raise
 
 
-def _tell(what: str, message: str) -> None:
+def _print(kind: str, message: str) -> None:
     if os.environ.get("MLIC_LOG") == "json":
-        logger.error("%s: %s", what, message)
+        logger.error("%s: %s", kind, message)
         return
-    text = Text.assemble((f"{what}:", "bold red"), " ", message)
+    text = Text.assemble((f"{kind}:", "bold red"), " ", message)
     Console(stderr=True).print(text, soft_wrap=True)

@@ -1,1 +1,1 @@
-"""Sections, tables and figures of the report."""
+"""The report of a run: its summary, tables, figures and the HTML page that shows them."""

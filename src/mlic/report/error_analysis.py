@@ -1,90 +1,91 @@
-"""Nodes that look for mistakes: of models, in pairs of labels, and of those who labelled."""
+"""Tables of errors: of the models in pairs of labels, and of the annotation itself."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from mlic.evaluation import error_analysis, label_issues
+from mlic.labels import PRESENT
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-
     from mlic.evaluation.predictions import Predictions
-    from mlic.images.store import ImageStore
     from mlic.labels import LabelMatrix
-else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    DataFrame = ImageStore = LabelMatrix = Predictions = Any
 
-__all__ = ["find_label_issues", "show_images", "tabulate_pair_errors"]
+__all__ = ["find_label_issues", "tabulate_pair_errors"]
 
-MOST_PAIRS = 100  # of each kind of error and model
-MOST_ISSUES = 1000
+MAX_PAIRS = 100  # of each kind of error and model
+MAX_ISSUES = 1000
 
 
-def tabulate_pair_errors(predictions: Predictions, labels: LabelMatrix) -> DataFrame:
-    """Pairs of labels that baseline or student claim together wrongly, or confuse; worst first."""
-    import numpy as np
-    import pandas as pd
+def tabulate_pair_errors(predictions: Predictions, test: LabelMatrix) -> pd.DataFrame:
+    """Tabulate pairs of labels that a model predicts together wrongly, or confuses.
 
-    from mlic.evaluation.error_analysis import pair_errors, predict_as_many
+    Parameters
+    ----------
+    predictions
+        Logits of the models ``baseline`` and ``student`` for the test images.
+    test
+        True label states of the same images.
 
-    test = labels.in_split("test")
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``first`` and ``second``, the names of the labels, and the counts of
+        `mlic.evaluation.error_analysis.pair_errors`; largest error first.
+    """
+    # As many predictions per label as there are positives: the errors do not depend on calibration.
     claims = {
-        model: predict_as_many(predictions.joined(test.space, [model]), test.states)
+        model: error_analysis.predict_as_many(predictions.joined(test.space, [model]), test.states)
         for model in ("baseline", "student")
     }
-    columns = pair_errors(claims, test.states, MOST_PAIRS)
-    names = np.asarray(labels.space.names)
+    columns = error_analysis.pair_errors(claims, test.states, MAX_PAIRS)
+    names = np.asarray(test.space.names)
     return pd.DataFrame(columns).assign(**{k: names[columns[k]] for k in ("first", "second")})
 
 
 def find_label_issues(
-    predictions: Predictions, learning_predictions: Predictions, labels: LabelMatrix
-) -> DataFrame:
-    """States that the student contradicts confidently, least self-confidence first; in percent."""
-    import pandas as pd
+    test: Predictions, learning: Predictions, labels: LabelMatrix
+) -> pd.DataFrame:
+    """Find annotated label states that the student contradicts confidently, in all splits.
 
-    told = {"test": predictions, "train": learning_predictions, "validation": learning_predictions}
-    found = [_issues_of_split(labels.in_split(split), split, said) for split, said in told.items()]
+    Parameters
+    ----------
+    test, learning
+        Logits of the student for the test images, and for the training and validation images.
+    labels
+        Annotated label states of all images.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``id``, ``split``, ``label``, ``given`` (``"present"`` or ``"absent"``), and in
+        percent ``probability`` of the label and ``self_confidence``, the probability of the
+        annotated state; lowest self-confidence first.
+    """
+    # Each split has separate thresholds: the student is more confident on training images.
+    source = {"test": test, "train": learning, "validation": learning}
+    found = [_issues(labels.in_split(split), split, source[split]) for split in source]
     issues = pd.concat(found).sort_values("self_confidence", kind="stable")
-    return issues[:MOST_ISSUES].reset_index(drop=True)
+    return issues[:MAX_ISSUES].reset_index(drop=True)
 
 
-def _issues_of_split(labels: LabelMatrix, split: str, predictions: Predictions) -> DataFrame:
-    """A table of its own thresholds: those of images that were learned from are others."""
-    import numpy as np
-    import pandas as pd
-    from scipy.special import expit
-
-    from mlic.evaluation.label_issues import find_label_issues
-
-    places = {name: row for row, name in enumerate(predictions.ids.tolist())}
-    said = predictions.joined(labels.space, ["student"])[[places[i] for i in labels.ids.tolist()]]
-    probabilities = expit(said)
-    rows, columns, confidence = find_label_issues(probabilities, labels.states)
+def _issues(labels: LabelMatrix, split: str, predictions: Predictions) -> pd.DataFrame:
+    """Find the issues of one split."""
+    row_of = {name: row for row, name in enumerate(predictions.ids.tolist())}
+    logits = predictions.joined(labels.space, ["student"])[[row_of[i] for i in labels.ids.tolist()]]
+    probabilities = expit(logits)
+    rows, columns, confidence = label_issues.find_label_issues(probabilities, labels.states)
     return pd.DataFrame(
         {
             "id": labels.ids[rows],
             "split": split,
             "label": np.asarray(labels.space.names)[columns],
-            "given": np.where(labels.states[rows, columns] == 1, "present", "absent"),
+            "given": np.where(labels.states[rows, columns] == PRESENT, "present", "absent"),
             "probability": 100 * probabilities[rows, columns],
             "self_confidence": 100 * confidence,
         }
     )
-
-
-def show_images(
-    predictions: Predictions, labels: LabelMatrix, label_issues: DataFrame, images: ImageStore
-) -> dict[str, Any]:
-    """Small images with what models say of them: some of the test split, and likely mislabelled.
-
-    Raises
-    ------
-    DataError
-        If an image is not in the store.
-    """
-    from mlic.report.cards import example_cards, issue_cards
-
-    return {
-        "examples": example_cards(predictions, labels.in_split("test"), images),
-        "issues": issue_cards(label_issues, images),
-    }

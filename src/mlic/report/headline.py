@@ -1,38 +1,42 @@
-"""The verdict: what the student gained over the baseline, and what that cost."""
+"""The headline of the report: the student's gain over the baseline, and its cost."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlic.report.blocks import number, percent
+from mlic.report.formatting import number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
 
-__all__ = ["judge_run"]
+__all__ = ["write_headline"]
 
 
-def judge_run(summary: Mapping[str, Any], average_precision: pd.DataFrame) -> dict[str, Any]:
-    """Say what the run came to, in a sentence and in a few numbers.
+def write_headline(summary: Mapping[str, Any], average_precision: pd.DataFrame) -> dict[str, Any]:
+    """Summarise the result of a run in one sentence and up to four numbers.
 
     Parameters
     ----------
     summary
-        As `summarise_run` makes it.
+        Content of ``summary.json``.
     average_precision
-        ``baseline`` and ``student`` in percent; a row a label.
+        Columns ``baseline`` and ``student``, in percent; one row per label.
 
     Returns
     -------
     dict
-        ``sentence``, and ``tiles``: a list of ``value`` with what it is ``of``.
+        ``sentence``, and ``tiles``: a list of dicts with a ``value`` and its ``meaning``.
     """
     baseline, student = summary["baseline"].get("mAP"), summary["student"].get("mAP")
+    # The summary has no mAP if no label has a positive; the page is written all the same.
     if baseline is None or student is None:
-        told = "Baseline and student cannot be compared: no label has a positive in the test split."
-        return {"sentence": told, "tiles": [_cost(summary)]}
+        reason = "no label is present in the test split"
+        return {
+            "sentence": f"Baseline and student cannot be compared: {reason}.",
+            "tiles": [_cost(summary)],
+        }
     side = "below" if student < baseline else "above"
     sentence = (
         f"The student reaches {percent(student)} mAP on the test split, "
@@ -40,46 +44,52 @@ def judge_run(summary: Mapping[str, Any], average_precision: pd.DataFrame) -> di
     )
     gain = {
         "value": f"{number(student - baseline, sign='+')} points",
-        "of": "of mAP, student over baseline. One seed is one draw: compare several before a "
-        "small difference is believed.",
+        "meaning": "mAP, student minus baseline, for one seed. Repeat the run with several seeds "
+        "before relying on a small difference.",
     }
     tiles = [gain, _labels(average_precision), _cost(summary), _control(summary, student)]
     return {"sentence": sentence, "tiles": tiles}
 
 
 def _labels(average_precision: pd.DataFrame) -> dict[str, str]:
+    # Labels without a positive in the test split are neither gains nor losses.
     gains = (average_precision["student"] - average_precision["baseline"]).dropna()
     return {
         "value": f"{(gains > 0).sum()} of {len(gains)} labels",
-        "of": f"gain average precision; {(gains < 0).sum()} lose.",
+        "meaning": f"have a higher average precision; {(gains < 0).sum()} have a lower one.",
     }
 
 
 def _cost(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Passes over the training images are a matter of parameters; seconds are of the machine."""
+    """Training cost as a multiple of the baseline's.
+
+    Passes over the training images follow from the parameters alone; seconds depend on the machine.
+    """
     passes, seconds = summary["passes"], summary["seconds"]
-    whole = _ratio(passes["psd"], passes["baseline"])
-    timed = _ratio(seconds["psd"], seconds["baseline"])
+    cost = _ratio(passes["psd"], passes["baseline"])
+    time = _ratio(seconds["psd"], seconds["baseline"])
     return {
-        "value": f"{number(whole, 1)} baselines",
-        "of": "of training passes for all teachers and the student together; "
-        f"{number(timed, 1)} by the clock. The student alone is as large as the baseline.",
+        "value": f"{number(cost, 1)} × baseline",
+        "meaning": "training passes of all teachers and the student; "
+        f"{number(time, 1)} × in measured time. The student alone is as large as the baseline.",
     }
 
 
 def _control(summary: Mapping[str, Any], student: float) -> dict[str, str]:
-    longer = summary.get("budget_matched_baseline", {}).get("mAP")
-    if longer is None:
+    """Gain over the budget-matched baseline; it is an optional control, so not an alarm."""
+    control = summary.get("budget_matched_baseline", {}).get("mAP")
+    if control is None:
         return {
-            "value": "No control",
-            "of": "The same budget might serve a plain model as well: "
-            "--params controls.budget_matched_baseline=true trains one to compare with.",
+            "value": "Optional",
+            "meaning": "comparison with a baseline that is trained with the same total budget: add "
+            "--params controls.budget_matched_baseline=true.",
         }
     return {
-        "value": f"{number(student - longer, sign='+')} points",
-        "of": f"of mAP over a baseline given all of that budget, which reaches {percent(longer)}.",
+        "value": f"{number(student - control, sign='+')} points",
+        "meaning": "mAP, student minus budget-matched baseline, which is trained with the same "
+        f"total budget and reaches {percent(control)}.",
     }
 
 
-def _ratio(part: float, whole: float) -> float | None:
-    return part / whole if whole else None
+def _ratio(value: float, reference: float) -> float | None:
+    return value / reference if reference else None

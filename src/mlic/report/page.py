@@ -1,86 +1,156 @@
-"""The report as one file that needs nothing else: figures, images, style and scripts are in it.
+"""The report as one HTML file that contains its figures, images, style and scripts.
 
-Its security policy lets nothing be loaded, and no script run but the two that are named by their
-hash.
+Its content security policy forbids loading anything and running any script other than the two
+that are named by their hash.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from mlic.labels import LabelSpace
+from mlic.report import groups, tables
+from mlic.report.headline import write_headline
+from mlic.report.names import strategy_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from markupsafe import Markup
+    import pandas as pd
 
-    from mlic.report.blocks import Section
-
-__all__ = ["render_page"]
+__all__ = ["Findings", "render_report"]
 
 
-def render_page(
-    title: str, verdict: Mapping[str, Any], sections: Sequence[Section], footer: str
-) -> str:
-    """Set a page out.
+@dataclass(frozen=True)
+class Findings:
+    """All results of a run, as the nodes return them or as they were read back from files.
 
     Parameters
     ----------
-    title
-        Of the page.
-    verdict
-        ``sentence``, and ``tiles`` of a ``value`` with what it is of.
-    sections
-        Those without a block are left out.
-    footer
-        The last line.
+    summary
+        Content of ``summary.json``; scores in percent, undefined ones missing or None.
+    parameters
+        Parameters of the run, as Kedro has them.
+    trainings
+        Description of each training, by model.
+    label_counts
+        Columns ``label``, ``train``, ``validation``, ``test`` and ``unknown``; one row per label.
+    quarantine
+        Columns ``id``, ``source`` and ``reason``; one row per unreadable image.
+    average_precision
+        Columns ``label``, ``positives``, ``baseline`` and ``student``, in percent; one row per
+        label, NaN where a label has no positive in the test split.
+    pair_errors, label_issues
+        Results of `mlic.report.error_analysis`.
+    image_cards
+        ``examples`` and ``issues``, see `mlic.report.image_cards`.
+    class_map_examples
+        Rows of images with class maps, see `mlic.report.class_map_images`.
+    suggested_parts
+        Number of communities of the label graph, see `mlic.labels.partition.survey.Suggestion`.
+    figures
+        Plotly figures by name; figures that are missing are left out of the page.
+    surveys
+        Partition quality over K by strategy, see `mlic.labels.partition.survey.survey_parts`.
+
+    Raises
+    ------
+    LabelError
+        If ``label_counts`` and ``average_precision`` are of different labels.
+    """
+
+    summary: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    trainings: Mapping[str, Mapping[str, Any]]
+    label_counts: pd.DataFrame
+    quarantine: pd.DataFrame
+    average_precision: pd.DataFrame
+    pair_errors: pd.DataFrame
+    label_issues: pd.DataFrame
+    image_cards: Mapping[str, Sequence[Mapping[str, Any]]]
+    class_map_examples: Sequence[Mapping[str, Any]] = ()
+    suggested_parts: Mapping[str, Any] | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    surveys: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # The two files may be left over from different runs.
+        counted = LabelSpace(tuple(self.label_counts["label"]))
+        scored = LabelSpace(tuple(self.average_precision["label"]))
+        counted.require_same(scored, "label_counts", "average_precision")
+
+
+def render_report(found: Findings) -> str:
+    """Render the report of a run.
 
     Returns
     -------
     str
-        A whole HTML5 document; every text in it is escaped.
+        A self-contained HTML5 document; every text in it is escaped.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
     environment = Environment(
         loader=PackageLoader("mlic.report"),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=StrictUndefined,  # a misspelt name is an error, not an empty string
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["figure_json"] = _figure_json
-    templates = environment.loader
-    assert templates is not None
-    own = templates.get_source(environment, "report.js")[0]
-    style = templates.get_source(environment, "report.css")[0]
-    scripts = [get_plotlyjs(), own] if _has_figures(sections) else []
+    # Plotly escapes "<", ">" and "/" in its JSON, so that no text of a figure can end the script.
+    environment.filters["figure_json"] = lambda figure: Markup(figure.to_json())  # noqa: S704
+    environment.globals["strategy_title"] = strategy_title
+    # Plotly's several megabytes are only included if there is something to draw.
+    scripts = [get_plotlyjs(), _read(environment, "report.js")] if found.figures else []
     return environment.get_template("report.html").render(
-        title=title,
-        verdict=verdict,
-        sections=[section for section in sections if section.blocks],
-        footer=footer,
-        style=Markup(style),  # noqa: S704
+        found=found,
+        title=_title(found.parameters),
+        headline=write_headline(found.summary, found.average_precision),
+        tables=_tables(found),
+        style=Markup(_read(environment, "report.css")),  # noqa: S704
         scripts=[Markup(script) for script in scripts],  # noqa: S704
         hashes=[_hash(script) for script in scripts],
     )
 
 
-def _has_figures(sections: Sequence[Section]) -> bool:
-    return any(block.kind == "figure" for section in sections for block in section.blocks)
+def _title(parameters: Mapping[str, Any]) -> str:
+    partition = parameters["partition"]
+    teachers = f"{' + '.join(partition['strategies'])}, K = {partition['num_parts']}"
+    return f"Report of a run: {parameters['model']['backbone']}, {teachers}"
+
+
+def _tables(found: Findings) -> dict[str, Any]:
+    summary = found.summary
+    return {
+        "models": tables.model_table(summary),
+        "other_f1": tables.f1_table(summary),
+        "data": tables.data_table(summary["data"]),
+        "label_counts": tables.count_table(found.label_counts),
+        "quarantine": tables.quarantine_table(found.quarantine),
+        "groups": groups.group_tables(summary),
+        "quality": groups.quality_table(summary["partitions"]),
+        "surveys": groups.survey_tables(summary["partitions"], found.surveys),
+        "trainings": tables.training_table(found.trainings),
+        "precision": tables.precision_table(found.average_precision),
+        "pairs": tables.pair_table(found.pair_errors),
+        "issues": tables.issue_table(found.label_issues),
+        "pointing": tables.pointing_table(summary.get("pointing_game")),
+        "provenance": tables.provenance_table(summary),
+        "parameters": tables.parameter_table(found.parameters),
+    }
+
+
+def _read(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
 
 
 def _hash(script: str) -> str:
-    """Name of a script in a content security policy."""
+    """Source expression of a script in a content security policy."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-def _figure_json(figure: Any) -> Markup:
-    """A figure as JSON, in which plotly leaves nothing that HTML could take for markup."""
-    from markupsafe import Markup
-
-    return Markup(figure.to_json())  # noqa: S704

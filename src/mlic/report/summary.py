@@ -1,16 +1,26 @@
-"""The parts of ``summary.json``."""
+"""The parts of ``summary.json``: data, scores, costs and provenance of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
+from scipy.special import expit
 
+from mlic import __version__
 from mlic.config.cost import count_psd_passes
-from mlic.distillation.teacher_id import strategy_of
-from mlic.labels import SPLITS, LabelMatrix
+from mlic.distillation.teacher_id import NAMESPACE, TeacherId, strategy_of
+from mlic.evaluation.metrics import (
+    average_precision,
+    mean_average_precision,
+    threshold_metrics,
+    top_k_metrics,
+)
+from mlic.labels import PRESENT, SPLITS, UNKNOWN, LabelMatrix
 from mlic.labels.options import BASELINE, FULL_LABEL
+from mlic.utils.git import git_commit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,79 +31,86 @@ if TYPE_CHECKING:
     from mlic.training.options import TeacherOptions, TrainingOptions
 
 __all__ = [
-    "committees",
     "count_passes",
     "describe_data",
     "describe_origin",
+    "ensemble_logits",
     "score_models",
+    "tabulate_average_precision",
     "time_models",
 ]
 
-RANK = {
-    "baseline": 0,
-    "budget_matched_baseline": 1,
-    "student": 3,
-}  # the strategies' teachers stand between
-TOP = 3  # labels an image, of the "top-3" figures
-TOP_THRESHOLD = 0.5  # which those of ML-GCN and C-Tran ask for besides
+# Position of the single models; the ensembles of teachers stand between them.
+RANK = {"baseline": 0, "budget_matched_baseline": 1, "student": 3}
+ENSEMBLE_RANK = 2
+TOP = 3  # labels per image of the "top-3" scores
+TOP_THRESHOLD = 0.5  # smallest probability that counts in them, as in ML-GCN and C-Tran
 
 
 def describe_data(labels: LabelMatrix, num_quarantined: int) -> dict[str, Any]:
-    """Images and labels, by split."""
-    splits = {split: len(labels.rows(split)) for split in SPLITS}
-    present = labels.states == 1
+    """Count the images by split, the labels, and the unknown states."""
     return {
-        "images": splits,
+        "images": {split: len(labels.rows(split)) for split in SPLITS},
         "quarantined": num_quarantined,
         "labels": len(labels.space),
-        "labels_per_image": round(float(present.sum(axis=1).mean()), 3),
-        "unknown_share": round(float((labels.states < 0).mean()), 6),
+        "labels_per_image": round(float((labels.states == PRESENT).sum(axis=1).mean()), 3),
+        "unknown_share": round(float((labels.states == UNKNOWN).mean()), 6),
     }
 
 
-def committees(predictions: Predictions, test: LabelMatrix) -> dict[str, NDArray[np.float32]]:
-    """Logits over all labels: baselines, the teachers of each strategy together, student.
+def ensemble_logits(predictions: Predictions, test: LabelMatrix) -> dict[str, NDArray[np.float32]]:
+    """Compute logits over all labels of each single model and each ensemble of teachers.
 
-    The teachers of a partition are put side by side; of plain ones, who know all labels each, the
-    logits are averaged, as they are for the student.
+    The teachers of a partition share the labels out among them: their columns are put side by
+    side. The logits of full-label teachers are averaged, as they are for the student.
+
+    Returns
+    -------
+    dict
+        Logits by model or strategy; shape (number of test images, C), float32. Baselines come
+        first and the student last.
 
     Raises
     ------
     DataError
         If the predictions are not of the test images.
     CheckpointError
-        If the teachers of a strategy leave a label out.
+        If the teachers of a strategy do not cover a label.
     """
     predictions.require_images(test.ids)
-    groups: dict[str, list[str]] = {}
+    members: dict[str, list[str]] = {}
     for model in predictions.logits:
-        group = strategy_of(model)
-        groups.setdefault(group, []).append(model)
-    ordered = sorted(groups, key=lambda group: RANK.get(group, 2))
-    return {group: _join(predictions, test, group, groups[group]) for group in ordered}
+        members.setdefault(strategy_of(model), []).append(model)
+    ordered = sorted(members, key=lambda name: RANK.get(name, ENSEMBLE_RANK))
+    return {name: _join(predictions, test, name, members[name]) for name in ordered}
 
 
 def _join(
-    predictions: Predictions, test: LabelMatrix, group: str, models: Sequence[str]
+    predictions: Predictions, test: LabelMatrix, name: str, models: Sequence[str]
 ) -> NDArray[np.float32]:
-    if group != FULL_LABEL:
+    if name != FULL_LABEL:
         return predictions.joined(test.space, models)
+    # Sorted, so that the floating-point sum does not depend on the order of the checkpoints.
     full = [predictions.joined(test.space, [model]) for model in sorted(models)]
     mean: NDArray[np.float32] = np.mean(full, axis=0, dtype=np.float32)
     return mean
 
 
 def score_models(predictions: Predictions, test: LabelMatrix, threshold: float) -> dict[str, Any]:
-    """Figures of baselines, teachers and student, in percent; what is undefined is left out.
+    """Score baselines, ensembles of teachers and the student on the test split.
 
-    Names are those of `mlic.evaluation.metrics.threshold_metrics`, with ``_top3`` where only an
-    image's three highest probabilities count, if they are at least 0.5, as ML-GCN and C-Tran do.
-    ``parts`` holds the mAP of each teacher on its own labels, part by part, None where none of
-    them has a positive.
+    Returns
+    -------
+    dict
+        Scores in percent by model, those of the teachers under ``teachers``. The names are those of
+        `mlic.evaluation.metrics.threshold_metrics`, with the suffix ``_top3`` for the scores that
+        count an image's three highest probabilities only, and ``mAP``. Undefined scores are left
+        out. ``parts`` contains the mAP of each teacher on its own labels, None if none of them has
+        a positive.
     """
     scores = {
         name: _score(logits, test.states, threshold)
-        for name, logits in committees(predictions, test).items()
+        for name, logits in ensemble_logits(predictions, test).items()
     }
     teachers = {
         strategy: {**scores[strategy], "parts": _score_parts(predictions, test, strategy)}
@@ -105,15 +122,14 @@ def score_models(predictions: Predictions, test: LabelMatrix, threshold: float) 
 
 
 def _score_parts(predictions: Predictions, test: LabelMatrix, strategy: str) -> list[float | None]:
-    """Score each teacher by its part's number: a file may hold part 10 before part 2."""
-    from mlic.evaluation.metrics import mean_average_precision
-
-    prefix = f"teachers.{strategy}_"
-    models = [model for model in predictions.logits if model.startswith(prefix)]
+    """Compute the mAP of each teacher of a strategy, ordered by the number of its part."""
+    names = [name for name in predictions.logits if name.startswith(f"{NAMESPACE}.")]
+    teachers = [TeacherId.parse(name) for name in names]
     precisions = []
-    for model in sorted(models, key=lambda model: int(model.removeprefix(prefix))):
-        own = test.with_labels(test.space.indices(predictions.labels[model]))
-        value = mean_average_precision(predictions.logits[model], own.states)
+    # Sorted by number, not by name: a file has part 10 before part 2.
+    for teacher in sorted(teacher for teacher in teachers if teacher.strategy == strategy):
+        own = test.with_labels(test.space.indices(predictions.labels[teacher.name]))
+        value = mean_average_precision(predictions.logits[teacher.name], own.states)
         precisions.append(None if np.isnan(value) else round(100 * value, 4))
     return precisions
 
@@ -121,47 +137,67 @@ def _score_parts(predictions: Predictions, test: LabelMatrix, strategy: str) -> 
 def _score(
     logits: NDArray[np.float32], states: NDArray[np.int8], threshold: float
 ) -> dict[str, Any]:
-    """Figures of one model, in percent: mAP, those at the threshold, and ``…_top3``.
+    """Score one model in percent.
 
-    The top-3 figures are those of ML-GCN and C-Tran: of an image's three highest probabilities
-    (of fewer labels, all), those of at least 0.5; the evaluation's threshold does not matter.
+    The top-3 scores are those of ML-GCN and C-Tran: the three highest probabilities of an image
+    count if they are at least 0.5, whatever the threshold of the evaluation.
     """
-    from scipy.special import expit
-
-    from mlic.evaluation.metrics import mean_average_precision, threshold_metrics, top_k_metrics
-
     probabilities = expit(logits)
     top = top_k_metrics(probabilities, states, min(TOP, states.shape[1]), TOP_THRESHOLD)
-    figures = {
+    scores = {
         "mAP": mean_average_precision(logits, states),
         **threshold_metrics(probabilities, states, threshold),
         **{f"{name}_top{TOP}": value for name, value in top.items()},
     }
-    # JSON knows no NaN: a figure that no label defines is left out
-    return {name: round(100 * value, 4) for name, value in figures.items() if not np.isnan(value)}
+    # JSON has no NaN: a score that no label defines is left out.
+    return {name: round(100 * value, 4) for name, value in scores.items() if not np.isnan(value)}
+
+
+def tabulate_average_precision(predictions: Predictions, test: LabelMatrix) -> pd.DataFrame:
+    """Tabulate the average precision of every label, in percent.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per label: ``label``, ``positives`` (test images with the label), and a column for
+        each single model and each ensemble of teachers; NaN if a label has no positive.
+    """
+    columns = {
+        name: 100 * average_precision(logits, test.states)
+        for name, logits in ensemble_logits(predictions, test).items()
+    }
+    positives = (test.states == PRESENT).sum(axis=0)
+    return pd.DataFrame({"label": test.space.names, "positives": positives, **columns})
 
 
 def time_models(
     trainings: Mapping[str, Mapping[str, Any]], partition: PartitionOptions
 ) -> dict[str, Any]:
-    """Seconds that the trainings took when they were done; the control stands beside the total.
+    """Sum up the measured training seconds.
 
-    ``psd`` is what teachers and student took, the baseline among the teachers if it is one.
+    Returns
+    -------
+    dict
+        Seconds of ``baseline``, ``budget_matched_baseline`` if there is one, ``teachers`` by
+        strategy and ``student``; ``psd``, all teachers and the student; and ``total``, without the
+        budget-matched baseline. A baseline that teaches counts as a teacher.
     """
     seconds = {name: training["seconds"] for name, training in trainings.items()}
     teachers: dict[str, float] = {}
     for name, value in seconds.items():
-        if name.startswith("teachers."):
+        if name.startswith(f"{NAMESPACE}."):
             strategy = strategy_of(name)
+            # Rounded after every addition: the published sums were made like this.
             teachers[strategy] = round(teachers.get(strategy, 0.0) + value, 2)
-    longer = seconds.pop("budget_matched_baseline", None)
-    spared = 0.0 if BASELINE in partition.strategies else seconds["baseline"]
+    # The control is no part of the method: it must not count in the sums below.
+    control = seconds.pop("budget_matched_baseline", None)
+    not_psd = 0.0 if BASELINE in partition.strategies else seconds["baseline"]
     return {
         "baseline": round(seconds["baseline"], 2),
-        **({} if longer is None else {"budget_matched_baseline": round(longer, 2)}),
+        **({} if control is None else {"budget_matched_baseline": round(control, 2)}),
         "teachers": teachers,
         "student": round(seconds["student"], 2),
-        "psd": round(sum(seconds.values()) - spared, 2),
+        "psd": round(sum(seconds.values()) - not_psd, 2),
         "total": round(sum(seconds.values()), 2),
     }
 
@@ -169,9 +205,9 @@ def time_models(
 def count_passes(
     training: TrainingOptions, partition: PartitionOptions, teachers: TeacherOptions
 ) -> dict[str, float]:
-    """Passes over the training images: ``baseline``, and ``psd``, teachers and student together.
+    """Count passes over the training images: ``baseline``, and ``psd`` (teachers and student).
 
-    Unlike seconds they depend on no machine. A baseline that teaches is counted among the teachers.
+    Unlike seconds, they do not depend on the machine. A baseline that teaches counts as a teacher.
     """
     return {
         "baseline": training.for_role("baseline").epochs,
@@ -181,13 +217,11 @@ def count_passes(
 
 def describe_origin(
     labels: LabelMatrix,
-    partitions: Mapping[str, Partition],
+    partitions: Iterable[Partition],
     trainings: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """What the run was made from: code, libraries, and fingerprints of its data and models."""
-    from mlic import __version__
-    from mlic.utils.git import git_commit
-
+    """Record what the run was made from: code, libraries, and fingerprints of data and models."""
+    # The versions of the student's training, which every run has and which is the last one.
     student = trainings["student"]
     return {
         "git": git_commit(),
@@ -196,7 +230,7 @@ def describe_origin(
         "fingerprints": {
             "images": student["components"].get("data"),
             "labels": labels.fingerprint,
-            **{f"partition_{name}": part.fingerprint for name, part in partitions.items()},
+            **{f"partition_{one.strategy}": one.fingerprint for one in partitions},
             **{name: training["fingerprint"] for name, training in trainings.items()},
         },
     }

@@ -1,11 +1,11 @@
-"""The report's tables: a run's figures as rows of text."""
+"""Tables of the report: scores, data, trainings, errors and provenance of a run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlic.report.blocks import Block, Note, Table, number, percent
-from mlic.report.figures.style import MODELS, strategy_title
+from mlic.report.formatting import Table, number, percent
+from mlic.report.names import MODELS, ensemble_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,81 +17,69 @@ __all__ = [
     "data_table",
     "f1_table",
     "issue_table",
-    "model_blocks",
+    "model_table",
     "pair_table",
     "parameter_table",
-    "pointing_blocks",
+    "pointing_table",
     "precision_table",
     "provenance_table",
     "quarantine_table",
     "training_table",
 ]
 
-SHOWN = 50  # rows of tables whose files hold more
+SHOWN = 50  # rows of the page; the files contain all of them
 COMPARED = ("baseline", "student")
 
 
-def model_blocks(summary: Mapping[str, Any]) -> list[Block]:
-    """Main figures of every model, on all labels."""
-    rows = [
-        [model, *(number(figures.get(name)) for name in ("mAP", "CF1", "OF1")), number(time, 1)]
-        for model, figures, time in _models(summary)
-    ]
-    shown = Table(
-        f"All labels, {summary['data']['images']['test']:,} test images, in percent",
-        ("Model", "mAP", "CF1", "OF1", "Seconds of training"),
-        rows,
-    )
-    told = (
-        "mAP: mean average precision over labels. CF1 and OF1: F1 by class and overall, at the "
-        "probability threshold of the evaluation."
-    )
-    return [shown, Note(told), f1_table(summary)]
-
-
-def _models(
-    summary: Mapping[str, Any],
-) -> Iterator[tuple[str, Mapping[str, Any], float | None]]:
-    """Title, figures and seconds of baselines, the teachers of each strategy, and student."""
+def _models(summary: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], float | None]]:
+    """Yield the title, the scores and the training seconds of each model and teacher ensemble."""
     seconds = summary["seconds"]
     for name in ("baseline", "budget_matched_baseline"):
         if name in summary:
             yield MODELS[name], summary[name], seconds[name]
-    for name, figures in summary["teachers"].items():
-        title = f"Teachers together: {strategy_title(name)}"
-        yield title, figures, seconds["teachers"].get(name)
+    for name, scores in summary["teachers"].items():
+        yield ensemble_title(name), scores, seconds["teachers"].get(name)
     yield MODELS["student"], summary["student"], seconds["student"]
 
 
+def model_table(summary: Mapping[str, Any]) -> Table:
+    """Tabulate the main scores and the training time of every model."""
+    rows = [
+        [model, *(number(scores.get(name)) for name in ("mAP", "CF1", "OF1")), number(time, 1)]
+        for model, scores, time in _models(summary)
+    ]
+    caption = f"All labels, {summary['data']['images']['test']:,} test images, in percent"
+    return Table(caption, ("Model", "mAP", "CF1", "OF1", "Training, s"), rows)
+
+
 def f1_table(summary: Mapping[str, Any]) -> Table:
-    """Every other F1 that papers print."""
+    """Tabulate the other variants of F1 that papers report."""
     columns = {"macro_F1": "Macro F1", "CF1_top3": "CF1, top 3", "OF1_top3": "OF1, top 3"}
     rows = [
-        [model, *(number(figures.get(name)) for name in columns)]
-        for model, figures, _ in _models(summary)
+        [model, *(number(scores.get(name)) for name in columns)]
+        for model, scores, _ in _models(summary)
     ]
     caption = (
-        "F1 the other ways it is published: macro F1, the mean of the labels’ F1, which some "
-        "papers call CF1; top 3, of each image’s three highest probabilities those of at "
-        "least 0.5"
+        "Other variants of F1: macro F1 is the mean of the labels’ F1 (some papers call it CF1); "
+        "top 3 counts, of each image’s three highest probabilities, those of at least 0.5"
     )
     return Table(caption, ("Model", *columns.values()), rows, folded=True)
 
 
 def data_table(data: Mapping[str, Any]) -> Table:
-    """Images and labels, in numbers."""
+    """Tabulate the numbers of images and labels."""
     lines = {
         **{f"Images, {split}": f"{count:,}" for split, count in data["images"].items()},
-        "Images quarantined (unreadable)": f"{data['quarantined']:,}",
+        "Unreadable images": f"{data['quarantined']:,}",
         "Labels": f"{data['labels']:,}",
-        "Labels an image, on average": number(data["labels_per_image"]),
-        "Label states unknown": percent(100 * data["unknown_share"]),
+        "Labels per image, mean": number(data["labels_per_image"]),
+        "Unknown label states": percent(100 * data["unknown_share"]),
     }
-    return Table("Images and labels", ("What", "How many"), [[*line] for line in lines.items()])
+    return Table("Images and labels", ("Quantity", "Value"), [[*line] for line in lines.items()])
 
 
 def count_table(label_counts: pd.DataFrame) -> Table:
-    """Images with each label, by split, the most frequent first."""
+    """Tabulate the images with each label by split, most frequent label first."""
     ordered = label_counts.sort_values("train", ascending=False, kind="stable")
     columns = ["label", "train", "validation", "test", "unknown"]
     rows = [
@@ -102,16 +90,18 @@ def count_table(label_counts: pd.DataFrame) -> Table:
     return Table("Images with each label", titles, rows, folded=True)
 
 
-def quarantine_table(quarantine: pd.DataFrame) -> Table:
-    """Images that could not be read, with the reason of each."""
+def quarantine_table(quarantine: pd.DataFrame) -> Table | None:
+    """Tabulate the images that could not be read, with the reason; None if all could."""
     columns = ("id", "source", "reason")
     rows = [[str(row[name]) for name in columns] for row in quarantine[:SHOWN].to_dict("records")]
-    caption = f"{_first(quarantine)} quarantined images"
-    return Table(caption, ("Image", "Source", "Reason"), rows, ("Source", "Reason"))
+    caption = f"{_shown(quarantine)} unreadable images"
+    return (
+        Table(caption, ("Image", "Source", "Reason"), rows, ("Source", "Reason")) if rows else None
+    )
 
 
 def training_table(trainings: Mapping[str, Mapping[str, Any]]) -> Table:
-    """What was trained, for how long, and which epoch was kept."""
+    """Tabulate the trainings: their length, the selected epoch and the validation score."""
     rows = [
         [
             name.removeprefix("teachers."),
@@ -122,17 +112,18 @@ def training_table(trainings: Mapping[str, Mapping[str, Any]]) -> Table:
         ]
         for name, training in trainings.items()
     ]
-    columns = ("Training", "Epochs", "Kept: epoch, weights", "Validation mAP", "Seconds")
-    return Table("What was trained, and for how long", columns, rows, folded=True)
+    columns = ("Training", "Epochs", "Selected epoch, weights", "Validation mAP", "Seconds")
+    return Table("All trainings", columns, rows, folded=True)
 
 
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None else 100 * fraction
 
 
 def precision_table(average_precision: pd.DataFrame) -> Table:
-    """Average precision of every label, the student's largest gain first."""
+    """Tabulate the average precision of every label, largest gain of the student first."""
     gain = average_precision["student"] - average_precision["baseline"]
+    # A stable sort gives labels with the same gain the order of the class list.
     ordered = average_precision.assign(gain=gain).sort_values(
         "gain", ascending=False, kind="stable", na_position="last"
     )
@@ -142,15 +133,15 @@ def precision_table(average_precision: pd.DataFrame) -> Table:
         for label, positives, baseline, student, gained in ordered[columns].itertuples(index=False)
     ]
     caption = (
-        f"In percent on the test split: the student is ahead on {(gain > 0).sum()} labels, "
-        f"behind on {(gain < 0).sum()}; –: no positive in the test split"
+        f"In percent on the test split: the student is better on {(gain > 0).sum()} labels, "
+        f"worse on {(gain < 0).sum()}; –: no positive in the test split"
     )
     titles = ("Label", "Positives", "Baseline", "Student", "Difference")
     return Table(caption, titles, rows, folded=True)
 
 
 def pair_table(pair_errors: pd.DataFrame) -> Table:
-    """Pairs of labels and both models' errors in them, the worst first."""
+    """Tabulate the pairs of labels with the largest errors of both models."""
     columns = [f"{model}_{kind}" for kind in ("together", "confused") for model in COMPARED]
     rows = [
         [f"{row['first']}, {row['second']}", *(f"{row[c]:,}" for c in ["together", *columns])]
@@ -158,66 +149,56 @@ def pair_table(pair_errors: pd.DataFrame) -> Table:
     ]
     titles = (
         "Pair",
-        "Together in truth",
-        *(f"Claimed together, {model}" for model in COMPARED),
+        "Both present",
+        *(f"Both predicted, {model}" for model in COMPARED),
         *(f"Confused, {model}" for model in COMPARED),
     )
-    caption = f"{_first(pair_errors)} pairs by their largest error, in test images"
+    caption = f"{_shown(pair_errors)} pairs by their largest error, in test images"
     return Table(caption, titles, rows, folded=True)
 
 
 def issue_table(label_issues: pd.DataFrame) -> Table:
-    """States that the student contradicts, the least probable first."""
+    """Tabulate the label states that are probably wrong, least probable first."""
     rows = [
         [row["id"], row["split"], row["label"], row["given"], number(row["probability"], 1)]
         for row in label_issues[:SHOWN].to_dict("records")
     ]
-    columns = ("Image", "Split", "Label", "Given as", "Probability of the label, %")
-    caption = f"{_first(label_issues)} label states that are likely wrong"
-    return Table(caption, columns, rows, ("Split", "Label", "Given as"), folded=True)
+    columns = ("Image", "Split", "Label", "Annotated as", "Probability of the label, %")
+    caption = f"{_shown(label_issues)} label states that are probably wrong"
+    return Table(caption, columns, rows, ("Split", "Label", "Annotated as"), folded=True)
 
 
-def _first(table: pd.DataFrame) -> str:
+def _shown(table: pd.DataFrame) -> str:
     return f"{len(table):,}" if len(table) <= SHOWN else f"The first {SHOWN} of {len(table):,}"
 
 
-def pointing_blocks(game: Mapping[str, Any]) -> list[Block]:
-    """How often maps point at the thing, beside chance."""
-    scores = {
-        **{
-            MODELS[name]: game[name]
-            for name in ("baseline", "budget_matched_baseline")
-            if name in game
-        },
-        **{f"Teachers: {strategy_title(name)}": score for name, score in game["teachers"].items()},
-        MODELS["student"]: game.get("student"),
-        "A place drawn at random": game["chance"],
-    }
-    shown = Table(
+def pointing_table(game: Mapping[str, Any] | None) -> Table | None:
+    """Tabulate the hit rates of the pointing game; None if it was not played."""
+    if game is None:
+        return None
+    # The student comes after the teachers, as in the table of models.
+    rates = {title: game.get(name) for name, title in MODELS.items() if name in game}
+    student = rates.pop(MODELS["student"], None)
+    teachers = {ensemble_title(name): rate for name, rate in game["teachers"].items()}
+    rates |= {**teachers, MODELS["student"]: student, "Random position": game["chance"]}
+    return Table(
         f"Pointing game on {game['pairs']:,} labels of {game['images']:,} test images",
         ("Model", "Hits, percent"),
-        [[model, number(score)] for model, score in scores.items()],
+        [[model, number(rate)] for model, rate in rates.items()],
     )
-    told = (
-        "A map hits if the middle of its strongest cell lies on a thing of the label, or within "
-        f"{game['tolerance_pixels']} px of one. The mean over labels of each label's share of "
-        "hits. Where noise put a label on an image without its thing there is nothing to point "
-        "at: such pairs are left out."
-    )
-    return [shown, Note(told)]
 
 
 def provenance_table(summary: Mapping[str, Any]) -> Table:
-    """Versions of libraries, and fingerprints of what the models were made from."""
+    """Tabulate the versions of libraries and the fingerprints of data and models."""
     rows = [
-        *([f"version of {name}", version] for name, version in summary["versions"].items()),
-        *([f"fingerprint of {name}", print_] for name, print_ in summary["fingerprints"].items()),
+        *([f"Version of {name}", version] for name, version in summary["versions"].items()),
+        *([f"Fingerprint of {name}", value] for name, value in summary["fingerprints"].items()),
     ]
-    return Table("Versions and fingerprints", ("What", "Which"), rows, ("Which",))
+    return Table("Versions and fingerprints", ("Item", "Value"), rows, ("Value",))
 
 
 def parameter_table(parameters: Mapping[str, Any]) -> Table:
-    """All parameters of the run, by their dotted names."""
+    """Tabulate all parameters of the run by their dotted names."""
     rows = [[name, value] for name, value in _flatten(parameters)]
     return Table("Parameters", ("Parameter", "Value"), rows, ("Value",), folded=True)
 

@@ -15,7 +15,7 @@ SHOWN = ("sea", "&lt;b&gt;R&amp;D&lt;/b&gt;", "cow")
 # --- counts -------------------------------------------------------------------------------------
 
 
-def test_labels_stand_by_their_counts_and_images_by_theirs():
+def test_label_counts_are_sorted_and_label_numbers_are_counted():
     counts = {"train": np.array([3, 9, 5]), "test": np.array([30, 90, 50])}
     bars, spread = draw_label_counts(NAMES, counts, np.array([1, 1, 3, 1])).data
     assert bars.type == "bar" and bars.x == (SHOWN[1], "cow", "sea")
@@ -24,7 +24,7 @@ def test_labels_stand_by_their_counts_and_images_by_theirs():
     assert list(spread.x) == [1, 3] and list(spread.y) == [75, 25]
 
 
-def test_bars_start_from_zero_and_points_stand_on_a_logarithmic_axis():
+def test_skewed_label_counts_have_a_logarithmic_axis():
     even = draw_label_counts(NAMES, {"train": np.array([3, 9, 5])}, np.array([1]))
     assert even.layout.yaxis.type != "log" and even.layout.yaxis.rangemode == "tozero"
     skewed = draw_label_counts(NAMES, {"train": np.array([3, 900, 5])}, np.array([1]))
@@ -38,7 +38,7 @@ def history_of(*scores):
     return [{"loss": 1 - s, "validation_mAP_raw": s, "validation_mAP_ema": s - 0.1} for s in scores]
 
 
-def test_trainings_of_any_length_share_an_axis_and_teachers_a_line():
+def test_training_curves_share_an_axis_and_teachers_a_line_style():
     figure = draw_training_curves(
         {
             "baseline": history_of(0.2, 0.4),
@@ -54,13 +54,13 @@ def test_trainings_of_any_length_share_an_axis_and_teachers_a_line():
     assert by_name["Student, 4 epochs"].y == pytest.approx((10, 20, 30, 50))
     assert by_name["Baseline, 2 epochs"].x == (50, 100)
     names = [trace.name for trace in figure.data if trace.showlegend]
-    assert len(names) == len(set(names)) == 4, "both CGP teachers have one entry"
+    assert len(names) == len(set(names)) == 4, "one entry for both CGP teachers"
     lines = {trace.name: (trace.line.color, trace.line.dash) for trace in scores}
     assert len(set(lines.values())) == 4
     assert scores[-1].name.startswith("Student"), "drawn over the teachers"
 
 
-def test_epochs_without_validation_leave_a_gap():
+def test_training_curves_have_gaps_without_validation():
     figure = draw_training_curves({"baseline": [{"loss": 0.5}, *history_of(0.25)]})
     assert figure.data[0].y == (None, 25) and figure.data[1].y == (0.5, 0.75)
 
@@ -68,19 +68,19 @@ def test_epochs_without_validation_leave_a_gap():
 # --- precision ----------------------------------------------------------------------------------
 
 
-def test_labels_without_a_positive_are_not_drawn():
+def test_average_precision_omits_labels_without_a_positive():
     nan = np.array([50.0, np.nan, 60.0])
     points, _, baseline, student = draw_average_precision(NAMES, np.array([5, 0, 7]), nan, nan).data
     assert points.text == ("sea", "cow") and len(baseline.x) == len(student.x) == 2
 
 
-def test_the_largest_gains_stand_above_and_the_largest_losses_below():
+def test_average_precision_names_the_largest_gains_and_losses():
     gains = np.array([*range(1, 21), *range(-40, -20)], dtype=float)
     names = [f"l{gain:.0f}" for gain in gains]
     baseline = np.full(40, 50.0)
     figure = draw_average_precision(names, np.full(40, 7), baseline, baseline + gains)
-    told = figure.layout.yaxis2.ticktext
-    assert told[0] == "l-40 (7)" and told[-1] == "l20 (7)" and len(told) == 20
+    named = figure.layout.yaxis2.ticktext
+    assert named[0] == "l-40 (7)" and named[-1] == "l20 (7)" and len(named) == 20
     _, bars, before, after = figure.data
     assert list(after.x - before.x) == sorted([*range(-40, -30), *range(11, 21)])
     np.testing.assert_array_equal(bars.x[0::3], before.x)
@@ -90,7 +90,7 @@ def test_the_largest_gains_stand_above_and_the_largest_losses_below():
 # --- pairs --------------------------------------------------------------------------------------
 
 
-def test_each_panel_shows_its_own_worst_pairs_at_the_top():
+def test_pair_errors_show_the_worst_pairs_of_each_kind_at_the_top():
     counts = {
         "together": np.array([10, 0, 5]),
         "baseline_together": np.array([9, 0, 5]),

@@ -1,4 +1,4 @@
-"""From a data set's files to decoded images and a split label matrix."""
+"""Data preparation: from the files of a data set to decoded images and split labels."""
 
 from mlic.pipelines.data_preparation.pipeline import create_pipeline
 

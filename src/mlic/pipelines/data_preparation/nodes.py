@@ -1,11 +1,11 @@
-"""Nodes of the data preparation: draw or take images, decode them once, split their labels."""
+"""Nodes of the data preparation: draw or read images, decode them once, split them."""
 
 from __future__ import annotations
 
 import logging
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlic.errors import DataError
 from mlic.images.options import DataOptions, SyntheticOptions
@@ -20,58 +20,50 @@ if TYPE_CHECKING:
     from mlic.images.store import ImageStore
     from mlic.labels import LabelMatrix
 
-    Masks = dict[str, NDArray[np.uint8]]
-else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    DataFrame = ImageRecords = ImageStore = LabelMatrix = Masks = Any
-
-__all__ = ["decode_images", "draw_scenes", "split_images"]
+__all__ = ["decode_images", "draw_synthetic_images", "split_images"]
 
 logger = logging.getLogger(__name__)
 
 
-def draw_scenes(scenes: SyntheticOptions, seed: int) -> tuple[ImageRecords, Masks]:
-    """Draw the synthetic scenes.
-
-    Parameters
-    ----------
-    scenes
-        What to draw.
-    seed
-        The run's seed.
+def draw_synthetic_images(
+    synthetic: SyntheticOptions, seed: int
+) -> tuple[ImageRecords, dict[str, NDArray[np.uint8]]]:
+    """Draw the synthetic data set.
 
     Returns
     -------
     synthetic_images : ImageRecords
-        The n scenes, encoded.
+        The n images, encoded, with their labels.
     synthetic_masks : dict
-        Under ``"masks"`` where in the images the objects are; uint8, shape (n, H, W).
+        Under ``"masks"``, the object masks; uint8, shape (n, H, W), 0 for background.
     """
-    from mlic.images.synthetic import scenes as drawn
+    from mlic.images.synthetic.scenes import draw_scenes
 
-    images, masks = drawn.draw_scenes(scenes, derive_seed(seed, "scenes"))
+    # The name of the derived seed decides the images: it must not change.
+    images, masks = draw_scenes(synthetic, derive_seed(seed, "scenes"))
     return images, {"masks": masks}
 
 
 def decode_images(
     raw_images: ImageRecords, data: DataOptions, images_folder: Path
 ) -> tuple[ImageStore, DataFrame]:
-    """Decode the images to the store on disk, and set the unreadable ones aside.
+    """Decode all images into the store on disk, except unreadable ones.
 
     Parameters
     ----------
     raw_images
         Encoded images.
     data
-        Gives the side of the store and how many images may be unreadable.
+        Gives the image size of the store and the largest share of unreadable images.
     images_folder
-        Where the store lies.
+        Folder of the store.
 
     Returns
     -------
     images : ImageStore
         The readable images, in the order of ``raw_images``.
     quarantine : DataFrame
-        The unreadable ones: columns id, source, reason.
+        The unreadable images: columns ``id``, ``source`` and ``reason``.
 
     Raises
     ------
@@ -82,27 +74,36 @@ def decode_images(
 
     images, quarantine = write_store(images_folder, raw_images, data.side)
     if len(quarantine):
-        first = "; ".join(f"{row.source}: {row.reason}" for row in quarantine[:3].itertuples())
-        told = f"{len(quarantine)} of {len(raw_images)} images are unreadable ({first})"
         allowed = ceil(data.max_unreadable * len(raw_images))
-        if len(quarantine) > allowed:
-            listed = images.folder / "pixels.json" if images.folder else "the quarantine"
-            raise DataError(
-                f"{told}, {allowed} may be: mend them (all are listed in {listed}) or raise "
-                "data.max_unreadable"
-            )
-        logger.warning("%s; they are left out, see quarantine.", told)
+        _report_unreadable(quarantine, len(raw_images), allowed, images.folder)
     return images, quarantine
+
+
+def _report_unreadable(
+    quarantine: DataFrame, total: int, allowed: int, folder: Path | None
+) -> None:
+    """Warn of unreadable images, or refuse them if there are too many."""
+    first = "; ".join(f"{row.source}: {row.reason}" for row in quarantine[:3].itertuples())
+    message = f"{len(quarantine)} of {total} images are unreadable ({first})"
+    if len(quarantine) > allowed:
+        listed = folder / "store.json" if folder else "the quarantine"
+        raise DataError(
+            f"{message}, at most {allowed} may be: repair them ({listed} lists all) or raise "
+            "data.max_unreadable",
+            parameter="data.max_unreadable",
+            expected=allowed,
+            found=len(quarantine),
+        )
+    logger.warning("%s; they are left out, see quarantine.", message)
 
 
 def split_images(
     raw_images: ImageRecords, quarantine: DataFrame, data: DataOptions, seed: int
 ) -> LabelMatrix:
-    """Split the readable images, and drop labels too rare to learn.
+    """Split the readable images, and drop labels that are too rare to learn.
 
-    Declared splits win. Images without a split are training images. A validation or test
-    split that the data set declares nowhere is split off the training images, stratified by
-    labels; the others never change.
+    Declared splits stay as they are. A validation or test split that the data set does not declare
+    is split off the training images, stratified by labels.
 
     Parameters
     ----------
@@ -111,20 +112,28 @@ def split_images(
     quarantine
         The unreadable images, which are left out.
     data
-        Fractions, and the training count below which a label is dropped.
+        Gives the fractions, and the training count below which a label is dropped.
     seed
-        The run's seed.
+        Seed of the run.
 
     Returns
     -------
     LabelMatrix
-        Row for row the images of the store.
-
-    Raises
-    ------
-    DataError
-        If a split is empty, a group is torn, or a label has no training image.
+        Labels and splits, in the order of the image store.
     """
-    from mlic.pipelines.data_preparation.splits import split_readable
+    import numpy as np
 
-    return split_readable(raw_images, quarantine["id"].to_numpy(dtype=str), data, seed)
+    from mlic.labels import SPLITS
+    from mlic.labels.preparation import complete_split, drop_rare_labels
+
+    unreadable = quarantine["id"].to_numpy(dtype=str)
+    rows = np.flatnonzero(~np.isin(raw_images.labels.ids, unreadable))
+    groups = None if raw_images.groups is None else raw_images.groups[rows]
+    fractions = {"validation": data.validation_fraction, "test": data.test_fraction}
+    # Row i of the labels must be image i of the store, which has the readable images only.
+    labels = raw_images.labels.take(rows)
+    labels = complete_split(labels, groups, fractions, derive_seed(seed, "split"))
+    labels = drop_rare_labels(labels, data.drop_labels_below)
+    sizes = ", ".join(f"{len(labels.rows(split))} {split}" for split in SPLITS)
+    logger.info("%d images (%s), %d labels.", len(labels), sizes, len(labels.space))
+    return labels

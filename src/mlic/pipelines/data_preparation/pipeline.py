@@ -1,40 +1,45 @@
-"""Wiring of the data preparation.
+"""Pipeline of the data preparation.
 
-raw_images ──► decode_images ──► images, quarantine
-     └──────────────────────────────────┴──► split_images ──► labels
+::
 
-The scenes are drawn to synthetic_images and take the place of raw_images.
+    raw_images ──► decode_images ──► images, quarantine
+         └──────────────────────────────────┴──► split_images ──► labels
+
+With synthetic data, ``synthetic_images`` take the place of ``raw_images``.
 """
 
 from kedro.pipeline import Node, Pipeline
 
 from mlic.config.shape import RunShape
-from mlic.pipelines.data_preparation.nodes import decode_images, draw_scenes, split_images
+from mlic.pipelines.data_preparation.nodes import (
+    decode_images,
+    draw_synthetic_images,
+    split_images,
+)
 
 __all__ = ["create_pipeline"]
 
 
 def create_pipeline(shape: RunShape) -> Pipeline:
-    """Wire the preparation of one data set.
+    """Connect the preparation of one data set.
 
     Parameters
     ----------
     shape
-        ``"synthetic"``: images drawn by mlic, kept as ``synthetic_images``; ``"catalog"``: the
-        entry ``raw_images``, which is only ever read, for it holds a person's own.
+        Decides the source. Synthetic images are saved as ``synthetic_images``; the catalog entry
+        ``raw_images`` is only read, because it is the user's own data.
 
     Examples
     --------
     >>> sorted(create_pipeline(RunShape(source="catalog")).inputs())
-    ['params:data', 'params:seed', 'images_folder', 'raw_images']
+    ['images_folder', 'params:data', 'params:seed', 'raw_images']
     """
-    source = shape.source
-    raw = "synthetic_images" if source == "synthetic" else "raw_images"
+    raw = "synthetic_images" if shape.source == "synthetic" else "raw_images"
     draw = Node(
-        draw_scenes,
+        draw_synthetic_images,
         inputs=["params:synthetic", "params:seed"],
         outputs=["synthetic_images", "synthetic_masks"],
-        name="draw_scenes",
+        name="draw_synthetic_images",
     )
     decode = Node(
         decode_images,
@@ -48,4 +53,4 @@ def create_pipeline(shape: RunShape) -> Pipeline:
         outputs="labels",
         name="split_images",
     )
-    return Pipeline([draw, decode, split] if source == "synthetic" else [decode, split])
+    return Pipeline([draw, decode, split] if shape.source == "synthetic" else [decode, split])

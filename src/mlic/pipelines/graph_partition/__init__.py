@@ -1,4 +1,4 @@
-"""Turn counts into label graphs, and cut each into K groups."""
+"""Graph partition: label graphs, and their partitions into groups."""
 
 from mlic.pipelines.graph_partition.pipeline import create_pipeline
 

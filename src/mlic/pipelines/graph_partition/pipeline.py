@@ -1,4 +1,4 @@
-"""Wiring of graphs and partitions.
+"""Pipeline of label graphs and partitions.
 
 ::
 
@@ -10,28 +10,18 @@
     partition_* ──► partitions_figure
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from kedro.pipeline import Node, Pipeline
 
 from mlic.config.shape import RunShape
-from mlic.labels.options import FULL_LABEL
-from mlic.pipelines.graph_partition.figures import (
-    draw_partitions,
-    draw_survey,
-    suggest_parts,
-    survey_groups,
-)
-from mlic.pipelines.graph_partition.nodes import (
-    build_cooccurrence_graph,
-    build_disoccurrence_graph,
-    cut_graph,
-    draw_groups,
-    take_user_groups,
-)
+from mlic.pipelines.graph_partition import nodes
 from mlic.pipelines.teacher_training.pipeline import assign_teacher_groups
 
 __all__ = ["create_pipeline"]
 
-BUILDERS = {"cgp": build_cooccurrence_graph, "dgp": build_disoccurrence_graph}
+BUILDERS = {"cgp": nodes.build_cooccurrence_graph, "dgp": nodes.build_disoccurrence_graph}
 COMMON = {
     "statistics": "label_statistics",
     "options": "params:partition",
@@ -40,88 +30,52 @@ COMMON = {
 
 
 def create_pipeline(shape: RunShape) -> Pipeline:
-    """label_statistics → graph_<strategy> → partition_<strategy>, and surveys and figures of both.
+    """Connect label statistics to partitions, surveys, figures and the groups of the teachers.
 
     Parameters
     ----------
-    strategies
-        ``random`` takes the sizes of the first of cgp and dgp that is among them, and equal ones
-        where neither is; ``user`` reads the entry ``user_groups``; ``full_label`` has no partition.
+    shape
+        Decides the strategies. ``random`` uses the group sizes of cgp or dgp, whichever is there
+        (cgp if both are), and equal sizes if neither is; ``user`` reads the catalog entry
+        ``user_groups``; ``full_label`` has no partition.
 
     Examples
     --------
-    >>> sorted(create_pipeline(RunShape(strategies=("user", "full_label"))).inputs())
-    ['label_statistics', 'labels', 'params:partition', 'user_groups']
+    >>> sorted(create_pipeline(RunShape(strategies=("user",))).inputs())
+    ['label_statistics', 'params:partition', 'user_groups']
     """
     strategies = shape.trained_strategies
-    cuts = [strategy for strategy in BUILDERS if strategy in strategies]
-    nodes = [node for strategy in cuts for node in _cut(strategy)]
-    if cuts:
-        nodes.append(_suggest())
+    graphs = [strategy for strategy in BUILDERS if strategy in strategies]
+    made = [node for strategy in graphs for node in _partition(strategy)]
+    if graphs:
+        suggest = ["label_statistics", "params:seed"]
+        made.append(_node(nodes.suggest_num_parts, suggest, "suggested_parts"))
     if "random" in strategies:
-        nodes.append(_draw(cuts[0] if cuts else None))
+        # Random groups are a fair control only if they have the sizes of the partition in question.
+        like = {"like": f"partition_{graphs[0]}"} if graphs else {}
+        made.append(_node(nodes.draw_random_groups, {**COMMON, **like}, "partition_random"))
     if "user" in strategies:
-        nodes.append(
-            Node(
-                take_user_groups,
-                inputs=["user_groups", "label_statistics", "params:partition"],
-                outputs="partition_user",
-                name="take_user_groups",
-            )
-        )
-    if partitions := [f"partition_{name}" for name in strategies if name != FULL_LABEL]:
-        nodes.append(
-            Node(
-                draw_partitions,
-                inputs={"statistics": "label_statistics", **{name: name for name in partitions}},
-                outputs="partitions_figure",
-                name="draw_partitions",
-            )
-        )
-    return Pipeline(nodes) + assign_teacher_groups(shape)
+        user = ["user_groups", "label_statistics", "params:partition"]
+        made.append(_node(nodes.read_user_groups, user, "partition_user"))
+    if partitions := [f"partition_{name}" for name in shape.partition_strategies]:
+        drawn = {"statistics": "label_statistics", **{name: name for name in partitions}}
+        made.append(_node(nodes.draw_partitions, drawn, "partitions_figure"))
+    return Pipeline(made) + assign_teacher_groups(shape)
 
 
-def _cut(strategy: str) -> list[Node]:
-    builder = BUILDERS[strategy]
+def _node(function: Callable[..., Any], inputs: Any, output: str, suffix: str = "") -> Node:
+    return Node(function, inputs=inputs, outputs=output, name=f"{function.__name__}{suffix}")
+
+
+def _partition(strategy: str) -> list[Node]:
+    """Make the nodes of one strategy that partitions a graph."""
+    build = BUILDERS[strategy]
+    graph = {"graph": f"graph_{strategy}", **COMMON}
+    survey = [f"survey_{strategy}", "suggested_parts", "params:partition"]
+    suffix = f"_{strategy}"
     return [
-        Node(
-            builder,
-            inputs=["label_statistics", "params:partition"],
-            outputs=f"graph_{strategy}",
-            name=builder.__name__,
-        ),
-        Node(
-            cut_graph,
-            inputs={"graph": f"graph_{strategy}", **COMMON},
-            outputs=f"partition_{strategy}",
-            name=f"cut_graph_{strategy}",
-        ),
-        Node(
-            survey_groups,
-            inputs={"graph": f"graph_{strategy}", **COMMON},
-            outputs=f"survey_{strategy}",
-            name=f"survey_groups_{strategy}",
-        ),
-        Node(
-            draw_survey,
-            inputs=[f"survey_{strategy}", "suggested_parts", "params:partition"],
-            outputs=f"survey_{strategy}_figure",
-            name=f"draw_survey_{strategy}",
-        ),
+        _node(build, ["label_statistics", "params:partition"], f"graph_{strategy}"),
+        _node(nodes.partition_graph, graph, f"partition_{strategy}", suffix),
+        _node(nodes.survey_num_parts, graph, f"survey_{strategy}", suffix),
+        _node(nodes.draw_survey, survey, f"survey_{strategy}_figure", suffix),
     ]
-
-
-def _suggest() -> Node:
-    return Node(
-        suggest_parts,
-        inputs=["label_statistics", "params:seed"],
-        outputs="suggested_parts",
-        name="suggest_parts",
-    )
-
-
-def _draw(sizes_of: str | None) -> Node:
-    like = {"like": f"partition_{sizes_of}"} if sizes_of else {}
-    return Node(
-        draw_groups, inputs={**COMMON, **like}, outputs="partition_random", name="draw_groups"
-    )

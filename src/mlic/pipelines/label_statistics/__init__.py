@@ -1,4 +1,4 @@
-"""Count which labels appear, and which appear together."""
+"""Label statistics: counts of labels and of pairs of labels in the training split."""
 
 from mlic.pipelines.label_statistics.pipeline import create_pipeline
 

@@ -1,8 +1,8 @@
-"""Count labels of the training images; no other split is read."""
+"""Nodes of the label statistics, which are counted on the training images only."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlic.models.options import ModelOptions
 
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from mlic.labels import LabelMatrix
     from mlic.labels.embeddings import LabelEmbeddings
     from mlic.labels.statistics import LabelStatistics
-else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    DataFrame = LabelMatrix = LabelEmbeddings = LabelStatistics = Any
 
 __all__ = ["count_training_labels", "embed_training_labels", "tabulate_labels"]
 
@@ -22,19 +20,20 @@ def count_training_labels(labels: LabelMatrix) -> LabelStatistics:
     """Count labels and pairs of labels in the training split."""
     from mlic.labels.statistics import count_labels
 
+    # Selection and graphs must never see the test split.
     train = labels.in_split("train")
     return count_labels(train.states, train.space)
 
 
 def embed_training_labels(statistics: LabelStatistics, model: ModelOptions) -> LabelEmbeddings:
-    """Give every label the vector that heads over label embeddings start from."""
+    """Make the initial label embeddings for heads that use them."""
     from mlic.labels.embeddings import embed_labels
 
     return embed_labels(statistics, model.embeddings)
 
 
 def tabulate_labels(labels: LabelMatrix) -> DataFrame:
-    """Images with each label, by split, and images where it is unknown."""
+    """Count the images with each label by split, and the images where its state is unknown."""
     import pandas as pd
 
     from mlic.labels import PRESENT, SPLITS, UNKNOWN

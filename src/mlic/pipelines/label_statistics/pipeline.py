@@ -1,4 +1,4 @@
-"""Wiring of the label statistics."""
+"""Pipeline of the label statistics."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -13,7 +13,13 @@ __all__ = ["create_pipeline"]
 
 
 def create_pipeline(shape: RunShape) -> Pipeline:
-    """Labels → label_statistics, label_counts, and label_embeddings if a head reads them."""
+    """Connect labels to label_statistics, label_counts and label_embeddings.
+
+    Parameters
+    ----------
+    shape
+        Decides whether heads use label embeddings that are computed from the statistics.
+    """
     nodes = [
         Node(count_training_labels, "labels", "label_statistics", name="count_training_labels"),
         Node(tabulate_labels, "labels", "label_counts", name="tabulate_labels"),

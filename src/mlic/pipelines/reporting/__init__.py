@@ -1,4 +1,4 @@
-"""Judge all models on the test split, once, and write down what came of it."""
+"""Reporting: score all models on the test split and write the report."""
 
 from mlic.pipelines.reporting.pipeline import create_pipeline
 

@@ -1,37 +1,54 @@
-"""Read the test split once, and write down what came of it."""
+"""Nodes of the report: predict the test split, score the models, and write the page.
+
+The functions import what they need when they run: Kedro imports this module for every command.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from mlic.config.parameters import EvaluationOptions
-from mlic.errors import CheckpointError
+from mlic.explain.options import ExplainOptions
 from mlic.labels.options import PartitionOptions
 from mlic.training.options import TeacherOptions, TrainingOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     from numpy.typing import NDArray
     from pandas import DataFrame
+    from plotly.graph_objects import Figure
 
     from mlic.evaluation.predictions import Predictions
+    from mlic.explain.class_maps import ClassMaps
+    from mlic.images.records import ImageRecords
     from mlic.images.store import ImageStore
     from mlic.labels import LabelMatrix
     from mlic.labels.partition import Partition
+    from mlic.labels.statistics import LabelStatistics
     from mlic.training.checkpoint import Checkpoint
-else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    DataFrame = ImageStore = LabelMatrix = Partition = Checkpoint = Predictions = Any
 
 __all__ = [
     "describe_trainings",
+    "draw_average_precision",
+    "draw_class_maps",
+    "draw_label_counts",
+    "draw_networks",
+    "draw_pair_errors",
+    "draw_training_curves",
+    "find_label_issues",
+    "make_image_cards",
+    "map_classes",
+    "play_pointing_game",
     "predict_learning_splits",
     "predict_test_split",
     "summarise_run",
     "tabulate_average_precision",
+    "tabulate_pair_errors",
     "write_report",
 ]
+
+
+# --- predictions and class maps -----------------------------------------------------------------
 
 
 def predict_test_split(
@@ -40,81 +57,61 @@ def predict_test_split(
     training: TrainingOptions,
     *models: Checkpoint | Predictions,
 ) -> Predictions:
-    """Let every model look at the test images; predictions at hand are taken over.
+    """Predict the test images with every checkpoint; predictions of other models are joined."""
+    from mlic.report.collect import collect_predictions
 
-    Raises
-    ------
-    CheckpointError
-        If two models are of the same name, as two partitions by hand make them.
-    DataError, LabelError
-        If a test image is not in the store, predictions at hand are of other images, or a
-        model's label is not in the class list.
-    """
-    return _predict(labels.in_split("test"), images, training, models)
+    return collect_predictions(models, images, labels.in_split("test"), training)
 
 
 def predict_learning_splits(
     images: ImageStore, labels: LabelMatrix, training: TrainingOptions, student: Checkpoint
 ) -> Predictions:
-    """Let the student look at the training and validation images, to see if labels are right."""
+    """Predict the training and validation images with the student, to find label errors."""
     import numpy as np
 
-    learning = labels.take(np.flatnonzero(np.isin(labels.split, ("train", "validation"))))
-    return _predict(learning, images, training, [student])
+    from mlic.report.collect import collect_predictions
 
-
-def _predict(
-    labels: LabelMatrix,
-    images: ImageStore,
-    training: TrainingOptions,
-    models: Sequence[Checkpoint | Predictions],
-) -> Predictions:
-    from mlic.evaluation.predictions import Predictions
-    from mlic.training.checkpoint import Checkpoint
-
-    logits: dict[str, NDArray[np.float32]] = {}
-    names: dict[str, tuple[str, ...]] = {}
-    for model in models:
-        said = _ask(model, labels, images, training) if isinstance(model, Checkpoint) else model
-        said.require_images(labels.ids)
-        if twice := logits.keys() & said.logits.keys():
-            raise CheckpointError(
-                f"two checkpoints are called '{min(twice)}': give the partitions different "
-                "strategies"
-            )
-        logits |= said.logits
-        names |= said.labels
-    return Predictions(labels.ids, logits, names)
-
-
-def _ask(
-    checkpoint: Checkpoint, labels: LabelMatrix, images: ImageStore, training: TrainingOptions
-) -> Predictions:
-    from mlic.evaluation.predictions import Predictions
-    from mlic.training.predict import predict_checkpoint
-
-    name, own = checkpoint.info.name, checkpoint.info.labels
-    labels.space.indices(own)
-    logits = predict_checkpoint(checkpoint, images, images.rows(labels.ids), training)
-    return Predictions(labels.ids, {name: logits}, {name: own})
+    rows = np.flatnonzero(np.isin(labels.split, ("train", "validation")))
+    return collect_predictions([student], images, labels.take(rows), training)
 
 
 def describe_trainings(*models: Checkpoint | dict[str, Any]) -> dict[str, Any]:
-    """What each model was made from, and how every epoch went; descriptions at hand are kept.
+    """Describe how each model was made; descriptions of other models are joined."""
+    from mlic.report import collect
 
-    Returns
-    -------
-    dict
-        By name, all that a checkpoint says of itself, and its ``fingerprint``.
-    """
-    told: dict[str, Any] = {}
-    for model in models:
-        if isinstance(model, dict):
-            told |= model
-        else:
-            description = model.info.model_dump(mode="json")
-            told[model.info.name] = {**description, "fingerprint": model.fingerprint}
-    return told
+    return collect.describe_trainings(models)
+
+
+def map_classes(
+    images: ImageStore,
+    labels: LabelMatrix,
+    training: TrainingOptions,
+    explain: ExplainOptions,
+    *models: Checkpoint | ClassMaps,
+) -> ClassMaps:
+    """Compute class maps of some test images; class maps of other models are joined."""
+    from mlic.explain.class_maps import choose_images
+    from mlic.report.collect import collect_class_maps
+
+    chosen = choose_images(labels.in_split("test"), explain.images)
+    return collect_class_maps(models, images, chosen, training, explain.min_cells)
+
+
+def play_pointing_game(
+    class_maps: ClassMaps,
+    synthetic_images: ImageRecords,
+    synthetic_masks: dict[str, NDArray[np.uint8]],
+    explain: ExplainOptions,
+) -> dict[str, Any]:
+    """Compute how often the class maps of each model point at the object, in percent."""
+    from mlic.explain.pointing import pointing_game, select_masks
+
+    masks = synthetic_masks["masks"]
+    selected = select_masks(class_maps, synthetic_images.labels, masks)
+    return pointing_game(class_maps, selected, explain.tolerance_pixels(masks.shape[-1]))
+
+
+# --- scores and errors --------------------------------------------------------------------------
 
 
 def summarise_run(
@@ -130,71 +127,130 @@ def summarise_run(
     pointing_game: dict[str, Any] | None = None,
     **partitions: Partition,
 ) -> dict[str, Any]:
-    """The run in one document; figures in percent on the test split."""
+    """Summarise the run in one document; scores are in percent on the test split."""
     from mlic.report import summary
 
-    by_strategy = {cut.strategy: cut for cut in partitions.values()}
     return {
         "data": summary.describe_data(labels, len(quarantine)),
-        "partitions": {name: cut.to_dict() for name, cut in by_strategy.items()},
+        "partitions": {one.strategy: one.to_dict() for one in partitions.values()},
         **summary.score_models(predictions, labels.in_split("test"), evaluation.threshold),
         **({} if pointing_game is None else {"pointing_game": pointing_game}),
         "passes": summary.count_passes(training, partition, teachers),
         "seconds": summary.time_models(trainings, partition),
         "seed": seed,
-        **summary.describe_origin(labels, by_strategy, trainings),
+        **summary.describe_origin(labels, partitions.values(), trainings),
     }
 
 
 def tabulate_average_precision(predictions: Predictions, labels: LabelMatrix) -> DataFrame:
-    """Average precision of every label on the test split, in percent, a column a model."""
-    import pandas as pd
+    """Tabulate the average precision of every label on the test split."""
+    from mlic.report import summary
 
-    from mlic.evaluation.metrics import average_precision
-    from mlic.report.summary import committees
+    return summary.tabulate_average_precision(predictions, labels.in_split("test"))
 
-    test = labels.in_split("test")
-    columns = {
-        model: 100 * average_precision(logits, test.states)
-        for model, logits in committees(predictions, test).items()
+
+def tabulate_pair_errors(predictions: Predictions, labels: LabelMatrix) -> DataFrame:
+    """Tabulate the pairs of labels that baseline or student confuse or predict together."""
+    from mlic.report import error_analysis
+
+    return error_analysis.tabulate_pair_errors(predictions, labels.in_split("test"))
+
+
+def find_label_issues(
+    predictions: Predictions, learning_predictions: Predictions, labels: LabelMatrix
+) -> DataFrame:
+    """Find annotated label states that the student contradicts confidently."""
+    from mlic.report import error_analysis
+
+    return error_analysis.find_label_issues(predictions, learning_predictions, labels)
+
+
+# --- images and figures -------------------------------------------------------------------------
+
+
+def make_image_cards(
+    predictions: Predictions, labels: LabelMatrix, label_issues: DataFrame, images: ImageStore
+) -> dict[str, Any]:
+    """Make the cards of some test images, and of images whose labels are probably wrong."""
+    from mlic.report.image_cards import example_cards, issue_cards
+
+    return {
+        "examples": example_cards(predictions, labels.in_split("test"), images),
+        "issues": issue_cards(label_issues, images),
     }
-    positives = (test.states == 1).sum(axis=0)
-    return pd.DataFrame({"label": labels.space.names, "positives": positives, **columns})
 
 
-def write_report(
-    summary: dict[str, Any],
-    parameters: dict[str, Any],
-    label_counts: DataFrame,
-    average_precision: DataFrame,
-    **found: Any,
-) -> str:
-    """The run as one page of HTML that needs nothing else.
+def draw_class_maps(
+    class_maps: ClassMaps, images: ImageStore, explain: ExplainOptions
+) -> list[dict[str, Any]]:
+    """Render the class maps of a few images, one column per model."""
+    from mlic.report.class_map_images import render_maps
+
+    pairs = class_maps.examples(explain.examples)
+    pixels = images.pixels[images.rows(class_maps.ids[pairs])]
+    return render_maps(class_maps, pairs, pixels)
+
+
+def draw_label_counts(label_counts: DataFrame, labels: LabelMatrix) -> Figure:
+    """Draw the number of images of every label, and the number of labels per image."""
+    from mlic.labels import PRESENT, SPLITS
+    from mlic.report import figures
+
+    counts = {split: label_counts[split].to_numpy() for split in SPLITS}
+    names = label_counts["label"].tolist()
+    return figures.draw_label_counts(names, counts, (labels.states == PRESENT).sum(axis=1))
+
+
+def draw_networks(statistics: LabelStatistics, **partitions: Partition) -> Figure:
+    """Draw the strongest co-occurrences within and between the groups of each partition."""
+    from mlic.report import figures
+
+    return figures.draw_networks(statistics, {one.strategy: one for one in partitions.values()})
+
+
+def draw_training_curves(trainings: dict[str, Any]) -> Figure:
+    """Draw the validation mAP and the loss of all trainings."""
+    from mlic.report import figures
+
+    return figures.draw_training_curves({name: t["history"] for name, t in trainings.items()})
+
+
+def draw_average_precision(average_precision: DataFrame) -> Figure:
+    """Draw the average precision of every label, baseline against student."""
+    from mlic.report import figures
+
+    columns = (average_precision[name].to_numpy() for name in ("positives", "baseline", "student"))
+    return figures.draw_average_precision(average_precision["label"].tolist(), *columns)
+
+
+def draw_pair_errors(pair_errors: DataFrame) -> Figure:
+    """Draw the pairs of labels with the largest errors."""
+    from mlic.report import figures
+
+    names = {column: pair_errors[column].tolist() for column in ("first", "second")}
+    rest = {str(c): pair_errors[c].to_numpy() for c in pair_errors.columns if c not in names}
+    return figures.draw_pair_errors(names["first"], names["second"], rest)
+
+
+# --- the page -----------------------------------------------------------------------------------
+
+
+def write_report(parameters: dict[str, Any], **found: Any) -> str:
+    """Write the run as one self-contained page of HTML.
 
     Parameters
     ----------
-    summary, parameters, label_counts, average_precision
-        Entries of these names; parameters may be typed models.
+    parameters
+        All parameters of the run; their sections may be typed models.
     **found
-        The other entries of the report, by name: tables, documents, ``<name>_figure`` and
+        All other entries of the report by name: tables, documents, ``<name>_figure`` and
         ``survey_<strategy>``.
-
-    Raises
-    ------
-    LabelError
-        If the two tables are of different labels, as files of two runs are.
     """
     from pydantic_core import to_jsonable_python
 
-    from mlic.labels import LabelSpace
-    from mlic.report.sections import Findings, render_report
+    from mlic.report.page import Findings, render_report
 
-    counted, judged = (LabelSpace(tuple(t["label"])) for t in (label_counts, average_precision))
-    counted.require_same(judged, "label_counts", "average_precision")
-    figures = {k.removesuffix("_figure"): found.pop(k) for k in [*found] if k[-7:] == "_figure"}
-    surveys = {k.removeprefix("survey_"): found.pop(k) for k in [*found] if k[:7] == "survey_"}
-    tables: dict[str, Any] = {"label_counts": label_counts, "average_precision": average_precision}
-    told = to_jsonable_python(parameters)
-    return render_report(
-        Findings(summary, told, figures=figures, surveys=surveys, **tables, **found)
-    )
+    figures = {k.removesuffix("_figure"): found.pop(k) for k in [*found] if k.endswith("_figure")}
+    surveys = {k.removeprefix("survey_"): found.pop(k) for k in [*found] if k.startswith("survey_")}
+    plain = to_jsonable_python(parameters)
+    return render_report(Findings(parameters=plain, figures=figures, surveys=surveys, **found))

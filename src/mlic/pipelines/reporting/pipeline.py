@@ -1,4 +1,4 @@
-"""Wiring of the report.
+"""Pipeline of the report.
 
 ::
 
@@ -9,7 +9,7 @@
     label_counts, partition_*, tables above ──► figures
     all of these ──► report
 
-What the report needs of the teachers is gathered in their box, and leaves it as one entry a kind.
+The results of all teachers are collected in their namespace, one entry per kind of result.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,33 +18,9 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from mlic.config.shape import RunShape
-from mlic.labels.options import FULL_LABEL
+from mlic.distillation.teacher_id import NAMESPACE
 from mlic.pipelines.graph_partition.pipeline import BUILDERS
-from mlic.pipelines.reporting.nodes import (
-    describe_trainings,
-    predict_learning_splits,
-    predict_test_split,
-    summarise_run,
-    tabulate_average_precision,
-    write_report,
-)
-from mlic.report.error_analysis import (
-    find_label_issues,
-    show_images,
-    tabulate_pair_errors,
-)
-from mlic.report.explain import (
-    draw_class_maps,
-    map_classes,
-    play_pointing_game,
-)
-from mlic.report.report_figures import (
-    draw_average_precision,
-    draw_label_counts,
-    draw_networks,
-    draw_pair_errors,
-    draw_training_curves,
-)
+from mlic.pipelines.reporting import nodes
 
 __all__ = ["create_pipeline"]
 
@@ -52,27 +28,27 @@ DRAWN = ("label_counts", "training_curves", "average_precision", "pair_errors")
 
 
 def create_pipeline(shape: RunShape) -> Pipeline:
-    """*.checkpoint → test_predictions, class_maps → tables and figures → report.
+    """Connect the checkpoints of all models to the report.
 
-    Where the things are known, the pointing game is played too.
+    Parameters
+    ----------
+    shape
+        Decides which models there are, and whether the masks of objects are known, so that the
+        pointing game can be played.
     """
-    strategies, masks, longer = (
-        shape.trained_strategies,
-        shape.has_masks,
-        shape.budget_matched_baseline,
-    )
-    teachers = [one.name for one in shape.teachers]
-    singles = ["baseline", *(["budget_matched_baseline"] if longer else []), "student"]
-    partitions = [f"partition_{strategy}" for strategy in strategies if strategy != FULL_LABEL]
+    teachers = [teacher.name for teacher in shape.teachers]
+    control = ["budget_matched_baseline"] * shape.budget_matched_baseline
+    singles = ["baseline", *control, "student"]
+    partitions = [f"partition_{strategy}" for strategy in shape.partition_strategies]
     return Pipeline(
         [
-            *(_read(teachers, "teachers") if teachers else []),
-            *_read(singles, teachers=bool(teachers)),
-            *_judge(partitions, masks),
-            *_look_for_mistakes(),
+            *(_collect(teachers, NAMESPACE) if teachers else []),
+            *_collect(singles, join_teachers=bool(teachers)),
+            *_score(partitions, shape.has_masks),
+            *_analyse_errors(),
             *_draw(partitions),
-            *_look(masks),
-            _write(strategies, partitions),
+            *_explain(shape.has_masks),
+            _write(shape.trained_strategies, partitions),
         ]
     )
 
@@ -85,24 +61,37 @@ def _node(
     )
 
 
-def _read(models: Sequence[str], box: str | None = None, teachers: bool = False) -> list[Node]:
-    """Everything that takes checkpoints: the teachers' in their box, then the others beside it."""
+def _collect(
+    models: Sequence[str], namespace: str | None = None, join_teachers: bool = False
+) -> list[Node]:
+    """Make the nodes that read checkpoints: those of the teachers, or those of other models.
+
+    The nodes of the other models join their results with those of the teachers, so that every
+    later node reads one entry and does not depend on the number of teachers.
+    """
     checkpoints = [f"{model}.checkpoint" for model in models]
-    given: dict[Callable[..., Any], tuple[str, list[str]]] = {
-        predict_test_split: ("test_predictions", ["images", "labels", "params:training"]),
-        describe_trainings: ("trainings", []),
-        map_classes: ("class_maps", ["images", "labels", "params:training", "params:explain"]),
+    entries: dict[Callable[..., Any], tuple[str, list[str]]] = {
+        nodes.predict_test_split: ("test_predictions", ["images", "labels", "params:training"]),
+        nodes.describe_trainings: ("trainings", []),  # reads the checkpoints only
+        nodes.map_classes: (
+            "class_maps",
+            ["images", "labels", "params:training", "params:explain"],
+        ),
     }
     return [
-        _node(function, [*seen, *checkpoints], f"{box}.{entry}", box)
-        if box
-        else _node(function, [*seen, *checkpoints, *([f"teachers.{entry}"] * teachers)], entry)
-        for function, (entry, seen) in given.items()
+        _node(function, [*inputs, *checkpoints], f"{namespace}.{entry}", namespace)
+        if namespace
+        else _node(
+            function,
+            [*inputs, *checkpoints, *([f"{NAMESPACE}.{entry}"] * join_teachers)],
+            entry,
+        )
+        for function, (entry, inputs) in entries.items()
     ]
 
 
-def _judge(partitions: Sequence[str], masks: bool) -> list[Node]:
-    """What the models say of the images, in figures."""
+def _score(partitions: Sequence[str], masks: bool) -> list[Node]:
+    """Make the nodes that score the models."""
     entries = ["labels", "quarantine", "trainings", *(["pointing_game"] if masks else [])]
     options = ["evaluation", "training", "partition", "teachers", "seed"]
     summarised = {
@@ -112,56 +101,61 @@ def _judge(partitions: Sequence[str], masks: bool) -> list[Node]:
     }
     learning = ["images", "labels", "params:training", "student.checkpoint"]
     return [
-        _node(predict_learning_splits, learning, "learning_predictions"),
-        _node(summarise_run, summarised, "summary"),
-        _node(tabulate_average_precision, ["test_predictions", "labels"], "average_precision"),
+        _node(nodes.predict_learning_splits, learning, "learning_predictions"),
+        _node(nodes.summarise_run, summarised, "summary"),
+        _node(
+            nodes.tabulate_average_precision, ["test_predictions", "labels"], "average_precision"
+        ),
     ]
 
 
-def _look_for_mistakes() -> list[Node]:
+def _analyse_errors() -> list[Node]:
+    """Make the nodes that find errors of the models and of the annotation."""
     issues = ["test_predictions", "learning_predictions", "labels"]
     shown = ["test_predictions", "labels", "label_issues", "images"]
     return [
-        _node(tabulate_pair_errors, ["test_predictions", "labels"], "pair_errors"),
-        _node(find_label_issues, issues, "label_issues"),
-        _node(show_images, shown, "image_cards"),
+        _node(nodes.tabulate_pair_errors, ["test_predictions", "labels"], "pair_errors"),
+        _node(nodes.find_label_issues, issues, "label_issues"),
+        _node(nodes.make_image_cards, shown, "image_cards"),
     ]
 
 
 def _draw(partitions: Sequence[str]) -> list[Node]:
+    """Make the nodes that draw figures."""
     networks = {"statistics": "label_statistics", **{name: name for name in partitions}}
     return [
-        _node(draw_label_counts, ["label_counts", "labels"], "label_counts_figure"),
-        _node(draw_training_curves, "trainings", "training_curves_figure"),
-        _node(draw_average_precision, "average_precision", "average_precision_figure"),
-        _node(draw_pair_errors, "pair_errors", "pair_errors_figure"),
-        *([_node(draw_networks, networks, "networks_figure")] if partitions else []),
+        _node(nodes.draw_label_counts, ["label_counts", "labels"], "label_counts_figure"),
+        _node(nodes.draw_training_curves, "trainings", "training_curves_figure"),
+        _node(nodes.draw_average_precision, "average_precision", "average_precision_figure"),
+        _node(nodes.draw_pair_errors, "pair_errors", "pair_errors_figure"),
+        *([_node(nodes.draw_networks, networks, "networks_figure")] if partitions else []),
     ]
 
 
-def _look(masks: bool) -> list[Node]:
-    """Class maps as images, and the game where there are masks."""
+def _explain(masks: bool) -> list[Node]:
+    """Make the nodes that render class maps, and play the pointing game if there are masks."""
     drawn = ["class_maps", "images", "params:explain"]
     played = ["class_maps", "synthetic_images", "synthetic_masks", "params:explain"]
     return [
-        _node(draw_class_maps, drawn, "class_map_examples"),
-        *([_node(play_pointing_game, played, "pointing_game")] if masks else []),
+        _node(nodes.draw_class_maps, drawn, "class_map_examples"),
+        *([_node(nodes.play_pointing_game, played, "pointing_game")] if masks else []),
     ]
 
 
 def _write(strategies: Sequence[str], partitions: Sequence[str]) -> Node:
-    """The page, with a survey of every graph that was cut."""
-    cuts = [name for name in strategies if name in BUILDERS]
+    """Make the node that writes the page, with a survey of every graph that was partitioned."""
+    graphs = [name for name in strategies if name in BUILDERS]
+    # Only the strategies that partition a graph have a survey over K.
     figures = [
         *DRAWN,
         *(["partitions", "networks"] if partitions else []),
-        *(f"survey_{name}" for name in cuts),
+        *(f"survey_{name}" for name in graphs),
     ]
     entries = [
         *("summary", "parameters", "trainings", "label_counts", "quarantine", "average_precision"),
         *("pair_errors", "label_issues", "image_cards", "class_map_examples"),
-        *(["suggested_parts"] if cuts else []),
-        *(f"survey_{name}" for name in cuts),
+        *(["suggested_parts"] if graphs else []),
+        *(f"survey_{name}" for name in graphs),
         *(f"{name}_figure" for name in figures),
     ]
-    return _node(write_report, {name: name for name in entries}, "report")
+    return _node(nodes.write_report, {name: name for name in entries}, "report")

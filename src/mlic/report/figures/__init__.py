@@ -1,4 +1,4 @@
-"""Figures, as plotly objects: one library for the report, kedro-viz and a static image."""
+"""Plotly figures of the report; Kedro-Viz displays the same ones."""
 
 from mlic.report.figures.counts import draw_label_counts
 from mlic.report.figures.networks import draw_networks

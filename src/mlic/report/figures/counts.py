@@ -1,4 +1,4 @@
-"""How many images a label has, and how many labels an image."""
+"""Frequencies of labels, and distribution of the number of labels per image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_label_counts"]
 
-SKEWED = 30  # times that the most frequent label outnumbers the rarest before the axis is log
+SKEWED = 30  # ratio of the most frequent to the rarest label above which the axis is logarithmic
+# Plotly's own ticks of a logarithmic axis omit the 2 and the 5 of each decade.
 TICKS = [step * 10**power for power in range(8) for step in (1, 2, 5)]
 
 
@@ -26,22 +27,22 @@ def draw_label_counts(
     counts: Mapping[str, NDArray[np.integer]],
     labels_per_image: NDArray[np.integer],
 ) -> go.Figure:
-    """Draw the images of every label, most frequent first, and the labels of an image.
+    """Draw the number of images of every label and the number of labels per image.
 
     Parameters
     ----------
     names
-        The labels.
+        Names of the C labels.
     counts
-        By split, images with each label; shape (C,). Bars are of ``train``.
+        Number of images with each label, by split; shape (C,). ``train`` is drawn.
     labels_per_image
-        How many labels each image carries; shape (n,).
+        Number of labels of each image; shape (n,).
 
     Returns
     -------
     plotly.graph_objects.Figure
-        Left, a bar a label, or a point on a logarithmic axis where counts differ widely; right, the
-        distribution of labels an image.
+        Left: a bar per label, most frequent first, or a point on a logarithmic axis if the counts
+        differ widely. Right: the distribution of the number of labels per image.
 
     Examples
     --------
@@ -49,7 +50,7 @@ def draw_label_counts(
     >>> figure.data[0].x
     ('sea', 'cow')
     """
-    titles = ["Training images of each label", "Labels an image"]
+    titles = ["Training images of each label", "Labels per image"]
     figure = make_subplots(
         cols=2, subplot_titles=titles, column_widths=[0.72, 0.28], horizontal_spacing=0.08
     )
@@ -73,15 +74,16 @@ def _skewed(train: NDArray[np.integer]) -> bool:
 def _ranking(
     names: Sequence[str], counts: Mapping[str, NDArray[np.integer]]
 ) -> go.Bar | go.Scatter:
-    """A bar a label; points where the axis is logarithmic, since it has no zero to start from."""
+    """Bars; or points if the axis is logarithmic, because it has no zero for bars to start at."""
     train = counts["train"]
+    # Stable: labels of equal frequency stay in the order of the class list.
     order = np.argsort(-train, kind="stable")
-    told = "".join(f"<br>{split} %{{customdata[{i}]:,}}" for i, split in enumerate(counts))
+    details = "".join(f"<br>{split} %{{customdata[{i}]:,}}" for i, split in enumerate(counts))
     common = {
         "x": [plain(names[i]) for i in order],
         "y": train[order],
         "customdata": np.stack([counts[split][order] for split in counts], axis=1),
-        "hovertemplate": f"%{{x}}{told}<extra></extra>",
+        "hovertemplate": f"%{{x}}{details}<extra></extra>",
         "marker": {"color": BLUE},
     }
     return go.Scatter(mode="markers", **common) if _skewed(train) else go.Bar(**common)

@@ -1,4 +1,4 @@
-"""Partitions as networks: labels on a circle, group by group, and the strongest company between."""
+"""Partitions as networks: labels on a circle, group by group, joined by their strongest edges."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from mlic.report.figures.style import (
     grid,
     place_of,
     plain,
-    strategy_title,
 )
+from mlic.report.names import strategy_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from mlic.labels.partition import Partition
     from mlic.labels.statistics import LabelStatistics
 
-__all__ = ["draw_networks", "strongest_company"]
+__all__ = ["draw_networks", "strongest_pairs"]
 
-NEIGHBOURS = 3  # of every label, the most partners drawn
-EDGES = 200  # about as many lines can be told apart
-GAP = 1.5  # labels that would fit between two groups
-UPRIGHT = 24  # labels whose names fit without being turned
-NAMED = 80  # names that fit around a circle; of more labels, the most frequent of each group
+NEIGHBOURS = 3  # most edges drawn per label
+MAX_EDGES = 200  # approximate number of lines that a reader can distinguish
+GAP = 1.5  # space between two groups, in labels
+UPRIGHT = 24  # most labels whose names fit without rotation
+NAMED = 80  # names that fit around a circle; of more labels, the most frequent are named
 ROOM, ROOM_TURNED = 1.2, 1.55  # half the side of a panel, in radii of the circle
-BEND = np.linspace(0, 1, 9)  # points of a curve
+BEND = np.linspace(0, 1, 9)  # parameters of the points of a curve
 LINES = {
     "inside a group": {"color": BLUE, "width": 1.4},
     "between groups": {"color": VERMILION, "width": 1, "dash": "dot"},
@@ -46,28 +46,28 @@ LINES = {
 
 
 def draw_networks(statistics: LabelStatistics, partitions: Mapping[str, Partition]) -> go.Figure:
-    """Draw who keeps company with whom, inside groups and between them.
+    """Draw the strongest co-occurrences within and between the groups of each partition.
 
     Parameters
     ----------
     statistics
-        Counts of labels and pairs.
+        Counts of labels and of pairs of labels.
     partitions
-        One or several, by strategy; drawn side by side.
+        One or more partitions by strategy, which are drawn side by side.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        The same company in every panel: each label's strongest partners, three of few labels
-        and one of many. What differs is where groups put it. A co-occurrence partition has short
-        lines along the circle, a dis-occurrence partition long ones across.
+        Every panel has the same lines, from each label to its strongest partners (three per label,
+        or one if there are many labels); only the positions of the labels differ. A co-occurrence
+        partition has short lines along the circle, a dis-occurrence partition long ones across it.
 
     Raises
     ------
     PartitionError
         If there is no partition.
     LabelError
-        If a partition is of other labels.
+        If a partition has other labels than the statistics.
 
     Examples
     --------
@@ -81,9 +81,12 @@ def draw_networks(statistics: LabelStatistics, partitions: Mapping[str, Partitio
     ['inside a group', 'between groups', 'labels']
     """
     if not partitions:
-        raise PartitionError("there is no partition to draw: wire one strategy or more")
+        raise PartitionError(
+            "there is no partition to draw: add a strategy to partition.strategies",
+            parameter="partition.strategies",
+        )
     figure = grid([_title(*item) for item in partitions.items()], horizontal_spacing=0.02)
-    edges = strongest_company(label_affinity(statistics, COOCCURRENCE_EXPONENT))
+    edges = strongest_pairs(label_affinity(statistics, COOCCURRENCE_EXPONENT))
     for panel, partition in enumerate(partitions.values()):
         partition.space.require_same(statistics.space, "the partition", "the label statistics")
         _draw_panel(figure, panel, len(partitions), statistics, edges, partition)
@@ -92,15 +95,20 @@ def draw_networks(statistics: LabelStatistics, partitions: Mapping[str, Partitio
     return figure.update_layout(showlegend=False)
 
 
-def strongest_company(weights: sparse.csr_array) -> NDArray[np.intp]:
-    """Pairs of labels where one is among the other's strongest few; shape (m, 2), i < j.
+def strongest_pairs(weights: sparse.csr_array) -> NDArray[np.intp]:
+    """Return the pairs of labels where one is among the strongest partners of the other.
 
     Parameters
     ----------
     weights
-        Symmetric; shape (C, C), sparse rows. Labels without company have no pair.
+        Symmetric co-occurrence weights; shape (C, C), in CSR format.
+
+    Returns
+    -------
+    numpy.ndarray
+        Columns i < j of each pair; shape (m, 2). A label without co-occurrences has no pair.
     """
-    few = min(max(EDGES // weights.shape[0], 1), NEIGHBOURS)
+    few = min(max(MAX_EDGES // weights.shape[0], 1), NEIGHBOURS)
     pairs = set()
     for label, (start, end) in enumerate(zip(weights.indptr[:-1], weights.indptr[1:], strict=True)):
         strongest = np.argsort(-weights.data[start:end], kind="stable")[:few]
@@ -113,7 +121,7 @@ def _title(strategy: str, partition: Partition) -> str:
     if "coverage_graph" not in quality:
         return title
     return (
-        f"{title}<br><sup>{quality['coverage_graph']:.0%} of company inside groups, "
+        f"{title}<br><sup>{quality['coverage_graph']:.0%} of co-occurrence within groups, "
         f"{quality['coverage_graph_random']:.0%} in random groups</sup>"
     )
 
@@ -126,6 +134,7 @@ def _draw_panel(
     edges: NDArray[np.intp],
     partition: Partition,
 ) -> None:
+    """Draw one partition: lines first, so that the points of the labels lie above them."""
     place = place_of(panel, num_panels)
     parts = order_labels(partition, statistics.counts, most=len(statistics.space))
     angles = _angles(parts)
@@ -133,8 +142,8 @@ def _draw_panel(
     inside = partition.membership[edges[:, 0]] == partition.membership[edges[:, 1]]
     for (name, line), of_kind in zip(LINES.items(), (inside, ~inside), strict=True):
         x, y = _curves(points, edges[of_kind])
-        kept = {"mode": "lines", "opacity": 0.7, "hoverinfo": "skip"}
-        figure.add_trace(go.Scatter(x=x, y=y, name=name, line=line, **kept), **place)
+        style = {"mode": "lines", "opacity": 0.7, "hoverinfo": "skip"}
+        figure.add_trace(go.Scatter(x=x, y=y, name=name, line=line, **style), **place)
     figure.add_trace(_labels(statistics, partition, points), **place)
     room = ROOM if len(angles) <= UPRIGHT else ROOM_TURNED
     axis = {"visible": False, "range": [-room, room]}
@@ -144,23 +153,25 @@ def _draw_panel(
 
 
 def _angles(parts: list[NDArray[np.intp]]) -> NDArray[np.float64]:
-    """Angle of each label, clockwise from the top, part by part with gaps; shape (C,)."""
+    """Compute the angle of each label, clockwise from the top, with gaps between parts."""
     size = sum(map(len, parts))
     angles, start = np.empty(size), 0.0
-    whole = size + GAP * len(parts)
+    circumference = size + GAP * len(parts)
     for part in parts:
-        angles[_spread(part, _num_named(part, size))] = (start + np.arange(len(part))) / whole
+        angles[_spread(part, _num_named(part, size))] = (
+            start + np.arange(len(part))
+        ) / circumference
         start += len(part) + GAP
     return np.pi / 2 - 2 * np.pi * angles
 
 
 def _num_named(part: NDArray[np.intp], size: int) -> int:
-    """How many labels of a part have their names written, out of so many labels in all."""
+    """Number of labels of a part whose names are written; ``size`` is the number of all labels."""
     return len(part) if size <= NAMED else max(1, NAMED * len(part) // size)
 
 
 def _spread(part: NDArray[np.intp], num_named: int) -> NDArray[np.intp]:
-    """Put labels without a name between those with one, so that names have room."""
+    """Distribute labels without a written name between those with one, to make room for names."""
     spread, rest = np.empty_like(part), iter(part[num_named:])
     starts = np.arange(1, num_named) * len(part) // num_named
     slots = np.split(np.arange(len(part)), starts)
@@ -172,10 +183,11 @@ def _spread(part: NDArray[np.intp], num_named: int) -> NDArray[np.intp]:
 def _curves(
     points: NDArray[np.float64], edges: NDArray[np.intp]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Bézier curves drawn towards the centre, a gap (NaN) after each."""
+    """Compute quadratic Bézier curves that bend towards the centre, each followed by a NaN."""
     one, other = points[edges[:, 0], None], points[edges[:, 1], None]
     middle, t = 0.25 * (one + other), BEND[:, None]
     curve = (1 - t) ** 2 * one + 2 * t * (1 - t) * middle + t**2 * other
+    # One trace with gaps is drawn much faster than one trace per curve.
     gap = np.full((len(edges), 1, 2), np.nan)
     lines = np.concatenate([curve, gap], axis=1).reshape(-1, 2).astype(np.float32)
     return lines[:, 0], lines[:, 1]
@@ -210,11 +222,12 @@ def _name_labels(
     parts: list[NDArray[np.intp]],
     angles: NDArray[np.float64],
 ) -> None:
-    """Write names around the circle, and the number of each group within."""
+    """Write the names around the circle, and the number of each group inside it."""
     size = len(angles)
     for number, part in enumerate(parts):
         for label in part[: _num_named(part, size)]:
             _write(figure, place, plain(statistics.space.names[label], 18), angles[label], size)
+        # The mean of angles that cross ±π is wrong; the angle of the mean direction is not.
         middle = np.angle(np.exp(1j * angles[part]).sum())
         spot = {"x": 0.86 * np.cos(middle), "y": 0.86 * np.sin(middle), "showarrow": False}
         font = {"size": 14, "color": "#1b1f24"}
@@ -222,7 +235,7 @@ def _name_labels(
 
 
 def _write(figure: go.Figure, place: dict[str, int], text: str, angle: float, size: int) -> None:
-    """Write a name outside the circle, along the radius where there are many."""
+    """Write a name outside the circle; along the radius if there are many names."""
     x, y = float(np.cos(angle)), float(np.sin(angle))
     spot = {"x": x, "y": y, "text": text, "showarrow": False}
     if size <= UPRIGHT:
@@ -230,7 +243,7 @@ def _write(figure: go.Figure, place: dict[str, int], text: str, angle: float, si
         upright = {"xanchor": side, "xshift": 10 * x, "yshift": 14 * y, "font_size": 12}
         figure.add_annotation(**spot, **upright, **place)
         return
-    away = 10 + 2.6 * len(text)  # half the width of the text at this size, pixels
+    away = 10 + 2.6 * len(text)  # about half the width of the text, in pixels
     degrees = -np.degrees(angle if x >= 0 else angle + np.pi)
     turned = {"textangle": float(degrees), "xshift": away * x, "yshift": away * y, "font_size": 10}
     figure.add_annotation(**spot, **turned, **place)

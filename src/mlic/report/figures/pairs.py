@@ -1,4 +1,4 @@
-"""Pairs of labels that models claim together too often, or take for one another."""
+"""Pairs of labels that models predict together too often, or confuse with each other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mlic.report.figures.style import MARKS, MODELS, finish, plain
+from mlic.report.figures.style import MARKS, finish, plain
+from mlic.report.names import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_pair_errors"]
 
-MOST = 15  # pairs a panel
+MAX_PAIRS = 15  # per panel
 TRUTH = {"color": "#1b1f24", "symbol": "line-ns-open", "size": 14, "line": {"width": 3}}
 
 
@@ -29,7 +30,7 @@ def draw_pair_errors(
     Parameters
     ----------
     first, second
-        Labels of each pair.
+        Names of the labels of each pair.
     counts
         Columns of `mlic.evaluation.error_analysis.pair_errors` for the models ``baseline`` and
         ``student``; shape (number of pairs,).
@@ -37,8 +38,9 @@ def draw_pair_errors(
     Returns
     -------
     plotly.graph_objects.Figure
-        Left, on how many images both labels are, and are claimed by each model; right, on how
-        many one is taken for the other. The worst at the top.
+        Left: on how many images both labels are present, and predicted by each model. Right: on how
+        many images one label is present and the other is predicted instead. The largest errors are
+        at the top.
 
     Examples
     --------
@@ -48,11 +50,12 @@ def draw_pair_errors(
     >>> draw_pair_errors(["sea"], ["cow"], counts).layout.yaxis2.ticktext
     ('sea, cow',)
     """
-    titles = ["Claimed together", "One taken for the other"]
+    titles = ["Predicted together", "Confused with each other"]
     figure = make_subplots(cols=2, subplot_titles=titles, horizontal_spacing=0.22)
     names = np.array(
         [f"{plain(a, 16)}, {plain(b, 16)}" for a, b in zip(first, second, strict=True)], dtype=str
     )
+    # Both signs count: a model may also predict a pair too rarely.
     excess = [counts[f"{model}_together"] - counts["together"] for model in MARKS]
     confused = [counts[f"{model}_confused"] for model in MARKS]
     for column, errors in enumerate((excess, confused), start=1):
@@ -69,9 +72,9 @@ def draw_pair_errors(
 
 
 def _worst(errors: Sequence[NDArray[np.integer]]) -> NDArray[np.intp]:
-    """Pairs by their largest error in any model, the worst last."""
+    """Return the pairs with the largest error of any model, the largest last (at the top)."""
     largest = np.abs(np.stack(errors)).max(axis=0)
-    worst = np.argsort(-largest, kind="stable")[:MOST][::-1]
+    worst = np.argsort(-largest, kind="stable")[:MAX_PAIRS][::-1]
     return np.asarray(worst[largest[worst] > 0])
 
 
@@ -80,7 +83,7 @@ def _marks(
 ) -> list[go.Scatter]:
     series = {MODELS[model]: (counts[f"{model}_{kind}"], mark) for model, mark in MARKS.items()}
     if kind == "together":
-        series = {"In truth": (counts["together"], TRUTH), **series}
+        series = {"Both present": (counts["together"], TRUTH), **series}
     return [
         go.Scatter(
             x=values[shown],

@@ -1,4 +1,4 @@
-"""Average precision of every label, baseline against student."""
+"""Average precision of every label: baseline against student."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mlic.report.figures.style import BLUE, GREY, MARKS, MODELS, finish, plain
+from mlic.report.figures.style import BLUE, GREY, MARKS, finish, plain
+from mlic.report.names import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_average_precision", "extremes"]
 
-MOST = 10  # gains, and as many losses, that are named
+MAX_NAMED = 10  # gains, and as many losses
 
 
 def draw_average_precision(
@@ -26,23 +27,23 @@ def draw_average_precision(
     baseline: NDArray[np.floating],
     student: NDArray[np.floating],
 ) -> go.Figure:
-    """Draw the average precision of every label twice: all at a glance, and the extremes named.
+    """Draw the average precision of all labels, and of those with the largest differences.
 
     Parameters
     ----------
     names
-        The labels.
+        Names of the C labels.
     positives
-        Test images with each label; shape (C,).
+        Number of test images with each label; shape (C,).
     baseline, student
-        Average precision in percent, NaN where a label has no positive; shape (C,).
+        Average precision in percent, NaN if a label has no positive; shape (C,).
 
     Returns
     -------
     plotly.graph_objects.Figure
-        Left, a point a label: above the diagonal the student is ahead. Right, the ten largest
-        gains and the ten largest losses, or all labels if there are no more; in brackets the test
-        images.
+        Left: a point per label; the student is better above the diagonal. Right: the ten largest
+        gains and the ten largest losses, or all labels if there are at most twenty, with the
+        number of test images in brackets.
 
     Examples
     --------
@@ -55,10 +56,11 @@ def draw_average_precision(
     figure = make_subplots(
         cols=2, subplot_titles=titles, column_widths=[0.47, 0.53], horizontal_spacing=0.17
     )
-    judged = np.flatnonzero(~np.isnan(baseline) & ~np.isnan(student))
-    shown = judged[extremes((student - baseline)[judged], MOST)]
+    # A label without a positive has no average precision.
+    scored = np.flatnonzero(~np.isnan(baseline) & ~np.isnan(student))
+    shown = scored[extremes((student - baseline)[scored], MAX_NAMED)]
     titled = [f"{plain(names[i], 22)} ({positives[i]:,})" for i in shown]
-    figure.add_trace(_points(names, positives, baseline, student, judged), row=1, col=1)
+    figure.add_trace(_points(names, positives, baseline, student, scored), row=1, col=1)
     figure.add_shape(
         type="line", x0=0, y0=0, x1=100, y1=100, line={"color": GREY, "dash": "dash"}, row=1, col=1
     )
@@ -74,7 +76,9 @@ def draw_average_precision(
 
 
 def extremes(gains: NDArray[np.floating], most: int) -> NDArray[np.intp]:
-    """Places of the smallest and of the largest numbers, ascending; all, if there are no more.
+    """Return the indices of the smallest and of the largest numbers, in ascending order.
+
+    At most ``most`` of each are returned; all indices if there are no more than that.
 
     Examples
     --------
@@ -90,15 +94,15 @@ def _points(
     positives: NDArray[np.integer],
     baseline: NDArray[np.floating],
     student: NDArray[np.floating],
-    judged: NDArray[np.intp],
+    scored: NDArray[np.intp],
 ) -> go.Scatter:
     return go.Scatter(
-        x=baseline[judged].round(2),
-        y=student[judged].round(2),
+        x=baseline[scored].round(2),
+        y=student[scored].round(2),
         mode="markers",
         marker={"color": BLUE, "size": 8, "opacity": 0.65},
-        customdata=positives[judged],
-        text=[plain(names[i]) for i in judged],
+        customdata=positives[scored],
+        text=[plain(names[i]) for i in scored],
         hovertemplate="%{text}, %{customdata:,} test images<br>baseline %{x} %<br>"
         "student %{y} %<extra></extra>",
         showlegend=False,
@@ -106,8 +110,9 @@ def _points(
 
 
 def _dumbbells(baseline: NDArray[np.floating], student: NDArray[np.floating]) -> list[go.Scatter]:
-    """A bar between two marks for each row, row 0 at the bottom."""
+    """Draw a bar between two marks for each row, with row 0 at the bottom."""
     rows = np.arange(len(baseline))
+    # NaN separates the bars, which are one trace.
     gap = np.full(len(rows), np.nan)
     bars = go.Scatter(
         x=np.stack([baseline, student, gap], axis=1).ravel(),

@@ -1,7 +1,7 @@
-"""What all figures share: colours, the models' marks, fonts, and names that are shown as they are.
+"""Common style of all figures: colours, marks, fonts, and the arrangement of panels.
 
-Colours are of Okabe and Ito's palette, which colour-blind readers can tell apart; whatever a colour
-says, a mark, a dash or a place says too.
+The colours are from the palette of Okabe and Ito, which colour-blind readers can distinguish. No
+information is given by colour alone: marks, dashes or positions repeat it.
 """
 
 from __future__ import annotations
@@ -20,51 +20,30 @@ __all__ = [
     "BLUE",
     "GREY",
     "MARKS",
-    "MODELS",
-    "STRATEGIES",
     "VERMILION",
     "finish",
     "grid",
     "place_of",
     "plain",
-    "strategy_title",
 ]
 
 BLUE, VERMILION, GREY = "#0072b2", "#d55e00", "#6b7280"
-MODELS = {
-    "baseline": "Baseline",
-    "budget_matched_baseline": "Longer baseline",
-    "student": "Student",
-}
 MARKS: dict[str, dict[str, Any]] = {
     "baseline": {"color": VERMILION, "symbol": "circle-open", "size": 9, "line": {"width": 2}},
     "student": {"color": BLUE, "symbol": "diamond", "size": 9},
 }
-STRATEGIES = {
-    "cgp": "Co-occurrence (CGP)",
-    "dgp": "Dis-occurrence (DGP)",
-    "random": "Random groups",
-    "user": "Groups by hand",
-    "full_label": "Full-label ensemble",
-}
-COLUMNS = 2  # panels side by side in a grid
-
-
-def strategy_title(name: str) -> str:
-    """A strategy in words.
-
-    Examples
-    --------
-    >>> strategy_title("cgp"), strategy_title("mine")
-    ('Co-occurrence (CGP)', 'mine')
-    """
-    return STRATEGIES.get(name, name)
+COLUMNS = 2  # panels per row
 
 
 def plain(name: str, longest: int | None = None) -> str:
-    """A label's name as plotly shows it letter for letter, cut where it is too long.
+    """Escape a label's name, because Plotly interprets some HTML tags in every text.
 
-    Plotly reads a few tags of HTML in any text.
+    Parameters
+    ----------
+    name
+        Name of a label.
+    longest
+        Largest number of characters; a longer name is shortened.
 
     Examples
     --------
@@ -77,7 +56,7 @@ def plain(name: str, longest: int | None = None) -> str:
 
 
 def finish(figure: go.Figure, height: int) -> go.Figure:
-    """Give a figure the common look; its width is that of the page.
+    """Apply the common style; the width of a figure is that of the page.
 
     Returns
     -------
@@ -94,7 +73,7 @@ def finish(figure: go.Figure, height: int) -> go.Figure:
 
 
 def grid(titles: Sequence[str], **options: Any) -> go.Figure:
-    """Panels in rows of two, one for each title; a single one has the row to itself."""
+    """Make panels in rows of two, one for each title; a single panel fills its row."""
     columns = min(COLUMNS, len(titles))
     return make_subplots(
         rows=-(-len(titles) // columns), cols=columns, subplot_titles=list(titles), **options
@@ -102,7 +81,9 @@ def grid(titles: Sequence[str], **options: Any) -> go.Figure:
 
 
 def place_of(panel: int, num_panels: int) -> dict[str, int]:
-    """Row and column of a panel of `grid`, from 1; panels are numbered from 0.
+    """Return the row and the column of a panel of `grid`, counted from 1.
+
+    Panels are counted from 0.
 
     Examples
     --------

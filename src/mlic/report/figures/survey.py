@@ -1,4 +1,4 @@
-"""The quality of partitions over K, for the person who chooses K."""
+"""Quality of partitions over K, to help with the choice of K."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ BAND = "rgba(213, 94, 0, 0.2)"
 def draw_survey(
     rows: Sequence[Mapping[str, float]], chosen: int, suggestion: Suggestion | None = None
 ) -> go.Figure:
-    """Draw mass inside parts, beside that of random parts, and stability over K.
+    """Draw the weight within parts, compared with random parts, and the stability over K.
 
     Parameters
     ----------
     rows
-        Of one strategy, as `survey_parts` makes them; may be read back from a table.
+        Result of `mlic.labels.partition.survey.survey_parts` for one strategy.
     chosen
-        The number of parts in use, marked.
+        The number of parts in use, which is marked.
     suggestion
-        Of `suggest_parts`; marked where there is a number.
+        Result of `mlic.labels.partition.survey.suggest_parts`, marked if it suggests a number.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        Above, the share of the co-occurrence graph's weight inside parts, with random parts of
-        the same sizes, mean ± 2 standard deviations; below, the mean adjusted Rand index between
-        seeds. Co-occurrence parts want to be far above random, dis-occurrence parts far below.
+        Top: share of the co-occurrence graph's weight within parts, and the same for random parts
+        of equal sizes, mean ± 2 standard deviations. Bottom: mean adjusted Rand index between
+        seeds. Good co-occurrence parts are far above random parts, dis-occurrence parts far below.
 
     Examples
     --------
@@ -49,6 +49,7 @@ def draw_survey(
     >>> [trace.name for trace in draw_survey([row], chosen=2).data]
     ['random, ± 2 sd', 'random, mean', 'groups', 'stability']
     """
+    # K is on one axis: the reader compares both panels at the same K.
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.06)
     ks = [int(row["num_parts"]) for row in rows]
     for trace in _mass_traces(rows, ks):
@@ -63,7 +64,7 @@ def draw_survey(
         _mark(figure, suggestion.num_parts, text, "dot", below=True)
     figure.update_xaxes(dtick=1)
     figure.update_xaxes(title="K, number of groups", row=2, col=1)
-    figure.update_yaxes(title="weight inside groups", rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(title="weight within groups", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title="ARI over seeds", range=[-0.05, 1.05], row=2, col=1)
     return finish(figure, 440).update_layout(legend={"orientation": "h", "y": -0.16})
 
@@ -73,6 +74,7 @@ def _mass_traces(rows: Sequence[Mapping[str, float]], ks: list[int]) -> list[go.
     spread = [2 * row["coverage_graph_random_sd"] for row in rows]
     high = [m + s for m, s in zip(mean, spread, strict=True)]
     low = [m - s for m, s in zip(mean, spread, strict=True)]
+    # A closed polygon: along the upper bound, and back along the lower one.
     band = go.Scatter(
         x=[*ks, *reversed(ks)],
         y=[*high, *reversed(low)],
@@ -92,8 +94,11 @@ def _mass_traces(rows: Sequence[Mapping[str, float]], ks: list[int]) -> list[go.
 
 
 def _mark(figure: go.Figure, num_parts: int, text: str, dash: str, below: bool = False) -> None:
-    """Draw a line in both panels, with its text at the top, or a line below that."""
+    """Mark a number of parts with a line in both panels and a text at the top.
+
+    ``below`` moves the text down by one line, so that two texts do not overlap.
+    """
     line = {"line_color": "#444444", "line_dash": dash, "line_width": 1.5}
-    told = {"annotation_text": text, "annotation_yshift": -16 * below}
-    figure.add_vline(x=num_parts, **line, **told, row=1, col=1)
+    label = {"annotation_text": text, "annotation_yshift": -16 * below}
+    figure.add_vline(x=num_parts, **line, **label, row=1, col=1)
     figure.add_vline(x=num_parts, **line, row=2, col=1)

@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mlic.distillation.teacher_id import NAMESPACE, strategy_of
-from mlic.report.figures.style import BLUE, GREY, MODELS, VERMILION, finish, plain, strategy_title
+from mlic.report.figures.style import BLUE, GREY, VERMILION, finish, plain
+from mlic.report.names import MODELS, ensemble_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,20 +27,21 @@ TEACHERS = [
 
 
 def draw_training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> go.Figure:
-    """Draw validation mAP and training loss of every training, from its first to its last epoch.
+    """Draw the validation mAP and the training loss of every training over its epochs.
 
     Parameters
     ----------
     histories
-        By model (``baseline``, ``longer``, ``teachers.<strategy>_<part>``, ``student``) the
-        figures of every epoch: ``loss`` and, as fractions, ``validation_mAP_raw`` and
-        ``validation_mAP_ema``, of which the better one is drawn. Missing ones leave a gap.
+        Metrics of every epoch by model (``baseline``, ``budget_matched_baseline``,
+        ``teachers.<strategy>_<part>``, ``student``): ``loss`` and, as fractions,
+        ``validation_mAP_raw`` and ``validation_mAP_ema``, of which the higher one is drawn. A
+        missing metric leaves a gap.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        Trainings of few and of many epochs share one axis, the share of their own epochs: all
-        follow the same schedule over it. Teachers of a strategy are drawn alike.
+        The axis is the share of each training's own epochs, because all trainings follow the same
+        schedule over it. The teachers of one strategy have the same line style.
 
     Examples
     --------
@@ -52,6 +54,7 @@ def draw_training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]])
     figure = make_subplots(cols=2, subplot_titles=titles, horizontal_spacing=0.08)
     styles = _styles(list(histories))
     shown: set[str] = set()
+    # Teachers are drawn first, so that the lines of baseline and student lie above theirs.
     for model in sorted(histories, key=lambda model: not model.startswith("teachers.")):
         history = histories[model]
         series = ([_score(epoch) for epoch in history], [epoch.get("loss") for epoch in history])
@@ -60,13 +63,13 @@ def draw_training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]])
             trace.showlegend = trace.name not in shown
             shown.add(trace.name)
             figure.add_trace(trace, row=1, col=column)
-    figure.update_xaxes(title="epochs done, % of the training's own", range=[0, 101])
+    figure.update_xaxes(title="epochs, % of each training", range=[0, 101])
     figure.update_yaxes(rangemode="tozero", row=1, col=2)
     return finish(figure, 460).update_layout(legend={"orientation": "h", "y": -0.22, "x": 0})
 
 
 def _score(epoch: Mapping[str, float]) -> float | None:
-    """Validation mAP of the better weights, in percent."""
+    """Return the validation mAP of the better weights in percent."""
     scores = [
         epoch[f"validation_mAP_{w}"] for w in ("raw", "ema") if f"validation_mAP_{w}" in epoch
     ]
@@ -78,7 +81,8 @@ def _strategy(model: str) -> str | None:
 
 
 def _styles(models: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Line of every model; the teachers of one strategy have one in common."""
+    """Choose the line style of every model; the teachers of one strategy share one."""
+    # dict.fromkeys removes duplicates like a set, but preserves the order.
     strategies = list(dict.fromkeys(filter(None, map(_strategy, models))))
     return {
         model: TEACHERS[strategies.index(strategy) % len(TEACHERS)]
@@ -90,9 +94,9 @@ def _styles(models: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 def _curve(model: str, values: Sequence[float | None], line: dict[str, Any]) -> go.Scatter:
     strategy, last = _strategy(model), len(values)
-    title = f"Teachers: {strategy_title(strategy)}" if strategy else MODELS[model]
+    title = ensemble_title(strategy).removeprefix("Ensemble of ") if strategy else MODELS[model]
     name = plain(f"{title}, {last} epochs")
-    one = plain(model.removeprefix("teachers."))
+    short = plain(model.removeprefix("teachers."))
     epochs = list(range(1, last + 1))
     return go.Scatter(
         x=[100 * epoch / last for epoch in epochs],
@@ -102,5 +106,5 @@ def _curve(model: str, values: Sequence[float | None], line: dict[str, Any]) -> 
         line=line,
         name=name,
         legendgroup=name,
-        hovertemplate=f"{one}, epoch %{{customdata}}: %{{y:.3~g}}<extra></extra>",
+        hovertemplate=f"{short}, epoch %{{customdata}}: %{{y:.3~g}}<extra></extra>",
     )

@@ -1,0 +1,138 @@
+"""Collect predictions, class maps and descriptions of several models.
+
+Every function takes checkpoints and results that were collected before in any order: the results
+of the teachers are collected first, and those of the other models are added to them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mlic.errors import CheckpointError
+from mlic.evaluation.predictions import Predictions
+from mlic.explain.class_maps import ClassMaps
+from mlic.explain.map_models import map_models
+from mlic.training.checkpoint import Checkpoint
+from mlic.training.predict import predict_checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mlic.images.store import ImageStore
+    from mlic.labels import LabelMatrix
+    from mlic.training.options import TrainingOptions
+
+__all__ = ["collect_class_maps", "collect_predictions", "describe_trainings"]
+
+
+def collect_predictions(
+    models: Iterable[Checkpoint | Predictions],
+    images: ImageStore,
+    labels: LabelMatrix,
+    training: TrainingOptions,
+) -> Predictions:
+    """Predict some images with every checkpoint, and join the results with earlier predictions.
+
+    Parameters
+    ----------
+    models
+        Checkpoints, and predictions of other models for the same images.
+    images
+        Store that contains the images.
+    labels
+        The images to predict, and the label space of the run.
+    training
+        Number of threads, precision and batch size.
+
+    Raises
+    ------
+    CheckpointError
+        If two models have the same name.
+    DataError, LabelError
+        If an image is not in the store, earlier predictions are of other images, or a label of a
+        model is unknown.
+    """
+    logits: dict[str, NDArray[np.float32]] = {}
+    names: dict[str, tuple[str, ...]] = {}
+    for model in models:
+        found = (
+            _predict(model, images, labels, training) if isinstance(model, Checkpoint) else model
+        )
+        # Earlier predictions may be left over from a run with another split.
+        found.require_images(labels.ids)
+        if duplicates := logits.keys() & found.logits.keys():
+            raise CheckpointError(
+                f"two checkpoints are named '{min(duplicates)}': give the partitions different "
+                "strategies",
+                name=min(duplicates),
+            )
+        logits |= found.logits
+        names |= found.labels
+    return Predictions(labels.ids, logits, names)
+
+
+def _predict(
+    checkpoint: Checkpoint, images: ImageStore, labels: LabelMatrix, training: TrainingOptions
+) -> Predictions:
+    name, own = checkpoint.info.name, checkpoint.info.labels
+    labels.space.indices(own)  # raises a LabelError for unknown labels before the slow part
+    logits = predict_checkpoint(checkpoint, images, images.rows(labels.ids), training)
+    return Predictions(labels.ids, {name: logits}, {name: own})
+
+
+def collect_class_maps(
+    models: Iterable[Checkpoint | ClassMaps],
+    images: ImageStore,
+    labels: LabelMatrix,
+    training: TrainingOptions,
+    min_cells: int,
+) -> ClassMaps:
+    """Map some images with every checkpoint, and join the results with earlier class maps.
+
+    Parameters
+    ----------
+    models
+        Checkpoints, and class maps of other models for the same pairs of image and label.
+    images
+        Store that contains the images.
+    labels
+        The images to map, and their labels.
+    training
+        Number of threads, precision and batch size.
+    min_cells
+        Smallest number of cells along a side of a map.
+
+    Raises
+    ------
+    DataError
+        If an image is not in the store, or earlier class maps are of other pairs.
+    """
+    found = map_models([], images, labels, training, min_cells)
+    for model in models:
+        found = found.join(
+            map_models([model], images, labels, training, min_cells)
+            if isinstance(model, Checkpoint)
+            else model
+        )
+    return found
+
+
+def describe_trainings(models: Iterable[Checkpoint | dict[str, Any]]) -> dict[str, Any]:
+    """Describe how each model was made; earlier descriptions are kept.
+
+    Returns
+    -------
+    dict
+        The metadata of each checkpoint by model name, with its ``fingerprint``.
+    """
+    described: dict[str, Any] = {}
+    for model in models:
+        if isinstance(model, dict):
+            described |= model
+        else:
+            metadata = model.info.model_dump(mode="json")
+            described[model.info.name] = {**metadata, "fingerprint": model.fingerprint}
+    return described

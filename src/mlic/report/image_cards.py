@@ -1,0 +1,125 @@
+"""Images of the report, each with its labels and the probabilities of the models."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+from scipy.special import expit
+
+from mlic.explain.class_maps import choose_images
+from mlic.labels import PRESENT, UNKNOWN
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from mlic.evaluation.predictions import Predictions
+    from mlic.images.store import ImageStore
+    from mlic.labels import LabelMatrix
+
+__all__ = ["encode_image", "example_cards", "issue_cards", "resize_image"]
+
+SIDE = 144  # pixels; shown smaller, so that it is sharp on screens with a high resolution
+MAX_CARDS = 12
+MAX_PRESENT, MAX_ABSENT = 6, 3  # labels of one card
+MODELS = ("baseline", "student")
+MARKS = {PRESENT: "✓", UNKNOWN: "?"}
+
+
+def resize_image(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Resize an image to ``SIDE`` × ``SIDE`` pixels; ``pixels`` has shape (H, W, 3)."""
+    return Image.fromarray(np.asarray(pixels)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+
+
+def encode_image(image: Image.Image) -> str:
+    """Encode an image as a JPEG data URL, for the ``src`` attribute of an HTML image."""
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=88)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def example_cards(
+    predictions: Predictions, test: LabelMatrix, images: ImageStore
+) -> list[dict[str, Any]]:
+    """Make cards of test images, chosen by a hash of their id, with the scores of both models.
+
+    Returns
+    -------
+    list of dict
+        ``id``; ``source``, the image as a data URL; and ``scores``, a list of dicts with the
+        ``label``, the ``mark`` of its state, and the probabilities of ``baseline`` and ``student``
+        in whole percent: the present labels and the absent ones with the highest probabilities.
+
+    Raises
+    ------
+    DataError
+        If an image is not in the store.
+    """
+    chosen = choose_images(test, MAX_CARDS)
+    row_of = {name: row for row, name in enumerate(predictions.ids.tolist())}
+    rows = [row_of[name] for name in chosen.ids.tolist()]
+    probabilities = np.stack(
+        [100 * expit(predictions.joined(test.space, [model])[rows]) for model in MODELS]
+    )
+    pixels = images.pixels[images.rows(chosen.ids)]
+    return [
+        {
+            "id": str(name),
+            "source": encode_image(resize_image(pixels[i])),
+            "scores": _scores(test.space.names, chosen.states[i], probabilities[:, i]),
+        }
+        for i, name in enumerate(chosen.ids)
+    ]
+
+
+def _scores(
+    names: tuple[str, ...], states: NDArray[np.int8], probabilities: NDArray[np.floating]
+) -> list[dict[str, Any]]:
+    """Select the labels of a card, most probable first; ``probabilities`` (models, C)."""
+    # By the more confident of the two models, so that both kinds of mistakes are visible.
+    order = np.argsort(-probabilities.max(axis=0), kind="stable")
+    present = states[order] == PRESENT
+    return [
+        {
+            "label": names[label],
+            "mark": MARKS.get(int(states[label]), "✗"),
+            **{
+                model: round(float(own[label]))
+                for model, own in zip(MODELS, probabilities, strict=True)
+            },
+        }
+        for label in (*order[present][:MAX_PRESENT], *order[~present][:MAX_ABSENT])
+    ]
+
+
+def issue_cards(label_issues: pd.DataFrame, images: ImageStore) -> list[dict[str, Any]]:
+    """Make cards of the images whose labels are most probably wrong.
+
+    Parameters
+    ----------
+    label_issues
+        Result of `mlic.report.error_analysis.find_label_issues`, least probable state first.
+    images
+        Store that contains the images.
+
+    Returns
+    -------
+    list of dict
+        ``id``, ``source``, and ``claim``: what is probably wrong, in words.
+    """
+    # An image with several suspicious labels has one card, for the least probable of them.
+    first = label_issues.drop_duplicates("id")[:MAX_CARDS]
+    pixels = images.pixels[images.rows(first["id"])]
+    return [
+        {
+            "id": row["id"],
+            "source": encode_image(resize_image(pixels[i])),
+            "claim": f"“{row['label']}” is annotated as {row['given']}, but the student gives it "
+            f"a probability of {row['probability']:.1f} %. ({row['split']} split)",
+        }
+        for i, row in enumerate(first.to_dict("records"))
+    ]

@@ -1,0 +1,117 @@
+import pandas as pd
+import pytest
+
+from mlic.report import tables
+from tests.report.example import NAMES, entries_of, scores_of, summary_of
+
+
+@pytest.fixture(scope="module")
+def entries():
+    return entries_of()
+
+
+def test_model_table_has_a_row_per_model_and_ensemble():
+    table = tables.model_table(summary_of())
+    assert "300 test images" in table.caption
+    assert table.columns == ("Model", "mAP", "CF1", "OF1", "Training, s")
+    assert table.rows == [
+        ["Baseline", "60.00", "55.50", "61.25", "100.0"],
+        ["Ensemble of CGP teachers", "62.00", "57.50", "63.25", "250.0"],
+        ["Ensemble of DGP teachers", "61.00", "56.50", "62.25", "260.0"],
+        ["Student", "63.46", "58.96", "64.71", "150.0"],
+    ]
+
+
+def test_model_table_includes_the_controls():
+    summary = summary_of() | {"budget_matched_baseline": scores_of(65.0)}
+    summary["teachers"]["full_label"] = {**scores_of(64.0), "parts": []}
+    summary["seconds"]["budget_matched_baseline"] = 640.0
+    titles = [row[0] for row in tables.model_table(summary).rows]
+    assert titles[1] == "Budget-matched baseline"
+    assert titles[-2] == "Ensemble of full-label teachers"
+
+
+def test_undefined_scores_are_dashes():
+    table = tables.model_table(summary_of() | {"baseline": {}})
+    assert table.rows[0] == ["Baseline", "–", "–", "–", "100.0"]
+
+
+def test_f1_table_shows_the_other_variants():
+    more = {"macro_F1": 55.0, "CF1_top3": 56.0, "OF1_top3": 57.125}
+    table = tables.f1_table(summary_of() | {"student": scores_of(63.0) | more})
+    assert table.columns == ("Model", "Macro F1", "CF1, top 3", "OF1, top 3")
+    assert table.rows[0] == ["Baseline", "–", "–", "–"] and len(table.rows) == 4
+    assert table.rows[-1] == ["Student", "55.00", "56.00", "57.12"]
+
+
+def test_data_table_counts_images():
+    data = dict(tables.data_table(summary_of()["data"]).rows)
+    assert (data["Images, train"], data["Unreadable images"]) == ("1,200", "2")
+
+
+def test_count_table_starts_with_the_most_frequent_label(entries):
+    rows = tables.count_table(entries["label_counts"]).rows
+    assert [row[0] for row in rows] == [NAMES[1], "field", "sea", "cow"]
+    assert rows[0][1:] == ["600", "60", "120", "9"]
+
+
+def test_quarantine_table_exists_only_if_images_are_unreadable(entries):
+    assert tables.quarantine_table(entries["quarantine"]).rows == [["<x>", "a.jpg", "truncated"]]
+    assert tables.quarantine_table(entries["quarantine"][:0]) is None
+
+
+def test_training_table_shows_the_selected_epoch(entries):
+    assert tables.training_table(entries["trainings"]).rows == [
+        ["baseline", "2", "2, averaged", "62.50", "1.0"],
+        ["cgp_0", "3", "3, averaged", "62.50", "12.3"],
+    ]
+
+
+def test_precision_table_is_sorted_by_the_gain_of_the_student(entries):
+    table = tables.precision_table(entries["average_precision"])
+    assert "better on 1 labels, worse on 2" in table.caption
+    assert table.rows == [
+        [NAMES[1], "120", "60.00", "62.50", "+2.50"],
+        ["cow", "1", "70.00", "70.00", "+0.00"],
+        ["sea", "12", "50.00", "49.00", "−1.00"],
+        ["field", "0", "–", "–", "–"],
+    ]
+
+
+def test_pair_table_shows_the_counts_of_both_models(entries):
+    table = tables.pair_table(entries["pair_errors"])
+    assert table.rows == [[f"{NAMES[1]}, cow", "1,200", "7", "5", "3", "2"]]
+
+
+def test_issue_table_shows_the_first_rows_of_a_long_table(entries):
+    issues = entries["label_issues"]
+    assert tables.issue_table(issues).rows == [["<y>", "test", NAMES[1], "absent", "97.3"]]
+    table = tables.issue_table(pd.concat([issues] * 60))
+    assert len(table.rows) == 50 and "The first 50 of 60" in table.caption
+
+
+def test_pointing_table_includes_chance():
+    game = {
+        "baseline": 30.0,
+        "student": None,
+        "teachers": {"cgp": 41.5},
+        "chance": 8.25,
+        "pairs": 1500,
+        "images": 200,
+    }
+    table = tables.pointing_table(game)
+    assert "1,500 labels of 200 test images" in table.caption
+    assert table.rows == [
+        ["Baseline", "30.00"],
+        ["Ensemble of CGP teachers", "41.50"],
+        ["Student", "–"],
+        ["Random position", "8.25"],
+    ]
+    assert tables.pointing_table(None) is None
+
+
+def test_provenance_and_parameters_are_listed_by_name(entries):
+    rows = tables.provenance_table(summary_of()).rows
+    assert rows == [["Version of torch", "2.11"], ["Fingerprint of labels", "0123"]]
+    parameters = dict(tables.parameter_table(entries["parameters"]).rows)
+    assert (parameters["evaluation.threshold"], parameters["model.weights"]) == ("0.5", "null")
