@@ -11,7 +11,7 @@ from kedro.pipeline import Pipeline
 from rich.console import Console
 
 from mlic.errors import DataError, TrainingError
-from mlic.hooks.console import PlainExcepthook, closing_table, exit_codes, find_mlic_error, is_news
+from mlic.hooks.console import PlainExcepthook, exit_codes, find_mlic_error, is_news, results_table
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SUMMARY = {
@@ -26,13 +26,13 @@ SUMMARY = {
 def test_results_table_has_one_row_for_each_model():
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(closing_table(SUMMARY))
+        console.print(results_table(SUMMARY))
     rows = [line.strip()[1:-1].split("│") for line in capture.get().splitlines() if "│" in line]
     assert [[cell.strip() for cell in row] for row in rows] == [
-        ["baseline", "50.0", "40.0", "45.0", "10"],
-        ["teachers cgp", "51.0", "", "", "20"],
-        ["teachers dgp", "52.0", "", "", ""],
-        ["student", "55.5", "41.0", "47.0", "11"],
+        ["Baseline", "50.0", "40.0", "45.0", "10"],
+        ["Ensemble of CGP teachers", "51.0", "", "", "20"],
+        ["Ensemble of DGP teachers", "52.0", "", "", ""],
+        ["Student", "55.5", "41.0", "47.0", "11"],
     ]
 
 
@@ -96,7 +96,7 @@ def wrong_yaml(folder):
         (wrong_environment, ["conf/mien", "does not exist"]),
         (wrong_yaml, ["catalog.yml", "line 1"]),
         (lambda _: Pipeline([]).filter(node_names=["trian"]), ["trian"]),
-        (full_disk, ["No space left", "make room"]),
+        (full_disk, ["No space left", "free space"]),
     ],
 )
 def test_mistakes_that_kedro_finds_are_printed_without_a_traceback(
