@@ -27,7 +27,7 @@ from common import Claim, emit, load_parameters
 from scipy.stats import t as student_t
 from sklearn.metrics import adjusted_rand_score
 
-from mlic.caching.fingerprint import code_fingerprint
+from mlic.caching.code_version import training_code_version
 from mlic.config.cost import count_psd_passes
 from mlic.config.parameters import Parameters
 from mlic.evaluation.metrics import mean_average_precision
@@ -60,7 +60,7 @@ def main() -> None:
     options = parse()
     overrides = ["training.threads=1", *options.set]
     if options.quick:
-        overrides += ["synthetic.num_images=600", "training.epochs=2", "partition.num_parts=3"]
+        overrides += ["synthetic.num_images=400", "training.epochs=1", "partition.num_parts=3"]
     parameters = load_parameters(overrides).model_dump_json()
     number = options.seeds or (2 if options.quick else 10)
     seeds = list(range(options.first, options.first + number))
@@ -85,7 +85,7 @@ def parse() -> argparse.Namespace:
 def measure_seed(job: tuple[int, str, bool]) -> dict[str, Any]:
     """One row: metrics of all models of one seed, kept in the system's temporary folder."""
     seed, dumped, fresh = job
-    key = f"{code_fingerprint()}-{zlib.crc32(dumped.encode())}-{seed}"
+    key = f"{training_code_version()}-{zlib.crc32(dumped.encode())}-{seed}"
     kept = Path(tempfile.gettempdir()) / "mlic_demo_gain" / f"{key}.json"
     if kept.is_file() and not fresh:
         return dict(json.loads(kept.read_text()))
@@ -147,7 +147,8 @@ def train_all_teachers(
         made = [train_teacher(group=g, store=folder, **given) for g in groups.values()]
     else:
         trunk = baseline if p.teachers.mode == "frozen" else None
-        outputs = train_teachers(store=folder, baseline=trunk, **given, **groups)
+        named = {f"group_{name}": group for name, group in groups.items()}
+        outputs = train_teachers(store=folder, baseline=trunk, **given, **named)
         made = [(outputs[f"{name}.checkpoint"], outputs[f"{name}.logits"]) for name in groups]
     logits = [one for _, one in made]
     if BASELINE in p.partition.strategies:

@@ -119,7 +119,8 @@ class Trainings:
         trunk = self.team(team.trunk) if team.trunk else None
         name = "_".join([team.mode, *groups, *([team.trunk.mode] if team.trunk else [])])
         baseline = trunk.checkpoints[0] if trunk else None
-        given = {"teachers": TeacherOptions(mode=team.mode), "baseline": baseline, **groups}
+        given = {"teachers": TeacherOptions(mode=team.mode), "baseline": baseline}
+        given |= {f"group_{teacher}": group for teacher, group in groups.items()}
         made, seconds = self._timed(name, teacher_nodes.train_teachers, **given)
         checkpoints = tuple(made[f"{name}.checkpoint"] for name in groups)
         logits = tuple(made[f"{name}.logits"] for name in groups)
