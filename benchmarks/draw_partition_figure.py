@@ -61,7 +61,7 @@ def main() -> None:
         )
     for strategy, partition in partitions.items():
         quality = partition_quality(partition, statistics)
-        ours, random = (quality[f"mass_graph{kind}"] for kind in ("", "_random"))
+        ours, random = (quality[f"coverage_graph{kind}"] for kind in ("", "_random"))
         print(f"{strategy}: {ours:.0%} of all company inside, {random:.0%} in random groups")
     print(f"{IMAGE.relative_to(ROOT)}: {IMAGE.stat().st_size / 1000:.0f} kB")
 

@@ -19,10 +19,10 @@ import numpy as np
 from common import ROOT, Claim, emit
 from sklearn.metrics import adjusted_rand_score
 
-from mlic.labels.graph import COMPANY_EXPONENT, affinity
+from mlic.labels.graph import COOCCURRENCE_EXPONENT, affinity
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition.cuts import cut_value, inside_mass
-from mlic.labels.partition.partition import Partition, user_partition
+from mlic.labels.partition import Partition, user_partition
+from mlic.labels.partition.cuts import coverage, cut_value
 from mlic.labels.partition.partitioning import partition_labels
 from mlic.labels.space import LabelSpace
 from mlic.labels.statistics import LabelStatistics, count_labels
@@ -91,8 +91,8 @@ def cut(
     """Our default cut of the default graph; the figure on the co-occurrence graph with p = 1/2."""
     shipped = PartitionOptions(num_parts=num_parts)
     exponent = shipped.exponents[strategy]
-    company = affinity(statistics, "co", COMPANY_EXPONENT)
-    figure: Callable[..., float] = cut_value if strategy == "cgp" else inside_mass
+    company = affinity(statistics, "co", COOCCURRENCE_EXPONENT)
+    figure: Callable[..., float] = cut_value if strategy == "cgp" else coverage
     what, goal = ("Ncut(S)", NCUT) if strategy == "cgp" else ("massS", MASS)
 
     def score(seed: int) -> tuple[Partition, float]:

@@ -1,14 +1,14 @@
-"""What mlic adds to Kedro's start: against a bare project of as many nodes, side by side.
+"""Seconds that mlic adds to the start of Kedro, measured against a bare project side by side.
 
     python benchmarks/startup.py [--quick] [--write]
 
-The bare project is made in a temporary folder: a chain of nodes that hand on a JSON file, and no
-library but Kedro's own. "registry list" is that command. "up-to-date run" is `kedro run` of a
-project in which nothing has changed since it was run before (scenes, one epoch, small); the bare
-project's has nothing to do either, by Kedro's own --only-missing-outputs, which asks only whether
-files exist. Seconds are wall time of the whole command; "imports" are the libraries of training
-that it imported, in a run of its own. On both sides Python keeps the bytecode of what was imported
-before, as it does for a person; where it is told not to, it compiles all modules at every start.
+The bare project is made in a temporary folder: a chain of as many nodes that pass on a JSON file,
+with no library but Kedro's own. "registry list" is that command. "up-to-date run" is `kedro run`
+of a project in which nothing has changed since its last run (synthetic scenes, one epoch, small).
+The bare project has nothing to do either, by Kedro's own --only-missing-outputs, which asks only
+whether files exist. Seconds are the wall time of the whole command. "imports" are the training
+libraries that it imported, in a run of its own. On both sides Python finds the bytecode of an
+earlier command, as users do; without it, Python would compile all modules at every start.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ GOAL = 0.5
 HEAVY = ("torch", "mlflow", "timm")
 COMMANDS = {"registry list": ["registry", "list"], "up-to-date run": ["run"]}
 SMALL = (
-    "scenes.num_images=120,partition.num_parts=2,training.epochs=1,training.batch_size=16,"
+    "synthetic.num_images=120,partition.num_parts=2,training.epochs=1,training.batch_size=16,"
     "training.threads=1,explain.images=4"
 )
 IDLE = {"ours": ["--params", SMALL], "bare": ["--only-missing-outputs"]}
@@ -52,14 +52,14 @@ def main() -> None:
         nodes = int(_call([sys.executable, "-c", NODES], ours).stdout)
         make_bare(bare, nodes)
         for side, project in {"ours": ours, "bare": bare}.items():
-            for command in COMMANDS:  # makes what is then up to date, and bytecode
+            for command in COMMANDS:  # makes the data and the bytecode
                 _call([*KEDRO, *_words(command, side)], project)
         rows = [
             measure(command, pair, ours, bare, nodes)
             for pair in range(1 if options.quick else 9)
             for command in COMMANDS
         ]
-    emit(__file__, rows, judge(rows), options.write)
+    emit(__file__, rows, check_claims(rows), options.write)
 
 
 def parse() -> argparse.Namespace:
@@ -69,8 +69,8 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def judge(rows: list[Row]) -> list[Claim]:
-    """What the raw rows say."""
+def check_claims(rows: list[Row]) -> list[Claim]:
+    """Compare the medians of the rows with the goals."""
     claims = []
     for command in COMMANDS:
         own = [row for row in rows if row["command"] == command]
@@ -84,7 +84,7 @@ def judge(rows: list[Row]) -> list[Claim]:
 
 
 def copy_project(folder: Path) -> None:
-    """Copy what a run needs; its data are made there."""
+    """Copy what a run needs; the run makes its data there."""
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "local")
     for part in ("src", "conf"):
         shutil.copytree(ROOT / part, folder / part, ignore=ignore)
@@ -93,7 +93,7 @@ def copy_project(folder: Path) -> None:
 
 
 def make_bare(folder: Path, nodes: int) -> None:
-    """Write a Kedro project of some nodes in a chain."""
+    """Write a Kedro project with a chain of nodes."""
     catalog = "\n".join(
         f"step_{i}: {{type: json.JSONDataset, filepath: data/{i}.json}}" for i in range(nodes + 1)
     )
@@ -124,7 +124,7 @@ def make_bare(folder: Path, nodes: int) -> None:
 
 
 def measure(command: str, pair: int, ours: Path, bare: Path, nodes: int) -> Row:
-    """One command in both projects, the bare one first."""
+    """Time one command in both projects, the bare one first."""
     seconds = {}
     for side, folder in {"bare": bare, "ours": ours}.items():
         start = time.perf_counter()
@@ -147,9 +147,11 @@ def _words(command: str, side: str) -> list[str]:
 
 
 def _imports(command: str, folder: Path) -> list[str]:
-    """Heavy libraries that the command imported, as Python's own record of imports tells."""
-    told = _call([sys.executable, "-X", "importtime", *KEDRO[1:], *_words(command, "ours")], folder)
-    imported = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines()}
+    """Heavy libraries that the command imported, according to Python's -X importtime."""
+    report = _call(
+        [sys.executable, "-X", "importtime", *KEDRO[1:], *_words(command, "ours")], folder
+    )
+    imported = {line.rpartition("|")[2].strip() for line in report.stderr.splitlines()}
     return [name for name in HEAVY if name in imported]
 
 

@@ -1,8 +1,9 @@
-"""What every test starts from: one seed, one thread, and a data set of a few dozen images."""
+"""Fixtures of all tests: one seed, one thread, and a data set of a few dozen images."""
 
 import os
 import shutil
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +15,18 @@ from kedro.framework.startup import bootstrap_project
 from mlic.images.options import DataOptions
 from mlic.images.store import ImageStore
 from mlic.labels import LabelMatrix, LabelSpace
+from mlic.labels.context import LabelContext
 from mlic.models.options import ModelOptions
 from mlic.training.job import TrainingJob
 from mlic.training.options import TrainingOptions
 
 os.environ["KEDRO_DISABLE_TELEMETRY"] = "1"
 
-# the same examples in every run, however slow the machine is
+# property tests use the same examples in every run, and have no deadline on slow machines
 hypothesis_settings.register_profile("mlic", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("mlic")
 
-collect_ignore_glob = ["*conftest.py"]  # they hold no doctests, and share one module name
+collect_ignore_glob = ["*conftest.py"]  # they have no doctests, and share one module name
 NAMES = ("red", "green", "blue", "bright")
 ROOT = Path(__file__).resolve().parents[1]
 SPLITS = ("train",) * 6 + ("validation",) * 2 + ("test",)
@@ -45,7 +47,7 @@ BASE = {
 
 @pytest.fixture(autouse=True)
 def one_thread_one_seed():
-    """Torch is imported where it is there already; tests without it stay quick."""
+    """Seed NumPy and torch; torch is not imported for tests that do not use it."""
     np.random.seed(0)  # noqa: NPY002  what scikit-learn falls back on
     if "torch" in sys.modules:
         torch = sys.modules["torch"]
@@ -65,7 +67,7 @@ def images():
 
 @pytest.fixture(scope="session")
 def labels(images):
-    """Four labels that can be seen, every state known, in all three splits."""
+    """Four labels that the images show, every state known, in all three splits."""
     means = images.pixels.mean(axis=(1, 2))
     states = np.column_stack([means > 130, means.mean(axis=1) > 140]).astype(np.int8)
     return LabelMatrix(LabelSpace(NAMES), images.ids, states, np.resize(SPLITS, len(images)))
@@ -73,7 +75,7 @@ def labels(images):
 
 @pytest.fixture
 def settings():
-    """What every training node takes besides images and labels."""
+    """Fields of `TrainingInputs` besides images and labels."""
     return {
         "data": DataOptions(image_size=32),
         "model": TINY,
@@ -91,7 +93,7 @@ def settings():
 
 @pytest.fixture(scope="session")
 def copy_project():
-    """Copies of the project's configuration, where runs leave their files."""
+    """Copy the project's configuration into a folder, in which runs then write their files."""
 
     def copy(folder):
         shutil.copytree(ROOT / "conf", folder / "conf")
@@ -105,7 +107,7 @@ def copy_project():
 
 @pytest.fixture(scope="session")
 def run_project():
-    """Whole runs, as `kedro run` makes them."""
+    """Run pipelines of a project folder in the way `kedro run` does."""
 
     def run(project, /, env=None, pipelines=None, **parameters):
         bootstrap_project(project)
@@ -117,11 +119,10 @@ def run_project():
 
 @pytest.fixture
 def make_job(images, labels):
-    """A job of the tiny data set; keywords of the job or of its options replace the defaults."""
+    """Make a job for the tiny data set; keywords replace fields of the job or of its options."""
 
     def make(**changes):
-        job_keys = {"name", "role", "labels", "model", "seed", "targets", "distillation"}
-        job_keys |= {"view_seed", "images", "image_size", "provenance"}
+        job_keys = {field.name for field in fields(TrainingJob)} - {"options"}
         own = {key: changes.pop(key) for key in job_keys & set(changes)}
         fixed = {
             "name": "baseline",
@@ -130,6 +131,7 @@ def make_job(images, labels):
             "images": images,
             "image_size": 32,
             "model": TINY,
+            "context": LabelContext(own.get("labels", labels).space),
             "seed": 3,
             "view_seed": 0,
         }

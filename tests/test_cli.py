@@ -1,4 +1,4 @@
-"""`kedro run` takes mlic's runners, by the names of Kedro's."""
+"""`kedro run` uses mlic's runners under the names of Kedro's."""
 
 import click
 import pytest
@@ -12,42 +12,42 @@ from mlic.cli import cli, run
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """The runner that a command line asks for."""
+def selected(monkeypatch):
+    """Return the runner class that a command line selects."""
 
-    def asked(*words):
-        taken = {}
-        monkeypatch.setattr(run, "callback", lambda **options: taken.update(options))
-        result = CliRunner().invoke(run, words, catch_exceptions=False)
+    def select(*arguments):
+        given = {}
+        monkeypatch.setattr(run, "callback", lambda **options: given.update(options))
+        result = CliRunner().invoke(run, arguments, catch_exceptions=False)
         assert not result.exit_code, result.output
-        return load_obj(taken["runner"], "kedro.runner")
+        return load_obj(given["runner"], "kedro.runner")
 
-    return asked
-
-
-def test_plain_kedro_run_leaves_out_what_is_up_to_date(asked):
-    assert asked() is runners.SequentialRunner
+    return select
 
 
-def test_short_names_are_ours_and_long_ones_kedros(asked):
-    assert asked("--runner", "ParallelRunner") is runners.ParallelRunner
-    assert asked("-r", "kedro.runner.SequentialRunner").__module__.startswith("kedro.")
-    assert asked("--runner=ThreadRunner").__module__.startswith("kedro.")
+def test_default_runner_skips_nodes_that_are_up_to_date(selected):
+    assert selected() is runners.SequentialRunner
 
 
-def test_an_unknown_runner_is_told_with_those_there_are():
+def test_short_names_are_ours_and_qualified_names_are_kedros(selected):
+    assert selected("--runner", "ParallelRunner") is runners.ParallelRunner
+    assert selected("-r", "kedro.runner.SequentialRunner").__module__.startswith("kedro.")
+    assert selected("--runner=ThreadRunner").__module__.startswith("kedro.")
+
+
+def test_unknown_runner_is_an_error_that_lists_the_known_ones():
     result = CliRunner().invoke(run, ["--runner=Parallel"])
     assert result.exit_code == 2
-    assert "no runner 'Parallel': take one of ParallelRunner, SequentialRunner" in result.output
+    assert "'Parallel'" in result.output and ", ".join(runners.__all__) in result.output
 
 
-def test_a_configuration_file_may_name_the_runner(asked, tmp_path):
+def test_configuration_file_can_name_the_runner(selected, tmp_path):
     file = tmp_path / "run.yml"
     file.write_text("run:\n  runner: ParallelRunner\n")
-    assert asked("--config", str(file)) is runners.ParallelRunner
+    assert selected("--config", str(file)) is runners.ParallelRunner
 
 
-def test_all_else_is_kedros(asked):
+def test_all_other_options_are_kedros():
     assert [o.name for o in run.params] == [o.name for o in kedro_run.params]
     assert find_run_command("mlic") is run is cli.commands["run"]
     (theirs,) = (o for o in kedro_run.params if o.name == "runner")

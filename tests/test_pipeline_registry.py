@@ -1,4 +1,4 @@
-"""The pipelines take the shape that the parameters ask for, and start without heavy imports."""
+"""The pipelines follow the shape of a run, and start without heavy imports."""
 
 import subprocess
 import sys
@@ -9,27 +9,27 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import CatalogConfigResolver
 from kedro.validation.type_extractor import TypeExtractor
 
-from mlic import pipeline_registry
-from mlic.config.parameters import check_parameters
-from mlic.pipeline_registry import register_pipelines, remember
+from mlic.config.parameters import Parameters
+from mlic.config.shape import RunShape, set_shape
+from mlic.pipeline_registry import register_pipelines
+from mlic.training.inputs import TrainingInputs
 from mlic.utils.strict_model import StrictModel
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
-@pytest.fixture
-def shape(monkeypatch):
-    """Pipelines for some strategies and K."""
-    monkeypatch.setattr(pipeline_registry, "_shape", [])
-    raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
+@pytest.fixture(autouse=True)
+def no_shape():
+    """Shapes that other tests set are forgotten, before and afterwards."""
+    set_shape(None)
+    yield
+    set_shape(None)
 
-    def shape(strategies, num_parts, mode="separate"):
-        raw["teachers"] = raw["teachers"] | {"mode": mode}
-        raw["partition"] = raw["partition"] | {"strategies": strategies, "num_parts": num_parts}
-        remember(check_parameters(raw))
-        return register_pipelines()
 
-    return shape
+def register(strategies, num_parts=2, mode="separate", **fields):
+    """Register the pipelines of a shape; strategies are joined by plus signs."""
+    set_shape(RunShape("synthetic", tuple(strategies.split("+")), num_parts, mode=mode, **fields))
+    return register_pipelines()
 
 
 def trainings(pipeline):
@@ -38,15 +38,15 @@ def trainings(pipeline):
 
 @pytest.mark.parametrize(("strategies", "k"), [("cgp+dgp", 2), ("cgp+dgp", 5), ("cgp", 3)])
 @pytest.mark.parametrize("baseline", ["", "baseline+"])
-def test_teachers_follow_strategies_and_k(shape, baseline, strategies, k):
-    found = trainings(shape(baseline + strategies, k)["__default__"])
+def test_teachers_follow_strategies_and_k(baseline, strategies, k):
+    found = trainings(register(baseline + strategies, k)["__default__"])
     teachers = [f"teachers.{s}_{part}" for s in strategies.split("+") for part in range(k)]
     assert found == sorted([*teachers, "baseline", "student"])
 
 
 @pytest.mark.parametrize("mode", ["separate", "joint", "frozen"])
-def test_the_baseline_alone_may_teach(shape, mode):
-    pipeline = shape("baseline", 3, mode)["__default__"]
+def test_baseline_can_be_the_only_teacher(mode):
+    pipeline = register("baseline", 3, mode)["__default__"]
     assert trainings(pipeline) == ["baseline", "student"]
     (join,) = [node for node in pipeline.nodes if node.name == "teachers.join_logits"]
     assert join.inputs == ["labels", "store", "baseline.logits"]
@@ -54,22 +54,21 @@ def test_the_baseline_alone_may_teach(shape, mode):
     assert free == {"images_folder", "store", "parameters"}
 
 
-def test_two_shapes_in_one_process(shape):
-    many, few = shape("cgp+dgp", 5), shape("dgp", 2)
+def test_two_shapes_in_one_process():
+    many, few = register("cgp+dgp", 5), register("dgp", 2)
     assert len(trainings(many["__default__"])) == 12
     assert trainings(few["teacher_training"]) == ["teachers.dgp_0", "teachers.dgp_1"]
     assert not any("cgp" in name for name in few["__default__"].datasets())
 
 
-def test_without_a_context_the_shape_is_that_of_the_base(monkeypatch):
-    monkeypatch.setattr(pipeline_registry, "_shape", [])
+def test_without_a_context_the_shape_is_that_of_conf_base():
     pipeline = register_pipelines()["__default__"]
     assert trainings(pipeline) == ["baseline", "student", "teachers"]  # in one pass
     assert "teachers.cgp_2.logits" in pipeline.datasets()
 
 
-def test_default_runs_everything_and_lacks_nothing(shape):
-    pipelines = shape("cgp+dgp", 2)
+def test_default_pipeline_has_all_nodes_and_needs_only_raw_inputs():
+    pipelines = register("cgp+dgp", 2)
     names = {
         node.name for name, p in pipelines.items() if name != "__default__" for node in p.nodes
     }
@@ -78,15 +77,15 @@ def test_default_runs_everything_and_lacks_nothing(shape):
     assert free == {"images_folder", "store", "parameters"}
 
 
-def test_the_student_depends_on_every_teacher(shape):
-    pipeline = shape("cgp+dgp", 2)["__default__"]
+def test_student_depends_on_every_teacher():
+    pipeline = register("cgp+dgp", 2)["__default__"]
     before = trainings(pipeline.to_nodes("student.train"))
     assert before == ["student", *(f"teachers.{s}_{i}" for s in ("cgp", "dgp") for i in (0, 1))]
 
 
 @pytest.mark.parametrize("k", [2, 5])
-def test_of_what_lies_between_the_boxes_only_the_groups_grow_with_k(shape, k):
-    pipelines = shape("cgp+dgp", k)
+def test_only_the_groups_between_namespaces_grow_with_k(k):
+    pipelines = register("cgp+dgp", k)
     whole = pipelines["__default__"]
     steps = ["data_preparation", "label_statistics", "graph_partition", "reporting"]
     boxes = {node.namespace.partition(".")[0] for node in whole.nodes}
@@ -110,7 +109,7 @@ LAYERS = ["raw", "primary", "feature", "model_input", "models", "model_output", 
 
 
 @pytest.mark.parametrize("strategies", ["cgp+dgp", "random+full_label+user", "baseline"])
-def test_every_dataset_has_a_layer_and_the_layers_run_one_way(shape, strategies):
+def test_every_dataset_has_a_layer_and_no_node_reads_a_later_layer(strategies):
     catalog = CatalogConfigResolver(
         OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["catalog"]
     )
@@ -118,7 +117,7 @@ def test_every_dataset_has_a_layer_and_the_layers_run_one_way(shape, strategies)
     def layer(name):
         return LAYERS.index(catalog.resolve_pattern(name)["metadata"]["kedro-viz"]["layer"])
 
-    for node in shape(strategies, 2)["__default__"].nodes:
+    for node in register(strategies, 2)["__default__"].nodes:
         inputs, outputs = (
             [layer(name) for name in names if not name.startswith("param")]
             for names in (node.inputs, node.outputs)
@@ -126,8 +125,8 @@ def test_every_dataset_has_a_layer_and_the_layers_run_one_way(shape, strategies)
         assert max(inputs, default=0) <= min(outputs), node
 
 
-def test_one_teacher_can_be_asked_for(shape):
-    pipeline = shape("cgp", 3)["__default__"]
+def test_one_teacher_can_be_selected_by_its_namespace():
+    pipeline = register("cgp", 3)["__default__"]
     assert trainings(pipeline.only_nodes_with_namespaces(["teachers.cgp_1"])) == ["teachers.cgp_1"]
 
 
@@ -143,7 +142,7 @@ HEAVY = "torch mlflow timm pandas scipy sklearn networkx plotly"
         ("mlic.datasets", HEAVY),
     ],
 )
-def test_start_up_pulls_in_nothing_heavy(module, heavy):
+def test_start_up_imports_nothing_heavy(module, heavy):
     program = (
         f"import sys, {module}\n"
         f"getattr({module}, 'register_pipelines', list)()\n"
@@ -153,39 +152,41 @@ def test_start_up_pulls_in_nothing_heavy(module, heavy):
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_kedro_finds_the_model_of_every_parameter(shape, caplog):
-    """It reads the annotations of all nodes, of which many name what is imported later."""
-    found = TypeExtractor(shape("cgp+random+user+full_label", 2)).extract_types_from_pipelines()
-    sections = {name: value for name, value in pipeline_registry._shape[0] if name != "controls"}
-    assert found == {
-        k: type(value) for k, value in sections.items() if isinstance(value, StrictModel)
+def test_every_parameter_section_is_validated_by_kedro_or_by_training_inputs(caplog):
+    """Kedro reads the annotations of nodes, but training nodes take some sections as keywords."""
+    pipelines = register("baseline+random+user+full_label", budget_matched_baseline=True)
+    found = TypeExtractor(pipelines).extract_types_from_pipelines()
+    sections = {
+        name: field.annotation
+        for name, field in Parameters.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, StrictModel)
     }
+    assert found.items() <= sections.items()
+    # the controls decide the shape only; no node reads them
+    missing = sections.keys() - found.keys() - {"controls"}
+    assert missing <= TrainingInputs.__dataclass_fields__.keys()
     assert not caplog.records
 
 
-def test_kedro_does_not_warn_of_dots_wherever_a_pipeline_is_made():
+def test_kedro_does_not_warn_about_dots_in_names():
+    """Each pipeline can be built first; the warning filter is set where it is needed."""
     program = (
+        "from mlic.config.shape import RunShape\n"
         "from mlic.pipelines import reporting, teacher_training\n"
-        "reporting.create_pipeline(), teacher_training.create_pipeline(mode='frozen')\n"
+        "shape = RunShape(mode='frozen')\n"
+        "reporting.create_pipeline(shape), teacher_training.create_pipeline(shape)\n"
     )
     subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", program], check=True)
 
 
-def test_controls_follow_the_parameters(monkeypatch):
-    monkeypatch.setattr(pipeline_registry, "_shape", [])
-    raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
-    raw["partition"] |= {
-        "strategies": "random+full_label+user",
-        "num_parts": 2,
-        "num_full_label": 3,
-    }
-    raw["controls"], raw["teachers"]["mode"] = {"budget_matched_baseline": True}, "separate"
-    remember(check_parameters(raw))
-    pipeline = register_pipelines()["__default__"]
+def test_controls_are_trained_and_reported_but_do_not_teach():
+    pipeline = register("random+full_label+user", num_full_label=3, budget_matched_baseline=True)[
+        "__default__"
+    ]
     groups = [f"teachers.{s}_{i}" for s in ("random", "user") for i in (0, 1)]
-    plain = [f"teachers.full_label_{i}" for i in range(3)]
+    full_label = [f"teachers.full_label_{i}" for i in range(3)]
     assert trainings(pipeline) == sorted(
-        ["baseline", "budget_matched_baseline", "student", *groups, *plain]
+        ["baseline", "budget_matched_baseline", "student", *groups, *full_label]
     )
     free = {name for name in pipeline.inputs() if not name.startswith("params:")}
     assert free == {"user_groups", "images_folder", "store", "parameters"}
@@ -198,18 +199,11 @@ def test_controls_follow_the_parameters(monkeypatch):
 
 @pytest.mark.parametrize("mode", ["joint", "frozen"])
 @pytest.mark.parametrize(("strategies", "needed"), [("baseline+cgp", ["baseline"]), ("cgp", [])])
-def test_teachers_in_one_pass_give_the_student_the_same(monkeypatch, strategies, needed, mode):
-    monkeypatch.setattr(pipeline_registry, "_shape", [])
-    raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
-    raw["partition"] |= {"strategies": strategies}
-    remember(check_parameters(raw))
-    apart = register_pipelines()
-    raw["teachers"] = raw["teachers"] | {"mode": mode}
-    remember(check_parameters(raw))
-    joint = register_pipelines()
-    assert trainings(joint["__default__"]) == ["baseline", "student", "teachers"]
-    before = trainings(joint["__default__"].to_nodes("student.train"))
+def test_teachers_trained_in_one_pass_give_the_student_the_same_entries(strategies, needed, mode):
+    separate, one_pass = register(strategies), register(strategies, mode=mode)
+    assert trainings(one_pass["__default__"]) == ["baseline", "student", "teachers"]
+    before = trainings(one_pass["__default__"].to_nodes("student.train"))
     assert before == [*(["baseline"] if mode == "frozen" else needed), "student", "teachers"]
     for name in ("distillation", "reporting"):
-        assert joint[name].inputs() == apart[name].inputs()
-    assert joint["__default__"].outputs() == apart["__default__"].outputs()
+        assert one_pass[name].inputs() == separate[name].inputs()
+    assert one_pass["__default__"].outputs() == separate["__default__"].outputs()

@@ -14,7 +14,7 @@ from kedro.runner import SequentialRunner as KedroRunner
 from mlic.errors import DataError, ParameterError, PartitionError
 from mlic.hooks.console import find_mlic_error
 from mlic.labels import LabelSpace
-from mlic.labels.partition.partition import user_partition
+from mlic.labels.partition import user_partition
 from mlic.runners import ParallelRunner, SequentialRunner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -199,7 +199,7 @@ def test_more_groups_than_labels_and_missing_weights_are_told_before_anything_ru
 
 def test_failed_run_is_failed_in_the_database_and_keeps_what_was_done(project, first_run):
     kept = sorted((project / "data/06_models").iterdir())
-    store = project / "data/03_primary/images/store.json"
+    store = project / "data/03_primary/images/pixels.json"
     whole = store.read_text()
     store.write_text("{")
     with pytest.raises(DatasetError) as error:

@@ -17,7 +17,7 @@ from gain.harness import RowStore
 from mlic.distillation.targets import TeacherLogits
 from mlic.images.store import ImageStore
 from mlic.labels.options import FULL_LABEL, PartitionOptions
-from mlic.labels.partition.partition import Partition
+from mlic.labels.partition import Partition
 from mlic.pipelines.baseline_training import nodes as baseline_nodes
 from mlic.pipelines.distillation import nodes as distillation_nodes
 from mlic.pipelines.teacher_training import nodes as teacher_nodes

@@ -29,7 +29,7 @@ from mlic.images.options import SyntheticOptions
 from mlic.images.store import ImageStore
 from mlic.images.synthetic.scenes import draw_scenes
 from mlic.labels import LabelMatrix
-from mlic.labels.partition.partition import Partition
+from mlic.labels.partition import Partition
 from mlic.labels.partition.partitioning import partition_labels, random_partition
 from mlic.labels.split import stratified_split
 from mlic.labels.statistics import count_labels

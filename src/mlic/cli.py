@@ -1,4 +1,4 @@
-"""mlic's own `kedro run`: Kedro's, with runners that leave out what is up to date."""
+"""`kedro run` with runners that skip nodes that are up to date."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ import click
 import kedro.runner
 from kedro.framework.cli.project import run as kedro_run
 
+from mlic import runners
+
 __all__ = ["cli", "run"]
 
-_OURS = ("ParallelRunner", "SequentialRunner")
 
-
-def _find_ours(_context: click.Context, _option: click.Parameter, name: str) -> str:
-    """A runner of ours by its short name; Kedro's of the same name has a longer one."""
+def _resolve_runner(_context: click.Context, _option: click.Parameter, name: str) -> str:
+    """Full name of a runner. A short name means mlic's; Kedro's have longer names."""
+    if name in runners.__all__:
+        return f"{runners.__name__}.{name}"
     if "." not in name and not hasattr(kedro.runner, name):
-        raise click.BadParameter(f"there is no runner '{name}': take one of {', '.join(_OURS)}")
-    return f"mlic.runners.{name}" if name in _OURS else name
-
-
-def _runner_option() -> click.Option:
-    text = (
-        "SequentialRunner, or ParallelRunner for trainings side by side; both leave out what is "
-        "up to date. Kedro's own run everything: kedro.runner.SequentialRunner, …"
-    )
-    declared = ["--runner", "-r"]
-    return click.Option(declared, default=_OURS[1], callback=_find_ours, help=text)
+        known = ", ".join(runners.__all__)
+        raise click.BadParameter(f"there is no runner '{name}': choose one of {known}")
+    return name
 
 
 def _with_our_runners(command: click.Command) -> click.Command:
     ours = copy.copy(command)
-    ours.params = [_runner_option() if o.name == "runner" else o for o in command.params]
+    option = click.Option(
+        ["--runner", "-r"],
+        default="SequentialRunner",
+        callback=_resolve_runner,
+        help="SequentialRunner, or ParallelRunner for trainings side by side; both skip nodes that "
+        "are up to date. Kedro's own runners run everything: kedro.runner.SequentialRunner, …",
+    )
+    ours.params = [option if each.name == "runner" else each for each in command.params]
     return ours
 
 

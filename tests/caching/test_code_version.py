@@ -1,96 +1,164 @@
-"""The version of the code that a node may run: what changes it, and what does not."""
+"""The version of the code that a result depends on: what changes it, and what does not."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from mlic.caching import code_version as source
+import mlic
+from mlic.caching.code_version import (
+    SourceTree,
+    code_version,
+    source_tree,
+    training_code_version,
+)
 
-ROOT = Path(source.__file__).parents[1]
+ROOT = Path(mlic.__file__).parent
 NODES = {
     name: f"mlic.pipelines.{name}.nodes"
     for name in ("baseline_training", "teacher_training", "distillation", "reporting")
 }
+FUNCTION = '"""What it does."""\nX = 1\n\n\ndef f(a):\n    """Double."""\n    return a * 2\n'
 
 
-def reached(text):
-    found = source._reached(frozenset(source._named(text)))
-    return {path.relative_to(ROOT).as_posix() for path in found}
+def reached(*texts):
+    return source_tree().reached(*texts)
 
 
-def test_it_follows_imports_strings_and_packages():
-    training = reached(NODES["baseline_training"])
-    assert {
-        "pipelines/training_run.py",  # imported at the top
-        "training/fit.py",  # imported in a function
-        "models/heads/linear.py",  # found by name, in a package that a string names
-        "losses/asymmetric.py",
-        "plugins.py",
-        "labels/__init__.py",
-        "__init__.py",
-    } <= training
-    assert not {"hooks.py", "pipelines/reporting/nodes.py", "datasets/coco.py"} & training
-    assert "datasets/coco.py" in reached("a dataset of type mlic.datasets.CocoDataset")
+class TestReach:
+    def test_imports_strings_and_packages_are_followed(self):
+        training = reached(NODES["baseline_training"])
+        assert {
+            "tracking/trainings.py",  # imported at the top
+            "training/fit.py",  # imported in a function
+            "models/heads/linear.py",  # found by name, in a package that a string names
+            "losses/asymmetric.py",
+            "labels/__init__.py",
+        } <= training
+        others = {"hooks/hooks.py", "pipelines/reporting/nodes.py", "datasets/coco.py"}
+        assert not others & training
+        assert "datasets/coco.py" in reached("a dataset of type mlic.datasets.CocoDataset")
 
+    @pytest.mark.parametrize("module", ["evaluation/metrics.py", "training/fit.py"])
+    def test_every_training_node_reaches_the_training_code(self, module):
+        for name in ("baseline_training", "teacher_training", "distillation"):
+            assert module in reached(NODES[name])
 
-@pytest.mark.parametrize("module", ["evaluation/metrics.py", "training/fit.py", "tracking/runs.py"])
-def test_every_training_is_made_with_the_training_code(module):
-    for name in ("baseline_training", "teacher_training", "distillation"):
-        assert module in reached(NODES[name])
+    def test_training_does_not_depend_on_how_labels_are_partitioned(self):
+        training = reached("mlic.training")
+        assert "labels/matrix.py" in training
+        assert not {name for name in training if name.startswith("labels/partition/")}
 
+    def test_names_of_no_module_lead_nowhere(self):
+        assert code_version("mlic.nothing numpy") == code_version("")
 
-def test_names_of_no_module_lead_nowhere():
-    assert source.code_version("mlic.nothing numpy") == source.code_version("")
-    assert reached("from mlic import figures as f\n") >= {"report/__init__.py"}
+    def test_no_module_hides_behind_a_relative_import(self):
+        hidden = [p for p in ROOT.rglob("*.py") if re.search(r"^\s*from \.", p.read_text(), re.M)]
+        assert not hidden
 
 
 @pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A package of this name that consists of three modules and a template."""
-    files = {
-        "mlic/__init__.py": "",
-        "mlic/a.py": "import mlic.b.c\n",
-        "mlic/b/__init__.py": "",
-        "mlic/b/c.py": "",
-        "mlic/b/page.html": "",
-        "mlic/lone.py": "",
-    }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(source, "_ROOT", tmp_path)
+def package(tmp_path):
+    """A small package: `files` overwrites some of its files, then its version is computed."""
+    root = tmp_path / "mlic"
+    memo = tmp_path / "memo.json"
 
-    def version(changed=None):
-        if changed:
-            (tmp_path / changed).write_text("x = 1\n")
-        for cached in (source._version, source._files, source._below, source._holders):
-            cached.cache_clear()
-        source._neighbours.cache_clear()
-        source._digest.cache_clear()
-        return source.code_version("mlic.a.function")
+    def version(files=None, start="mlic.a.function"):
+        for name, text in (files or {}).items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+        return SourceTree(root, memo).version(start)
 
-    yield version
-    monkeypatch.undo()
-    version()
+    version.memo = memo
+    version(
+        {
+            "__init__.py": "",
+            "a.py": "import mlic.b.c\nfrom mlic.d import used\n",
+            "b/__init__.py": "",
+            "b/c.py": FUNCTION,
+            "b/page.html": "",
+            "d/__init__.py": "from mlic.d.e import used\n",
+            "d/e.py": "used = 1\n",
+            "d/unused.py": "",
+            "lone.py": "",
+        }
+    )
+    return version
 
 
 @pytest.mark.parametrize(
     ("changed", "matters"),
     [
-        ("mlic/a.py", True),
-        ("mlic/b/c.py", True),
-        ("mlic/b/__init__.py", True),
-        ("mlic/b/page.html", True),
-        ("mlic/lone.py", False),
+        ("a.py", True),
+        ("b/c.py", True),
+        ("b/__init__.py", True),
+        ("b/page.html", True),
+        ("d/e.py", True),
+        ("d/unused.py", False),
+        ("lone.py", False),
+        ("__init__.py", False),
     ],
 )
 def test_a_change_counts_where_it_can_be_reached(package, changed, matters):
     before = package()
     assert package() == before
-    assert (package(changed) != before) is matters
+    text = "x = 'import mlic.b.c, mlic.d.e'\n" if changed == "a.py" else "x = used = 11\n"
+    assert (package({changed: text}) != before) is matters
 
 
-def test_no_module_hides_behind_a_relative_import():
-    hidden = [p for p in ROOT.rglob("*.py") if re.search(r"^\s*from \.", p.read_text(), re.M)]
-    assert not hidden
+def test_a_package_whose_init_does_not_import_a_name_counts_as_a_whole(package):
+    before = package({"d/__init__.py": "lazy = {'e': ['used']}\n"})
+    assert package({"d/unused.py": "x = 1\n"}) != before
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        FUNCTION.replace("What it does", "See mlic.lone"),
+        FUNCTION.replace('    """Double."""\n', ""),
+        FUNCTION.replace("X = 1", "X = 1  # as in mlic.lone"),
+        FUNCTION.replace("\n\n\n", "\n"),
+        FUNCTION.replace("return a * 2", "return (\n        a * 2\n    )"),
+        FUNCTION.replace("\n\n\n", "\nif TYPE_CHECKING:\n    import mlic.lone\n"),
+    ],
+)
+def test_comments_docstrings_and_layout_do_not_count(package, same):
+    before = package()
+    if "TYPE_CHECKING" in same:
+        before = package({"b/c.py": same.replace("mlic.lone", "mlic.d.unused")})
+    assert same != FUNCTION and package({"b/c.py": same}) == before
+    assert package({"lone.py": "x = 2\n"}) == before
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        FUNCTION.replace("a * 2", "a * 3"),
+        FUNCTION.replace("X = 1", "X = '1'"),
+        FUNCTION.replace("def f", "def g"),
+        FUNCTION + "\nY = 2\n",
+    ],
+)
+def test_code_counts(package, other):
+    before = package()
+    assert package({"b/c.py": other}) != before
+
+
+def test_names_of_files_count(package):
+    before = package({"b/more.py": ""}, start="mlic.b")
+    assert package({"b/other.py": ""}, start="mlic.b") != before
+
+
+def test_digests_are_remembered_while_files_stay_the_same(package, monkeypatch):
+    before = package()
+    with monkeypatch.context() as context:
+        context.setattr("ast.parse", lambda _: pytest.fail("parsed again"))
+        assert package() == before
+    package.memo.write_text("[1]")
+    assert package() == before
+    package.memo.unlink()
+    assert package() == before and package.memo.is_file()
+
+
+def test_training_code_version_changes_with_the_training_code_only():
+    assert training_code_version() == training_code_version() != code_version("mlic.losses")

@@ -1,4 +1,4 @@
-"""Signatures: what changes them, and when files are read."""
+"""States of files: what changes them, and when content is read."""
 
 import os
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from mlic.caching import content_state as signature
-from mlic.caching.content_state import ContentState, Signature, look_at
+from mlic.caching import content_state as module
+from mlic.caching.content_state import ContentState, Signature, scan_files
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def folder(tmp_path):
     return tmp_path / "data"
 
 
-def matter(folder, about="csv"):
-    return ContentState(about, look_at(folder))
+def state_of(folder, description="csv"):
+    return ContentState(description, scan_files(folder))
 
 
 def touch(path, later=10**9):
@@ -27,24 +27,24 @@ def touch(path, later=10**9):
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + later))
 
 
-def test_a_folder_is_all_its_files_in_order(folder):
-    names = [os.path.relpath(path, folder) for path, _, _ in look_at(folder)]
+def test_scan_of_a_folder_lists_all_its_files_in_order(folder):
+    names = [os.path.relpath(path, folder) for path, _, _ in scan_files(folder)]
     assert names == ["b.txt", "inner/a.txt"]
-    assert look_at(folder / "b.txt")[0][1] == 1
-    assert look_at(folder / "nowhere") is None
+    assert scan_files(folder / "b.txt")[0][1] == 1
+    assert scan_files(folder / "nowhere") is None
 
 
-def test_links_in_circles_and_to_nowhere_end(folder):
+def test_scan_stops_at_cyclic_and_broken_links(folder):
     (folder / "again").symlink_to(folder)
     (folder / "gone").symlink_to(folder / "nowhere")
-    paths = [os.path.basename(path) for path, _, _ in look_at(folder)]
+    paths = [os.path.basename(path) for path, _, _ in scan_files(folder)]
     assert paths == ["b.txt", "gone", "a.txt"]
-    assert matter(folder).sign().content
+    assert state_of(folder).sign().content
 
 
-@pytest.mark.parametrize("change", ["content", "size", "name", "more", "about"])
-def test_changes_are_seen(folder, change):
-    kept = matter(folder).sign()
+@pytest.mark.parametrize("change", ["content", "size", "name", "more", "description"])
+def test_changes_do_not_match(folder, change):
+    recorded = state_of(folder).sign()
     path = folder / "b.txt"
     if change in ("content", "size"):
         path.write_text("c" if change == "content" else "bb")
@@ -53,46 +53,46 @@ def test_changes_are_seen(folder, change):
         path.rename(folder / "c.txt")
     elif change == "more":
         (folder / "new.txt").touch()
-    assert not matter(folder, "json" if change == "about" else "csv").is_what(kept)
+    assert not state_of(folder, "json" if change == "description" else "csv").matches(recorded)
 
 
-def test_what_is_written_anew_and_equal_is_the_same(folder, monkeypatch):
-    kept = matter(folder).sign()
-    monkeypatch.setattr(signature, "_read", lambda path: pytest.fail("read without need"))
-    assert matter(folder).is_what(kept)
+def test_file_written_again_with_the_same_content_matches(folder, monkeypatch):
+    recorded = state_of(folder).sign()
+    monkeypatch.setattr(module, "_content", lambda _: pytest.fail("read without need"))
+    assert state_of(folder).matches(recorded)
     monkeypatch.undo()
     touch(folder / "b.txt")
-    assert matter(folder).state != kept.state
-    assert matter(folder).is_what(kept)
+    assert state_of(folder).state != recorded.state
+    assert state_of(folder).matches(recorded)
 
 
-def test_safetensors_written_anew_are_the_same(tmp_path):
+def test_safetensors_match_whatever_the_order_of_their_metadata(tmp_path):
     path = tmp_path / "a.safetensors"
-    metadata = {str(key): "value" for key in range(9)}  # written in an order left to chance
+    metadata = {str(key): "value" for key in range(9)}  # written in random order
 
     def write(number):
         save_file({"x": np.full(3, number, np.float32)}, path, metadata=metadata)
         touch(path)
-        return matter(path).sign().content
+        return state_of(path).sign().content
 
     assert write(1) == write(1) != write(2)
     metadata["1"] = "another"
     assert write(1) != write(2)
     whole = write(1)
     path.write_bytes(path.read_bytes()[:20])
-    assert matter(path).sign().content != whole
+    assert state_of(path).sign().content != whole
 
 
-def test_what_is_too_large_to_read_is_judged_by_its_state(folder, monkeypatch):
-    monkeypatch.setattr(signature, "_LARGEST", 1)
-    kept = matter(folder, "large").sign()
-    assert kept.content is None and matter(folder, "large").is_what(kept)
+def test_files_too_large_to_read_are_compared_by_state(folder, monkeypatch):
+    monkeypatch.setattr(module, "MAX_CONTENT_BYTES", 1)
+    recorded = state_of(folder, "large").sign()
+    assert recorded.content is None and state_of(folder, "large").matches(recorded)
     touch(folder / "b.txt")
-    assert not matter(folder, "large").is_what(kept)
+    assert not state_of(folder, "large").matches(recorded)
 
 
-def test_missing_files_are_like_nothing(folder):
+def test_missing_files_match_nothing(folder):
     missing = ContentState("csv", None)
     assert missing.sign() == Signature(None, None)
-    assert not missing.is_what(missing.sign())
-    assert not matter(folder).is_what(missing.sign())
+    assert not missing.matches(missing.sign())
+    assert not state_of(folder).matches(missing.sign())

@@ -1,87 +1,188 @@
-"""Memory-mapped files: what the library reads, written whole or not at all."""
+"""Memory-mapped arrays: readable by NumPy, complete or not there at all."""
 
 import errno
+import json
 import os
+from collections import namedtuple
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
-from mlic.caching.memmap import create_mapped, open_mapped, place_file
-from mlic.errors import CheckpointError
+from mlic.caching.memmap import (
+    MemmapObject,
+    create_memmap,
+    link_memmap,
+    open_memmap,
+    shorten_memmap,
+)
+from mlic.errors import DataError
 
-ARRAYS = {
-    "a": np.arange(12, dtype=np.float32).reshape(3, 4),
-    "b": np.linspace(-1, 1, 5).astype(np.float16),
-}
+VALUES = np.arange(24, dtype=np.float16).reshape(4, 3, 2)
 
 
-def write(path):
-    with create_mapped(path, ARRAYS, {"word": "ä"}) as arrays:
-        for name, values in ARRAYS.items():
-            assert not arrays[name].any()
-            arrays[name][...] = values
+def write(path, values=VALUES, **description):
+    with create_memmap(path, values.shape, values.dtype, description) as array:
+        assert not array.any()
+        array[...] = values
     return path
 
 
-def same(found):
-    return all(np.array_equal(found[n], v) and found[n].dtype == v.dtype for n, v in ARRAYS.items())
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_library_reads_what_is_written_and_the_other_way(tmp_path):
-    assert same(load_file(write(tmp_path / "ours.safetensors")))
-    save_file(ARRAYS, tmp_path / "theirs.safetensors", metadata={"word": "ä"})
-    for name in ("ours", "theirs"):
-        arrays, metadata = open_mapped(tmp_path / f"{name}.safetensors")
-        assert same(arrays) and metadata == {"word": "ä"}
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32])
+def test_numpy_reads_what_is_written(tmp_path, dtype):
+    path = write(tmp_path / "new/a.npy", VALUES.astype(dtype), word="ä", ids=["p", "q"])
+    array, description = open_memmap(path)
+    assert np.array_equal(np.load(path), VALUES) and np.array_equal(array, VALUES)
+    assert array.dtype == dtype and description == {"word": "ä", "ids": ["p", "q"]}
+    assert isinstance(array, np.memmap) and not array.flags.writeable
+    assert names(path.parent) == ["a.json", "a.npy"]
+
+
+def test_description_may_be_completed_while_the_array_is_filled(tmp_path):
+    description = {}
+    with create_memmap(tmp_path / "a.npy", (1,), np.uint8, description):
+        description["sum"] = 0
+    assert open_memmap(tmp_path / "a.npy")[1] == {"sum": 0}
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="disk space cannot be reserved")
-def test_a_full_disk_is_told_before_anything_is_filled_in(tmp_path, monkeypatch):
+def test_full_disk_is_reported_before_anything_is_filled_in(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(CheckpointError, match=r"a.safetensors cannot be written .*No space left"):
-        write(tmp_path / "a.safetensors")
-    assert not list(tmp_path.iterdir())
+    with pytest.raises(DataError) as error:
+        write(tmp_path / "a.npy")
+    assert error.value.fields["path"] == tmp_path / "a.npy" and not names(tmp_path)
 
 
-def test_the_space_of_a_mapped_file_is_reserved(tmp_path):
-    """A sparse file would end the program by SIGBUS where the disk fills up."""
-    with create_mapped(tmp_path / "a.safetensors", {"x": np.empty(10**6, np.float32)}, {}):
+def test_too_little_free_space_is_reported_with_advice(tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(10, 9, 1))
+    with (
+        pytest.raises(DataError, match=r"lower data\.store_size") as error,
+        create_memmap(tmp_path / "a.npy", (2,), np.uint8, {}, "lower data.store_size"),
+    ):
+        pass
+    assert error.value.fields["found"] == 1 and not names(tmp_path)
+
+
+def test_disk_blocks_are_reserved(tmp_path):
+    with create_memmap(tmp_path / "a.npy", (10**6,), np.float32, {}):
         (partial,) = tmp_path.iterdir()
         assert partial.stat().st_blocks * 512 >= 4 * 10**6
 
 
-def test_arrays_are_mapped_and_read_only(tmp_path):
-    arrays, _ = open_mapped(write(tmp_path / "a.safetensors"))
-    assert isinstance(arrays["a"], np.memmap) and not arrays["a"].flags.writeable
+@pytest.mark.parametrize("num_rows", [1, 3, 4])
+def test_shortened_array_equals_one_written_that_short(tmp_path, num_rows):
+    with create_memmap(tmp_path / "a.npy", VALUES.shape, VALUES.dtype, {}) as array:
+        array[...] = VALUES
+        shorten_memmap(array, num_rows)
+    short = write(tmp_path / "b.npy", VALUES[:num_rows])
+    assert (tmp_path / "a.npy").read_bytes() == short.read_bytes()
 
 
-def test_an_unfinished_file_takes_no_name(tmp_path):
-    path = write(tmp_path / "a.safetensors")
+def test_interrupted_writer_leaves_the_old_array(tmp_path):
+    path = write(tmp_path / "a.npy", version=1)
     with (
         pytest.raises(KeyboardInterrupt),
-        create_mapped(path, {"a": np.empty(2, np.float32)}, {}) as arrays,
+        create_memmap(path, (2,), np.float32, {"version": 2}) as array,
     ):
-        arrays["a"][0] = 1
+        array[0] = 1
         raise KeyboardInterrupt
-    assert same(open_mapped(path)[0]) and list(tmp_path.iterdir()) == [path]
+    array, description = open_memmap(path)
+    assert np.array_equal(array, VALUES) and description == {"version": 1}
+    assert names(tmp_path) == ["a.json", "a.npy"]
 
 
-@pytest.mark.parametrize("kept", [0, 4, 20, -1])
-def test_damage_is_told(tmp_path, kept):
-    path = write(tmp_path / "a.safetensors")
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(CheckpointError, match="damaged"):
-        open_mapped(path)
+def test_array_that_was_replaced_is_not_valid_under_the_old_description(tmp_path):
+    path = write(tmp_path / "a.npy")
+    with (
+        pytest.raises(TypeError),
+        create_memmap(path, (2,), np.float32, {"no JSON": object()}) as array,
+    ):
+        array[0] = 1
+    with pytest.raises(DataError):
+        open_memmap(path)
 
 
-def test_a_second_name_costs_nothing_and_outlives_the_first(tmp_path):
-    first, second = write(tmp_path / "a.safetensors"), tmp_path / "b.safetensors"
-    place_file(first, second)
-    assert second.stat().st_ino == first.stat().st_ino
-    with create_mapped(first, {"a": np.empty(2, np.float32)}, {}):
-        pass
-    assert same(open_mapped(second)[0])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:20]),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.with_suffix(".json").unlink(),
+        lambda path: path.with_suffix(".json").write_text("{"),
+        lambda path: path.with_suffix(".json").write_text("[]"),
+    ],
+)
+def test_damaged_array_is_refused(tmp_path, damage):
+    path = write(tmp_path / "a.npy")
+    damage(path)
+    with pytest.raises(DataError) as error:
+        open_memmap(path)
+    assert error.value.fields["path"] == path
+
+
+def test_link_costs_nothing_and_outlives_the_original(tmp_path):
+    first, second = write(tmp_path / "a.npy", of=1), tmp_path / "elsewhere/b.npy"
+    for _ in range(2):
+        link_memmap(first, second)
+        assert second.samefile(first) and names(second.parent) == ["b.json", "b.npy"]
+    link_memmap(first, tmp_path / "elsewhere/../a.npy")  # to itself: nothing to do
+    write(first, VALUES[:2], of=2)
+    array, description = open_memmap(second)
+    assert np.array_equal(array, VALUES) and description == {"of": 1}
+
+
+def test_link_copies_where_the_file_system_has_no_hard_links(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    first, second = write(tmp_path / "a.npy", of=1), tmp_path / "b.npy"
+    link_memmap(first, second)
+    assert not second.samefile(first) and open_memmap(second)[1] == {"of": 1}
+
+
+@dataclass(frozen=True)
+class Named(MemmapObject):
+    kind = "values"
+    name: str
+    values: np.ndarray
+    folder: Path | None = None
+
+    @property
+    def array(self):
+        return self.values
+
+    def describe(self):
+        return {"name": self.name}
+
+    @classmethod
+    def from_array(cls, array, description, folder=None):
+        return cls(description["name"], array, folder)
+
+
+def test_object_comes_back_and_is_linked_to_a_second_folder(tmp_path):
+    Named("x", VALUES).save(tmp_path / "first")
+    opened = Named.open(tmp_path / "first")
+    assert opened.name == "x" and np.array_equal(opened.array, VALUES)
+    opened.save(tmp_path / "second")
+    assert (tmp_path / "second/values.npy").samefile(tmp_path / "first/values.npy")
+    assert Named.open(tmp_path / "second").name == "x"
+
+
+def test_object_with_an_incomplete_description_is_refused(tmp_path):
+    Named("x", VALUES).save(tmp_path)
+    (tmp_path / "values.json").write_text(json.dumps({"title": "x"}))
+    with pytest.raises(DataError) as error:
+        Named.open(tmp_path)
+    assert error.value.fields["path"] == tmp_path / "values.npy"

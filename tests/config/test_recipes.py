@@ -1,4 +1,4 @@
-"""The recipe of the published models against the paper's page, and the environments of its rows."""
+"""Recipes and environments: published values, rows of the paper's tables, layers of parameters."""
 
 import inspect
 from pathlib import Path
@@ -9,15 +9,18 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import AbstractDataset
 
 from mlic.config.parameters import check_parameters
-from mlic.config.recipes import RecipeConfigLoader
+from mlic.config.recipes import RecipeConfigLoader, merge_layers, read_recipe
 from mlic.errors import ParameterError
 from mlic.models.heads.query_decoder import QueryDecoderHead
 from mlic.models.heads.transformer_encoder import TransformerEncoderHead
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-BASE = CONF / "base/catalog.yml"
+ENVIRONMENTS = sorted(
+    path.parent.name for path in CONF.glob("*/catalog.yml") if path.parent.name != "base"
+)
+RECIPES = sorted(path.stem for path in (CONF / "recipes").glob("*.yml"))
 
-# Values of psd.md, the page on the method; its section stands before each group.
+# The published values, by section of the specification of the method (psd.md).
 PUBLISHED = {
     # 2.2: the models of the tables have K = 5 groups of either kind
     "partition.strategies": ("cgp", "dgp"),
@@ -52,6 +55,8 @@ PUBLISHED = {
     "training.learning_rate": 1e-4,
     "training.warmup": 0.1,
     "training.epochs": 80,
+    "training.teacher_epoch_factor": 1,
+    "training.student_epoch_factor": 1,
     # 3, and 6.9: the average starts from the model itself, without a warm-up
     "training.ema_decay": 0.9997,
     "training.ema_warmup": False,
@@ -65,17 +70,21 @@ PUBLISHED = {
     "evaluation.threshold": 0.8,
 }
 
-# 5.1 and 5.2: backbone, head, pixels, and the mAP, CF1 and OF1 of the row "Ours+"
+# 5.1 and 5.2: data set, backbone, head, pixels, and the mAP, CF1 and OF1 of the row "Ours+"
 ROWS = {
-    "coco2014_resnet101": ("resnet101", "linear", 448, (83.1, 78.2, 80.9)),
-    "coco2014_resnet101_tf": ("resnet101", "transformer_encoder", 448, (85.2, 79.9, 81.9)),
-    "coco2014_resnet101_q2l": ("resnet101", "query_decoder", 448, (84.9, 79.2, 81.4)),
-    "coco2014_resnet101_tf_576": ("resnet101", "transformer_encoder", 576, (86.7, 81.2, 82.9)),
-    "coco2014_tresnet_l": ("tresnet_l", "linear", 448, (87.3, 82.1, 83.7)),
-    "coco2014_resnext50": ("resnext50_32x4d", "linear", 448, (87.7, 82.5, 84.1)),
-    "nuswide_resnet101_tf": ("resnet101", "transformer_encoder", 448, (65.8, 64.0, 75.3)),
-    "nuswide_tresnet_l": ("tresnet_l", "linear", 448, (66.5, 64.6, 75.5)),
-}
+    "psd_resnet101": ("coco2014", "resnet101", "linear", 448, (83.1, 78.2, 80.9)),
+    "psd_resnet101_tf": ("coco2014", "resnet101", "transformer_encoder", 448, (85.2, 79.9, 81.9)),
+    "psd_resnet101_q2l": ("coco2014", "resnet101", "query_decoder", 448, (84.9, 79.2, 81.4)),
+    "psd_resnet101_tf_576": (
+        "coco2014", "resnet101", "transformer_encoder", 576, (86.7, 81.2, 82.9)
+    ),
+    "psd_tresnet_l": ("coco2014", "tresnet_l", "linear", 448, (87.3, 82.1, 83.7)),
+    "psd_resnext50": ("coco2014", "resnext50_32x4d", "linear", 448, (87.7, 82.5, 84.1)),
+    "psd_resnet101_tf_nuswide": (
+        "nuswide", "resnet101", "transformer_encoder", 448, (65.8, 64.0, 75.3)
+    ),
+    "psd_tresnet_l_nuswide": ("nuswide", "tresnet_l", "linear", 448, (66.5, 64.6, 75.5)),
+}  # fmt: skip
 
 # 3, "Heads"
 TRANSFORMER = {"width": 1024, "layers": 3, "heads": 4, "feedforward": 1024, "dropout": 0.1}
@@ -111,11 +120,11 @@ def published():
 
 
 @pytest.mark.parametrize("path", PUBLISHED)
-def test_a_value_is_the_published_one(published, path):
+def test_recipe_has_the_published_value(published, path):
     assert look_up(published.model_dump(), path) == PUBLISHED[path]
 
 
-def test_the_table_misses_no_value():
+def test_every_value_of_the_recipe_is_in_the_table():
     def leaves(tree, prefix=""):
         for key, value in tree.items():
             path = f"{prefix}{key}"
@@ -123,8 +132,9 @@ def test_the_table_misses_no_value():
             yield from [path] if whole else leaves(value, f"{path}.")
 
     recipe = yaml.safe_load((CONF / "recipes" / "published.yml").read_text(encoding="utf-8"))
-    ours = {"partition.min_size", "distillation.distiller.options"}  # the page knows neither
-    assert set(leaves(recipe)) - ours == set(PUBLISHED)
+    # The paper states neither of these two.
+    unpublished = {"partition.min_size", "distillation.distiller.options"}
+    assert set(leaves(recipe)) - unpublished == set(PUBLISHED)
 
 
 def test_alpha_is_one_half(published):
@@ -132,7 +142,7 @@ def test_alpha_is_one_half(published):
     assert [distillation.share(s, ["cgp", "dgp"]) for s in ("cgp", "dgp")] == [0.5, 0.5]
 
 
-def test_the_student_learns_slower_and_else_alike(published):
+def test_student_differs_from_teachers_by_its_learning_rate_only(published):
     teacher, student = (published.training.for_role(role) for role in ("teacher", "student"))
     assert (teacher.learning_rate, student.learning_rate) == (1e-4, 1e-5)
     assert student.model_copy(update={"learning_rate": 1e-4}) == teacher
@@ -146,13 +156,17 @@ def test_heads_have_the_published_sizes_by_default(head, sizes):
     assert {name: parameters[name].default for name in sizes} == sizes
 
 
-# The environments of the tables
+# Recipes of the tables' rows
 
 
-@pytest.mark.parametrize("env", ROWS)
-def test_an_environment_is_its_row(env, published):
-    backbone, head, size, figures = ROWS[env]
-    parameters = check_parameters(load(env))
+def test_every_recipe_is_published_or_a_row():
+    assert set(RECIPES) == {"published", *ROWS}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_row_has_its_model_and_the_published_training(name, published):
+    env, backbone, head, size, figures = ROWS[name]
+    parameters = check_parameters(load(env, recipe=name))
     model = parameters.model
     assert model.backbone.partition(".")[0] == backbone and model.weights == "pretrained"
     assert (model.head, parameters.data.image_size, parameters.data.side) == (head, size, size)
@@ -160,78 +174,146 @@ def test_an_environment_is_its_row(env, published):
     assert model.embeddings.source == ("glove" if head == "transformer_encoder" else "learned")
     frozen = (("conv1", "layer1"), True) if head == "query_decoder" else ((), False)
     assert (model.frozen, model.freeze_batch_norm) == frozen  # psd.md 3, "init"
+    # psd.md 2.3: the published groups of NUS-WIDE have an exponent of their own
+    exponents = {"cgp": 1 / 2, "dgp": 1 / 4 if env == "nuswide" else 1 / 3}
+    assert parameters.partition == published.partition.model_copy(update={"exponents": exponents})
     assert parameters.training == published.training
+    assert parameters.teachers == published.teachers
     assert parameters.distillation == published.distillation
     assert parameters.evaluation == published.evaluation
-    header = (CONF / env / "parameters.yml").read_text(encoding="utf-8")
+    assert parameters.data.source == "catalog" and parameters.data.validation_fraction == 0.05
+    header = (CONF / "recipes" / f"{name}.yml").read_text(encoding="utf-8")
     assert "mAP {}, CF1 {}, OF1 {}".format(*figures) in header
-    assert f"--env {env} " in header
+    assert f"--env {env} --params recipe={name}," in header
 
 
-@pytest.mark.parametrize("env", ROWS)
-def test_an_environment_names_its_data_set(env):
-    catalog = loader(env, folder="/somewhere")["catalog"]
-    raw = catalog["raw_images"]
-    kind = "Coco" if env.startswith("coco") else "NusWide"
-    assert raw["type"] == f"mlic.datasets.{kind}Dataset" and raw["folder"] == "/somewhere"
+# Environments
+
+COMMON = {
+    "data.source": "catalog",
+    "data.test_fraction": 0.2,
+    "training.teacher_epoch_factor": 1,
+    "training.student_epoch_factor": 1,
+    "training.weight_decay": 1e-4,
+    "training.threads": 4,
+    "model.backbone_options.channels": None,
+    "model.backbone_options.stem_width": None,
+}
+LARGE = COMMON | {
+    "data.image_size": 448,
+    "data.validation_fraction": 0.05,
+    "partition.num_parts": 5,
+    "model.backbone": "resnet101",
+    "model.weights": "pretrained",
+    "training.epochs": 20,
+    "training.batch_size": 24,
+    "training.accumulation": 2,
+    "training.learning_rate": 1e-4,
+    "training.ema_decay": 0.9997,
+}
+SMALL = COMMON | {
+    "data.image_size": 96,
+    "data.validation_fraction": 0.1,
+    "model.backbone": "mobilenetv2_035",
+    "model.backbone_options.pad_type": "same",
+    "training.ema_decay": 0.998,
+}
+DIFFERENCES = {
+    "coco2014": LARGE,
+    "nuswide": LARGE | {"data.max_unreadable": 0.1},
+    "voc2007": COMMON
+    | {
+        "data.image_size": 224,
+        "data.store_size": 256,
+        "data.validation_fraction": 0.2,
+        "model.backbone": "resnet50",
+        "model.weights": "pretrained",
+        "training.epochs": 20,
+        "training.batch_size": 64,
+        "training.learning_rate": 2e-4,
+        "training.ema_decay": 0.9997,
+    },
+    "ucmerced": SMALL | {"training.epochs": 10, "training.learning_rate": 1e-3},
+    "corel5k": SMALL
+    | {
+        "data.drop_labels_below": 20,
+        "training.epochs": 12,
+        "training.learning_rate": 2e-3,
+        "training.augmentation.views": 8,
+        "distillation.distiller.options.temperature": None,  # its default is the same 1.0
+        "distillation.hard_weight": 1.0,
+        "distillation.soft_weight": 0.3,
+    },
+}
 
 
-ENVIRONMENTS = sorted(path.parent.name for path in CONF.glob("*/catalog.yml") if path != BASE)
+def leaves_of(tree, prefix=""):
+    """Values of a tree of parameters by their dotted path."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves_of(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 @pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_every_environment_is_sound_without_its_data(env):
-    """Its parameters are checked; its catalog makes the entry, which reads nothing yet."""
-    parameters = check_parameters(load(env))
-    assert parameters.data.source == "catalog"
+def test_environment_differs_from_base_in_these_values_only(env):
+    """Every value that an environment trains with, whichever layer it comes from."""
+    base, own = (dict(leaves_of(check_parameters(load(e)).model_dump())) for e in ("local", env))
+    different = {
+        path: own.get(path) for path in base.keys() | own.keys() if base.get(path) != own.get(path)
+    }
+    assert different == DIFFERENCES[env]
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_environment_is_valid_without_its_data(env):
+    """Its catalog entry can be created, which reads nothing yet."""
     config = dict(loader(env, folder="/nowhere")["catalog"]["raw_images"])
+    assert "/nowhere" in str(config.get("folder", config.get("filepath")))
     dataset = AbstractDataset.from_config("raw_images", config)
     assert type(dataset).__module__.startswith("mlic.datasets")
-    command = f"--env {env} "
     files = [(CONF / env / name).read_text() for name in ("catalog.yml", "parameters.yml")]
-    assert any(command in text for text in files), "no header says how it is run"
+    assert any(f"--env {env} " in text for text in files), "no header states how to run it"
 
 
-@pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_the_page_of_recipes_tells_of_every_environment(env):
-    assert f"`{env}`" in (CONF.parent / "docs/recipes.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", [*ENVIRONMENTS, *RECIPES])
+def test_documentation_lists_every_environment_and_recipe(name):
+    text = (CONF.parent / "docs/recipes.md").read_text(encoding="utf-8")
+    assert f"`{name}`" in text or f"recipe={name}`" in text
 
 
-def test_nuswides_dgp_has_its_own_exponent():
-    exponents = check_parameters(load("nuswide_tresnet_l")).partition.exponents
-    assert exponents == {"cgp": 0.5, "dgp": 0.25}  # psd.md 2.3
-    assert check_parameters(load("nuswide_tresnet_l")).partition.num_parts == 5
+# Layers of parameters
 
 
-# How a recipe is worked in
+def test_recipe_from_the_command_line_replaces_values_of_the_environment():
+    alone, merged = load("voc2007"), load("voc2007", recipe="published")
+    assert alone["training"]["epochs"] == 20 and merged["training"]["epochs"] == 80
+    assert alone["partition"]["num_parts"] == 3 and merged["partition"]["num_parts"] == 5
+    assert merged["data"] == alone["data"] and merged["model"] == alone["model"]
+    check_parameters(merged)
 
 
-def test_a_recipe_on_the_command_line_goes_before_the_environment():
-    plain, taken = load("voc2007"), load("voc2007", recipe="published")
-    assert plain["training"]["epochs"] == 20 and taken["training"]["epochs"] == 80
-    assert plain["partition"]["num_parts"] == 3 and taken["partition"]["num_parts"] == 5
-    assert taken["data"] == plain["data"] and taken["model"] == plain["model"]
-    check_parameters(taken)
-
-
-def test_what_is_said_beside_a_recipe_goes_before_it():
-    said = {"training": {"epochs": 3, "augmentation": {"views": 2}}, "seed": 5}
-    taken = load("voc2007", recipe="published", **said)
-    assert taken["training"]["epochs"] == 3 and taken["seed"] == 5
-    assert taken["training"]["augmentation"]["views"] == 2
-    assert taken["training"]["augmentation"]["cutout"] == 0.5
-    taken = load("coco2014_resnet101", training={"epochs": 3})
-    assert taken["training"]["epochs"] == 3 and taken["training"]["batch_size"] == 24
+def test_further_parameters_of_the_command_line_replace_those_of_the_recipe():
+    given = {"training": {"epochs": 3, "augmentation": {"views": 2}}, "seed": 5}
+    merged = load("voc2007", recipe="published", **given)
+    assert merged["training"]["epochs"] == 3 and merged["seed"] == 5
+    assert merged["training"]["augmentation"]["views"] == 2
+    assert merged["training"]["augmentation"]["cutout"] == 0.5
+    merged = load("coco2014", recipe="psd_resnet101", training={"epochs": 3})
+    assert merged["training"]["epochs"] == 3 and merged["training"]["batch_size"] == 24
 
 
 @pytest.fixture
 def conf(tmp_path):
-    """A base, an environment that names a recipe, and one that does not."""
+    """Load from a base, an environment that names a recipe, and one that does not."""
     files = {
         "base/parameters.yml": "a: {x: 1, y: 1}\nb: {x: 1}\nd: {name: p, options: {o: 1}}",
         "named/parameters.yml": "recipe: r\na: {x: 2}",
-        "plain/parameters.yml": "a: {x: 2}",
-        "recipes/r.yml": "a: {x: 3, z: 3}\nc: {x: 3}\nd: {name: q}",
+        "unnamed/parameters.yml": "a: {x: 2}",
+        "recipes/r.yml": "extends: s\na: {x: 3, z: 3}\nd: {name: q}",
+        "recipes/s.yml": "a: {z: 9}\nc: {x: 3}",
+        "recipes/circle.yml": "extends: circle",
     }
     for name, text in files.items():
         path = tmp_path / name
@@ -249,43 +331,77 @@ def conf(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("env", "said", "a"),
+    ("env", "given", "a"),
     [
-        ("named", {}, {"x": 2, "z": 3}),  # of base's section nothing is left
-        ("named", {"a": {"z": 4}}, {"x": 2, "z": 4}),
-        ("full_label", {"recipe": "r"}, {"x": 3, "z": 3}),
-        ("full_label", {"recipe": "r", "a": {"x": 4}}, {"x": 4, "z": 3}),
-        ("local", {"recipe": "r", "a": {"x": 4}}, {"x": 4, "z": 3}),
-        ("full_label", {}, {"x": 2}),
+        ("named", {}, {"x": 2, "y": 1, "z": 3}),
+        ("named", {"a": {"z": 4}}, {"x": 2, "y": 1, "z": 4}),
+        ("unnamed", {"recipe": "r"}, {"x": 3, "y": 1, "z": 3}),
+        ("unnamed", {"recipe": "r", "a": {"x": 4}}, {"x": 4, "y": 1, "z": 3}),
+        ("local", {"recipe": "r", "a": {"x": 4}}, {"x": 4, "y": 1, "z": 3}),
+        ("unnamed", {}, {"x": 2, "y": 1}),
+        ("local", {}, {"x": 1, "y": 1}),
     ],
 )
-def test_layers(conf, env, said, a):
-    found = conf(env, **said)
+def test_layers_are_merged_key_by_key(conf, env, given, a):
+    found = conf(env, **given)
     assert found["a"] == a and found["b"] == {"x": 1}
-    worked_in = "recipe" in found
-    assert found.get("c") == ({"x": 3} if worked_in else None)
-    assert found["d"] == ({"name": "q"} if worked_in else {"name": "p", "options": {"o": 1}})
+    with_recipe = "recipe" in found
+    assert found.get("c") == ({"x": 3} if with_recipe else None)
+    assert found["d"] == ({"name": "q"} if with_recipe else {"name": "p", "options": {"o": 1}})
 
 
-def test_without_a_recipe_kedros_own_loader_says_the_same():
-    plain = OmegaConfigLoader(
-        str(CONF), env="voc2007", base_env="base", default_run_env="local", runtime_params={}
-    )
-    assert load("voc2007") == plain["parameters"]
+@pytest.mark.parametrize(
+    ("given", "d"),
+    [
+        ({"name": "t"}, {"name": "t"}),
+        ({"name": "t", "options": {"k": 2}}, {"name": "t", "options": {"k": 2}}),
+        ({"options": {"k": 2}}, {"name": "p", "options": {"o": 1, "k": 2}}),
+    ],
+)
+def test_options_of_another_plug_in_are_dropped(conf, given, d):
+    assert conf("local", d=given)["d"] == d
 
 
-def test_an_unknown_recipe_gets_a_hint():
-    with pytest.raises(ParameterError, match=r"recipe: unknown name 'publised'; did you mean 'pub"):
+def test_a_backbone_from_the_command_line_leaves_the_options_of_the_demo_behind():
+    assert "backbone_options" not in load("voc2007")["model"]
+    assert "backbone_options" not in load("local", model={"backbone": "resnet18"})["model"]
+    own = {"backbone": "resnet18", "backbone_options": {"stem_width": 4}}
+    assert load("local", model=own)["model"]["backbone_options"] == {"stem_width": 4}
+
+
+def test_merging_leaves_the_layers_unchanged():
+    lower, upper = {"a": {"name": "x", "options": {"o": 1}}}, {"a": {"name": "y"}}
+    merge_layers(lower, upper)["a"]["name"] = "z"
+    assert lower == {"a": {"name": "x", "options": {"o": 1}}} and upper == {"a": {"name": "y"}}
+
+
+def test_without_recipe_and_plug_ins_the_layers_are_those_of_kedros_soft_merge(tmp_path, conf):
+    kedros = OmegaConfigLoader(
+        str(tmp_path), env="unnamed", base_env="base", default_run_env="local",
+        merge_strategy={"parameters": "soft"}, runtime_params={"a": {"w": 1}},
+    )  # fmt: skip
+    assert conf("unnamed", a={"w": 1}) == kedros["parameters"]
+
+
+def test_unknown_recipe_is_refused_with_a_hint():
+    with pytest.raises(ParameterError, match="'published'") as caught:
         load(recipe="publised")
+    assert caught.value.fields == {"parameter": "recipe", "value": "publised"}
 
 
-def test_the_project_uses_this_loader():
+def test_recipe_that_extends_itself_is_refused(conf, tmp_path):
+    with pytest.raises(ParameterError) as caught:
+        read_recipe(tmp_path / "recipes", "circle")
+    assert caught.value.fields["value"] == "circle"
+
+
+def test_project_uses_this_loader():
     from mlic import settings
 
     assert settings.CONFIG_LOADER_CLASS is RecipeConfigLoader
 
 
-def test_parameters_are_read_once_a_session_and_are_the_askers_own(conf, tmp_path):
+def test_parameters_are_read_once_per_session_and_copied_for_each_caller(conf, tmp_path):
     session = RecipeConfigLoader(
         str(tmp_path), env="named", base_env="base", default_run_env="local"
     )
@@ -293,7 +409,7 @@ def test_parameters_are_read_once_a_session_and_are_the_askers_own(conf, tmp_pat
     (tmp_path / "base/parameters.yml").write_text("e: {}", encoding="utf-8")
     assert session["parameters"] == {
         "recipe": "r",
-        "a": {"x": 2, "z": 3},
+        "a": {"x": 2, "y": 1, "z": 3},
         "b": {"x": 1},
         "c": {"x": 3},
         "d": {"name": "q"},

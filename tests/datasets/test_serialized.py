@@ -60,7 +60,7 @@ def document(tmp_path):
         np.zeros((0, 4), dtype=np.int8),
     ],
 )
-def test_an_object_of_arrays_comes_back(tensors, array):
+def test_object_of_arrays_is_read_as_it_was_saved(tensors, array):
     tensors.save(Targets(array, "train"))
     back = pickle.loads(pickle.dumps(tensors)).load()
     assert back.view == "train" and back.logits.dtype == array.dtype
@@ -68,13 +68,13 @@ def test_an_object_of_arrays_comes_back(tensors, array):
     assert [path.name for path in tensors._filepath.parent.iterdir()] == ["x.safetensors"]
 
 
-def test_plain_arrays_are_readable_by_anyone(tmp_path):
+def test_dict_of_arrays_is_readable_by_other_programs(tmp_path):
     dataset = SafetensorsDataset(str(tmp_path / "x.safetensors"))
     dataset.save({"w": np.eye(2)})
     np.testing.assert_array_equal(load_file(tmp_path / "x.safetensors")["w"], dataset.load()["w"])
 
 
-def test_an_object_of_values_comes_back(document):
+def test_object_of_values_is_read_as_it_was_saved(document):
     document.save(Parts([["ä", 1], ["b"]]))
     assert document.load() == Parts([["ä", 1], ["b"]])
     assert json.loads(document.preview()) == {"cls": f"{HERE}.Parts", "parts": [["ä", 1], ["b"]]}
@@ -83,16 +83,19 @@ def test_an_object_of_values_comes_back(document):
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\x10\0\0\0\0\0\0\0rubbish"])
-def test_damage_is_named(tensors, document, damage):
+def test_damaged_or_missing_file_is_refused(tensors, document, damage):
     tensors.save(Targets(np.eye(2), ""))
     document.save(Parts([1]))
     for dataset in (tensors, document):
         dataset._filepath.write_bytes(damage)
-        with pytest.raises(DatasetDataError, match=f"{dataset._filepath.name} cannot be read"):
+        with pytest.raises(DatasetDataError) as damaged:
             dataset.load()
+        assert damaged.value.fields["path"] == dataset._filepath
+        assert "Failed while" not in str(damaged.value)
         dataset._filepath.unlink()
-        with pytest.raises(DatasetDataError, match="does not exist"):
+        with pytest.raises(DatasetDataError) as missing:
             dataset.load()
+        assert str(missing.value.fields["path"]) == str(dataset._filepath)
 
 
 def test_another_class_is_refused(tmp_path, tensors, document):
@@ -100,25 +103,31 @@ def test_another_class_is_refused(tmp_path, tensors, document):
     document.save(Parts([1]))
     other = "collections.Counter"
     for dataset in (tensors, document):
-        for holds in (other, None):
-            stranger = type(dataset)(str(dataset._filepath), cls=holds)
-            with pytest.raises(DatasetDataError, match=rf"holds {HERE}\.\w+, not"):
+        for cls in (other, None):
+            stranger = type(dataset)(str(dataset._filepath), cls=cls)
+            with pytest.raises(DatasetDataError) as caught:
                 stranger.load()
-        with pytest.raises(DatasetDataError, match="correct 'cls'"):
+            assert caught.value.fields["expected"] == cls
+            assert caught.value.fields["found"] == dataset._cls
+        with pytest.raises(DatasetDataError) as caught:
             dataset.save({"a": 1})
-        with pytest.raises(DatasetDataError, match=r"no class 'no\.such'"):
+        assert caught.value.fields["found"] == "dict"
+        with pytest.raises(DatasetDataError) as caught:
             type(dataset)(str(tmp_path / "y"), cls="no.such").save({})
+        assert caught.value.fields["value"] == "no.such"
 
 
-def test_errors_of_science_are_kedros_too_and_leave_no_file(document):
+def test_errors_of_a_class_are_kedros_errors_too(document):
     document._filepath.parent.mkdir()
     document._filepath.write_text(json.dumps({"cls": f"{HERE}.Parts", "parts": []}))
-    with pytest.raises(DatasetDataError, match=r"x\.json: a partition has at least one part"):
+    with pytest.raises(DatasetDataError, match=r"x\.json: a partition"):
         document.load()
 
 
-def test_nan_is_not_json_and_the_old_file_stays(document):
+def test_nan_is_refused_and_the_earlier_file_remains(document):
     document.save(Parts([1]))
-    with pytest.raises(DatasetDataError, match="cannot be read or written"):
+    with pytest.raises(DatasetDataError) as caught:
         document.save(Parts([float("nan")]))
+    assert caught.value.fields["path"] == document._filepath
     assert document.load() == Parts([1])
+    assert [path.name for path in document._filepath.parent.iterdir()] == ["x.json"]

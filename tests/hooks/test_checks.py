@@ -13,7 +13,7 @@ from mlic.errors import CheckpointError, DataError, PartitionError
 from mlic.hooks.checks import refuse_other_partitions
 from mlic.labels import LabelSpace
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition.partition import user_partition
+from mlic.labels.partition import user_partition
 from mlic.pipelines import distillation, graph_partition, teacher_training
 from mlic.pipelines.teacher_training.nodes import assign_groups
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import click
+import mlic.hooks.hooks
 import pytest
 from click.testing import CliRunner
 from kedro.config import OmegaConfigLoader
@@ -19,13 +20,12 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import ThreadRunner
 from kedro_datasets.json import JSONDataset
+from mlic.hooks.hooks import ClosingTable, PipelineShape, PlainErrors, RunTracking
 from rich.console import Console
 
 import mlic.config.parameters
-import mlic.hooks.hooks
 from mlic.errors import DataError, ParameterError, TrainingError
 from mlic.hooks.console import PlainExcepthook, closing_table, exit_codes, find_mlic_error, is_news
-from mlic.hooks.hooks import ClosingTable, PipelineShape, PlainErrors, RunTracking
 from mlic.runners import SequentialRunner
 from mlic.settings import CONFIG_LOADER_ARGS, HOOKS
 from mlic.tracking import runs as tracking

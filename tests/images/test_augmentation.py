@@ -1,4 +1,4 @@
-"""Views are a pure function of image id, view number and seed."""
+"""Views: a pure function of image id, view number and seed."""
 
 import hashlib
 
@@ -18,19 +18,19 @@ def boxes(options, ids=IDS, seed=0, view=0):
 
 
 @given(st.permutations(range(20)), st.integers(0, 9), st.integers(0, 2**31))
-def test_a_image_has_its_boxes_whatever_its_place(order, view, seed):
+def test_boxes_do_not_depend_on_the_order_of_images(order, view, seed):
     shuffled = [IDS[i] for i in order]
     expected = boxes(AugmentationOptions(), IDS[:20], seed, view)[order]
     assert np.array_equal(boxes(AugmentationOptions(), shuffled, seed, view), expected)
 
 
-def test_rows_choose_and_may_repeat():
-    maker = ViewSampler(IDS[:5], AugmentationOptions(), 0)
-    whole = maker.boxes(np.arange(5), 1)
-    assert np.array_equal(maker.boxes([3, 0, 3], 1), whole[[3, 0, 3]])
+def test_rows_select_images_and_may_repeat():
+    sampler = ViewSampler(IDS[:5], AugmentationOptions(), 0)
+    whole = sampler.boxes(np.arange(5), 1)
+    assert np.array_equal(sampler.boxes([3, 0, 3], 1), whole[[3, 0, 3]])
 
 
-def test_views_and_seeds_differ_and_views_repeat():
+def test_boxes_differ_between_views_and_seeds_and_repeat_modulo_the_number_of_views():
     options = AugmentationOptions(views=3)
     first = boxes(options)
     assert not np.isclose(first[:, :4], boxes(options, view=1)[:, :4]).all(axis=1).any()
@@ -39,7 +39,7 @@ def test_views_and_seeds_differ_and_views_repeat():
 
 
 def splitmix64(state, number):
-    """Number n of the stream that starts at a state, in [0, 1); Steele et al. 2014, in integers."""
+    """Return number n of the stream of a state, in [0, 1); Steele et al. 2014, in integers."""
     full = 2**64 - 1
     z = (state + (number + 1) * 0x9E3779B97F4A7C15) & full
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & full
@@ -60,7 +60,7 @@ def test_boxes_are_the_same_on_every_machine(view):
 
 
 @given(st.floats(0.05, 1), st.floats(1, 4), st.integers(0, 7), st.integers(0, 2**31))
-def test_crops_lie_inside_and_keep_their_promises(min_crop, max_aspect, view, seed):
+def test_crops_lie_in_the_image_and_respect_the_options(min_crop, max_aspect, view, seed):
     options = AugmentationOptions(views=8, min_crop=min_crop, max_aspect=max_aspect)
     left, top, width, height, _ = boxes(options, IDS[:50], seed, view).T.astype(float)
     assert (left >= 0).all() and (top >= 0).all()
@@ -70,7 +70,7 @@ def test_crops_lie_inside_and_keep_their_promises(min_crop, max_aspect, view, se
     assert (np.maximum(aspect, 1 / aspect) <= max_aspect + 1e-5).all()
 
 
-def test_mean_coverage_and_flips():
+def test_mean_area_and_share_of_mirrored_views():
     area = boxes(AugmentationOptions(min_crop=0.6))[:, 2:4].prod(axis=1)
     assert area.mean() == pytest.approx(0.8, abs=0.01)  # uniform from 0.6 to 1
     flips = boxes(AugmentationOptions())[:, 4]
@@ -78,13 +78,13 @@ def test_mean_coverage_and_flips():
     assert not boxes(AugmentationOptions(flip=False))[:, 4].any()
 
 
-def test_the_draws_of_a_view_are_independent():
+def test_draws_of_a_view_are_independent():
     four = np.column_stack([boxes(AugmentationOptions(max_aspect=1), view=v)[:, 2] for v in (0, 1)])
     flips = boxes(AugmentationOptions())[:, 4]
     assert abs(np.corrcoef(four.T)[0, 1]) < 0.05
     assert abs(np.corrcoef(four[:, 0], flips)[0, 1]) < 0.05
 
 
-def test_no_freedom_is_the_whole_image():
+def test_without_crops_and_flips_boxes_are_the_whole_image():
     options = AugmentationOptions(min_crop=1, flip=False)
     np.testing.assert_allclose(boxes(options), np.tile([0, 0, 1, 1, 0], (len(IDS), 1)), atol=1e-7)

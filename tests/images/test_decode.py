@@ -32,7 +32,7 @@ def raw_of(sources):
     return ImageRecords(LabelMatrix(LabelSpace(("cat",)), ids, states, [""] * n), sources)
 
 
-def test_a_lossless_square_of_the_right_size_is_unchanged():
+def test_lossless_square_of_the_right_size_is_unchanged():
     pixels = noise(16, 16)
     np.testing.assert_array_equal(decode_image(encode(pixels), 16), pixels)
 
@@ -67,42 +67,43 @@ def test_every_8_bit_mode_becomes_rgb(mode):
     assert decode_image(buffer.getvalue(), 8).shape == (8, 8, 3)
 
 
-def test_deep_images_are_refused():
+def test_images_of_more_than_8_bits_are_refused():
     deep = encode(np.full((8, 8), 40_000, dtype=np.uint16))
-    with pytest.raises(DataError, match="8 bits"):
+    with pytest.raises(DataError) as caught:
         decode_image(deep, 8)
+    assert caught.value.fields["found"].startswith("I")
 
 
-def test_a_truncated_jpeg_is_refused():
+def test_truncated_jpeg_is_refused():
     data = encode(noise(64, 64), "jpeg")
-    with pytest.raises(DataError, match="truncated"):
+    with pytest.raises(DataError):
         decode_image(data[: len(data) // 2], 16)
 
 
-def test_a_missing_file_and_rubbish_are_refused():
-    with pytest.raises(DataError, match="missing"):
+def test_missing_file_and_other_bytes_are_refused():
+    with pytest.raises(DataError):
         decode_image(Path("no/such.jpg"), 8)
-    with pytest.raises(DataError, match="known format"):
+    with pytest.raises(DataError):
         decode_image(b"", 8)
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [12_000, 40_000])
-def test_a_decompression_bomb_is_refused_before_it_is_decoded(side):
+def test_decompression_bomb_is_refused_before_it_is_decoded(side):
     def chunk(kind, content):
         crc = zlib.crc32(kind + content)
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
 
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
-    with pytest.raises(DataError, match="pixels"):
+    with pytest.raises(DataError):
         decode_image(bomb, 8)
 
 
 @settings(max_examples=60)
 @given(st.data())
-def test_a_damaged_file_is_decoded_or_refused_never_fatal(data):
-    """Bytes flipped anywhere, in three formats."""
+def test_damaged_file_is_either_decoded_or_refused(data):
+    """Any bytes changed, in three formats."""
     form = data.draw(st.sampled_from(["jpeg", "png", "gif"]))
     damaged = bytearray(encode(noise(24, 24), form))
     for _ in range(data.draw(st.integers(1, 8))):
@@ -114,7 +115,7 @@ def test_a_damaged_file_is_decoded_or_refused_never_fatal(data):
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_unreadable_rows_are_listed_in_order_and_the_rest_is_filled(workers):
+def test_unreadable_images_are_listed_and_all_others_decoded(workers):
     squares = [noise(8, 8, seed) for seed in range(4)]
     sources = [encode(squares[0]), b"bad", encode(squares[2]), b"worse"]
     out = np.zeros((4, 8, 8, 3), dtype=np.uint8)
@@ -124,6 +125,6 @@ def test_unreadable_rows_are_listed_in_order_and_the_rest_is_filled(workers):
     assert not out[[1, 3]].any()
 
 
-def test_a_bug_is_not_taken_for_an_unreadable_image():
+def test_bug_is_not_mistaken_for_an_unreadable_image():
     with pytest.raises(TypeError):
         decode_images(raw_of([123]), 8, np.zeros((1, 8, 8, 3), dtype=np.uint8))

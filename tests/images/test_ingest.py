@@ -1,3 +1,5 @@
+"""Decoding to a store: once for the same inputs, complete or not at all."""
+
 import io
 import logging
 import os
@@ -36,7 +38,7 @@ def sources():
     return [encode(square) for square in SQUARES]
 
 
-def test_the_store_holds_the_images_in_order(tmp_path, sources):
+def test_store_holds_the_images_in_order(tmp_path, sources):
     store, quarantine = write_store(tmp_path, raw_of(sources), 8)
     np.testing.assert_array_equal(store.pixels, SQUARES)
     assert store.ids.tolist() == [f"p{i}" for i in range(6)]
@@ -53,13 +55,14 @@ def test_unreadable_images_leave_no_gap_in_array_or_file(tmp_path, sources, bad)
     np.testing.assert_array_equal(store.pixels, SQUARES[kept])
     assert quarantine["id"].tolist() == [f"p{row}" for row in bad]
     assert quarantine["source"].unique().tolist() == ["3 bytes"]
-    whole = ImageStore.from_arrays(store.ids, SQUARES[kept]).save(tmp_path / "whole")
+    whole = ImageStore.from_arrays(store.ids, SQUARES[kept])
+    whole.save(tmp_path / "whole")
     assert whole.fingerprint == store.fingerprint
     written = [(tmp_path / name / "pixels.npy").read_bytes() for name in ("holes", "whole")]
     assert written[0] == written[1]
 
 
-def test_of_two_that_want_the_same_store_one_decodes_and_both_read(tmp_path, sources, monkeypatch):
+def test_of_two_writers_of_one_store_one_decodes_and_both_read(tmp_path, sources, monkeypatch):
     decodings, decode = [], ingest.decode_images
 
     def slowly(raw, *rest):
@@ -75,19 +78,20 @@ def test_of_two_that_want_the_same_store_one_decodes_and_both_read(tmp_path, sou
         np.testing.assert_array_equal(store.pixels, SQUARES)
 
 
-def test_the_same_inputs_are_not_decoded_twice(tmp_path, sources, monkeypatch, caplog):
+def test_same_inputs_are_not_decoded_twice(tmp_path, sources, monkeypatch, caplog):
     sources[1] = b"bad"
     first, first_quarantine = write_store(tmp_path, raw_of(sources), 8)
     monkeypatch.setattr(ingest, "decode_images", None)
     with caplog.at_level(logging.INFO):
         second, second_quarantine = write_store(tmp_path, raw_of(sources), 8)
-    assert "reused" in caplog.text
+    assert "up to date" in caplog.text
     assert first.fingerprint == second.fingerprint
     assert first_quarantine.equals(second_quarantine)
 
 
 @pytest.mark.parametrize("change", ["bytes", "size", "ids"])
-def test_other_inputs_are_decoded_anew(tmp_path, sources, change):
+def test_other_inputs_are_decoded_again(tmp_path, sources, change, caplog):
+    caplog.set_level(logging.INFO, "mlic")
     before, _ = write_store(tmp_path, raw_of(sources), 8)
     raw, size = raw_of(sources), 8
     if change == "bytes":
@@ -99,9 +103,19 @@ def test_other_inputs_are_decoded_anew(tmp_path, sources, change):
     after, _ = write_store(tmp_path, raw, size)
     assert after.fingerprint != before.fingerprint
     assert (len(after), after.size) == (len(raw), size)
+    reason = "size was 8, is 4" if change == "size" else "inputs was"
+    assert f"images: pixels is made again: {reason}" in caplog.text
 
 
-def test_a_changed_file_is_noticed(tmp_path, sources):
+def test_changed_decoding_code_decodes_again(tmp_path, sources, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "mlic")
+    write_store(tmp_path, raw_of(sources), 8)
+    monkeypatch.setattr(ingest, "code_version", lambda _: "another")
+    write_store(tmp_path, raw_of(sources), 8)
+    assert "code was" in caplog.text and "is another" in caplog.text
+
+
+def test_changed_file_is_noticed(tmp_path, sources):
     file = tmp_path / "a.png"
     file.write_bytes(sources[0])
     before, _ = write_store(tmp_path / "store", raw_of([file]), 8)
@@ -112,21 +126,21 @@ def test_a_changed_file_is_noticed(tmp_path, sources):
     assert before.fingerprint != after.fingerprint
 
 
-def test_a_damaged_store_is_made_again_and_told(tmp_path, sources, caplog):
+def test_damaged_store_is_made_again(tmp_path, sources, caplog):
     write_store(tmp_path, raw_of(sources), 8)
     (tmp_path / "pixels.npy").write_bytes(b"")
     store, _ = write_store(tmp_path, raw_of(sources), 8)
     np.testing.assert_array_equal(store.pixels, SQUARES)
-    assert "decoded again" in caplog.text
+    assert "made again" in caplog.text
 
 
 def test_no_readable_image_is_an_error_and_leaves_nothing(tmp_path):
-    with pytest.raises(DataError, match="none of the 2 images"):
+    with pytest.raises(DataError, match="none of the 2"):
         write_store(tmp_path, raw_of([b"bad", b"worse"]), 8)
     assert not list(tmp_path.glob("[!.]*"))
 
 
-def test_an_interrupt_leaves_the_old_store_whole(tmp_path, sources, monkeypatch):
+def test_interrupt_leaves_the_old_store_complete(tmp_path, sources, monkeypatch):
     before, _ = write_store(tmp_path, raw_of(sources), 8)
 
     def interrupt(*_):
@@ -136,4 +150,4 @@ def test_an_interrupt_leaves_the_old_store_whole(tmp_path, sources, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         write_store(tmp_path, raw_of(sources), 4)
     assert ImageStore.open(tmp_path).fingerprint == before.fingerprint
-    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["pixels.npy", "store.json"]
+    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["pixels.json", "pixels.npy"]

@@ -1,4 +1,4 @@
-"""Rendering against slices of the pixels themselves."""
+"""Preprocessing, compared with slices of the pixels and with Pillow."""
 
 import pytest
 import torch
@@ -37,17 +37,17 @@ def test_whole_images_are_only_normalised(pixels):
     assert found.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_the_identity_box_is_the_whole_image(pixels):
+def test_box_of_the_whole_image_only_normalises(pixels):
     found = views(pixels, WHOLE)
     same(found, preprocess_whole(pixels, 16, MEAN, STD))
     assert found.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_flip_mirrors(pixels):
+def test_flip_mirrors_the_image(pixels):
     same(views(pixels, [0, 0, 1, 1, 1.0]), normalised(pixels).flip(3))
 
 
-def test_crops_are_slices(pixels):
+def test_crops_of_whole_pixels_are_slices(pixels):
     planes = normalised(pixels)
     same(views(pixels, [0, 0, 0.5, 1, 0.0], 8)[:, :, ::1], half_rows(planes[:, :, :, :8]))
     quarter = views(pixels, [0.5, 0.25, 0.5, 0.5, 0.0], 8)
@@ -56,7 +56,7 @@ def test_crops_are_slices(pixels):
 
 
 def half_rows(planes):
-    """A row of the result is a triangle over four: 1, 3, 3, 1; two of them at the border."""
+    """Average rows by triangles of weights 1, 3, 3, 1, which are cut off at the border."""
     rows = []
     for middle in range(1, 16, 2):
         taps = {middle - 2: 1, middle - 1: 3, middle: 3, middle + 1: 1}
@@ -73,14 +73,14 @@ def test_every_image_has_its_own_box(pixels):
     same(found, torch.stack([planes[0], planes[1].flip(2), planes[2]]))
 
 
-def test_nothing_dark_comes_in_at_the_edge():
+def test_white_stays_white_at_the_edges():
     white = torch.full((1, 16, 16, 3), 255, dtype=torch.uint8)
     for size in (16, 40):
         found = preprocess_views(white, torch.tensor([WHOLE]), size, (0, 0, 0), (1, 1, 1))
         torch.testing.assert_close(found, torch.ones(1, 3, size, size))
 
 
-def test_resizing_is_pillows(pixels):
+def test_resizing_matches_pillow(pixels):
     found = preprocess_whole(pixels, 8, (0, 0, 0), (1 / 255,) * 3)[0].permute(1, 2, 0)
     image = Image.fromarray(pixels[0].numpy()).resize((8, 8), Image.Resampling.BILINEAR)
     expected = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(8, 8, 3)
@@ -88,8 +88,8 @@ def test_resizing_is_pillows(pixels):
 
 
 @given(st.integers(9, 24), st.integers(5, 8), st.tuples(*[st.floats(0, 1)] * 4), st.booleans())
-def test_shrunk_crops_are_pillows(store, size, draws, flip):
-    """Pillow's resize of a box is the oracle; it rounds to whole numbers twice."""
+def test_reduced_crops_match_pillow(store, size, draws, flip):
+    """Pillow rounds to integers twice."""
     generator = torch.Generator().manual_seed(store)
     pixels = torch.randint(0, 256, (1, store, store, 3), dtype=torch.uint8, generator=generator)
     width, height = (0.5 + 0.5 * draw for draw in draws[:2])
@@ -105,8 +105,8 @@ def test_shrunk_crops_are_pillows(store, size, draws, flip):
     torch.testing.assert_close(found, expected.flip(1) if flip else expected, atol=1.5, rtol=0)
 
 
-def test_shrinking_does_not_alias():
-    """Stripes of one pixel become grey, in a view as in the whole image."""
+def test_reducing_does_not_alias():
+    """Stripes of one pixel become grey in a view and in the whole image."""
     stripes = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
     stripes[:, :, ::2] = 255
     view = preprocess_views(stripes, torch.tensor([WHOLE]), 20, (0, 0, 0), (1, 1, 1))
@@ -115,7 +115,7 @@ def test_shrinking_does_not_alias():
     torch.testing.assert_close(view, whole, atol=1e-5, rtol=0)
 
 
-def test_half_precision_around_it_leaves_the_pixels_alone(pixels):
+def test_autocast_does_not_change_pixels(pixels):
     plain = views(pixels, [0.1, 0.2, 0.8, 0.8, 0.0], 8)
     with torch.autocast("cpu", torch.bfloat16):
         around = views(pixels, [0.1, 0.2, 0.8, 0.8, 0.0], 8)

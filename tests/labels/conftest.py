@@ -24,7 +24,7 @@ def coco(shared):
 
 @pytest.fixture(scope="session")
 def scenes():
-    """Statistics of 12 labels in three scenes of four, with some stray company."""
+    """Statistics of 12 labels in three scenes of four; labels of other scenes are rare."""
     rng = np.random.default_rng(0)
     scene = rng.integers(3, size=400)
     at_home = np.arange(12) // 4 == scene[:, None]

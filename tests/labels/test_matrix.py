@@ -17,26 +17,27 @@ def matrix(**changes):
     return LabelMatrix(**(arguments | changes))
 
 
-def test_dtypes_are_settled():
+def test_arrays_are_converted_to_fixed_dtypes():
     made = matrix()
     assert made.states.dtype == np.int8 and made.ids.dtype.kind == made.split.dtype.kind == "U"
     assert len(made) == 3
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "fields"),
     [
-        ({"states": [[1, 0]] * 3}, "do not fit"),
-        ({"ids": ["a", "b"]}, "do not fit"),
-        ({"split": ["train"]}, "do not fit"),
-        ({"ids": ["a", "b", "a"]}, "'a' stands 2 times"),
-        ({"states": [[2, 0, 0]] * 3}, "neither 1"),
-        ({"split": ["train", "val", "test"]}, "split 'val'"),
+        ({"states": [[1, 0]] * 3}, {"found": (3, 2), "expected": (3, 3)}),
+        ({"ids": ["a", "b"]}, {"found": (3, 3), "expected": (2, 3)}),
+        ({"split": ["train"]}, {"found": (3, 3), "expected": (3, 3)}),
+        ({"ids": ["a", "b", "a"]}, {"name": "a"}),
+        ({"states": [[2, 0, 0]] * 3}, {"found": 2}),
+        ({"split": ["train", "val", "test"]}, {"name": "val"}),
     ],
 )
-def test_contradictions_are_refused(changes, message):
-    with pytest.raises(LabelError, match=message):
+def test_inconsistent_matrices_are_refused(changes, fields):
+    with pytest.raises(LabelError) as error:
         matrix(**changes)
+    assert error.value.fields == fields
 
 
 def test_rows_columns_and_splits():
@@ -48,7 +49,7 @@ def test_rows_columns_and_splits():
     assert made.with_split(np.array(["", "", "test"])).in_split("test").ids.tolist() == ["c"]
 
 
-def test_fingerprint_sees_every_part():
+def test_fingerprint_depends_on_ids_states_splits_and_labels():
     base = matrix().fingerprint
     assert matrix().fingerprint == base
     changes = [

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from mlic.errors import LabelError, ParameterError
-from mlic.labels.split import _owed, stratified_split
+from mlic.labels.split import _targets, stratified_split
 
 THREE = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
@@ -25,7 +25,7 @@ def test_every_split_has_its_share():
         assert np.all(np.abs(counts - target) <= 2 + 0.03 * target) and counts.min() >= 1
 
 
-def test_labels_are_nearer_to_their_share_than_by_chance():
+def test_labels_are_closer_to_their_share_than_in_random_splits():
     states = random_states()
     target = states.sum(axis=0) * 0.1
 
@@ -37,13 +37,13 @@ def test_labels_are_nearer_to_their_share_than_by_chance():
     assert miss(stratified_split(states, THREE, seed=0)) < min(by_chance) / 2
 
 
-def test_seed_decides():
+def test_splits_depend_on_the_seed_only():
     states = random_states(500)
     one, two, other = (stratified_split(states, THREE, seed) for seed in (1, 1, 2))
     assert np.array_equal(one, two) and not np.array_equal(one, other)
 
 
-def test_unknown_counts_as_absent_and_sparse_as_dense():
+def test_unknown_states_count_as_absent_and_sparse_equals_dense():
     states = random_states(400, seed=3)
     blurred = np.where((states == 0) & (np.arange(400) % 3 == 0)[:, None], -1, states)
     split = stratified_split(states, THREE, seed=0)
@@ -80,25 +80,26 @@ def test_a_rare_label_reaches_every_split():
     st.lists(st.floats(0.01, 1), min_size=1, max_size=5).map(lambda v: np.array(v) / sum(v)),
     st.integers(0, 200),
 )
-def test_what_is_owed_adds_up(shares, total):
-    owed = _owed(total, total, shares)
-    assert sum(owed) == pytest.approx(total)
-    assert min(owed) >= (1 - 1e-9 if total >= len(shares) else 0)
+def test_targets_of_the_splits_add_up(shares, total):
+    targets = _targets(total, total, shares)
+    assert sum(targets) == pytest.approx(total)
+    assert min(targets) >= (1 - 1e-9 if total >= len(shares) else 0)
 
 
-def test_images_without_labels_are_shared_out_too():
+def test_images_without_labels_are_split_by_fractions():
     split = stratified_split(np.zeros((100, 3), dtype=np.int8), THREE, seed=0)
     assert [int(np.sum(split == name)) for name in THREE] == [80, 10, 10]
 
 
 @pytest.mark.parametrize("fractions", [{}, {"train": 0.8}, {"train": 1.2, "test": -0.2}])
-def test_fractions_must_be_shares(fractions):
-    with pytest.raises(ParameterError, match="add up to 1"):
+def test_fractions_that_do_not_add_up_to_one_are_refused(fractions):
+    with pytest.raises(ParameterError) as error:
         stratified_split(np.eye(4), fractions, seed=0)
+    assert error.value.fields == {"parameter": "fractions", "value": fractions}
 
 
-def test_groups_must_fit():
-    with pytest.raises(LabelError, match="2 groups are given for 4 images"):
-        stratified_split(np.eye(4), THREE, 0, np.array(["a", "b"]))
-    with pytest.raises(LabelError, match="1 images or groups cannot fill 3 splits"):
-        stratified_split(np.eye(4), THREE, 0, np.array(["a"] * 4))
+@pytest.mark.parametrize(("groups", "expected"), [(["a", "b"], 4), (["a"] * 4, 3)])
+def test_too_few_groups_are_refused(groups, expected):
+    with pytest.raises(LabelError) as error:
+        stratified_split(np.eye(4), THREE, 0, np.array(groups))
+    assert error.value.fields == {"found": len(set(groups)), "expected": expected}

@@ -1,3 +1,5 @@
+"""Binary cross-entropy equals the negative log-likelihood of Bernoulli variables."""
+
 import pytest
 import torch
 from torch.distributions import Bernoulli
@@ -9,7 +11,7 @@ LOGITS = torch.linspace(-20, 20, 60).view(3, 20)
 STATES = (torch.arange(60) % 3 - 1).view(3, 20)
 
 
-def test_it_is_the_likelihood_of_a_bernoulli():
+def test_loss_is_the_negative_log_likelihood_of_bernoulli_variables():
     truth = STATES.clamp(min=0).double()
     expected = -Bernoulli(logits=LOGITS.double()).log_prob(truth) * (STATES >= 0)
     loss = BinaryCrossEntropy()(LOGITS, STATES)
@@ -23,7 +25,7 @@ def test_smoothing_moves_both_targets_by_half():
     torch.testing.assert_close(z.grad, torch.zeros(1, 2))  # 0.9 and 0.1 are the targets
 
 
-def test_unknown_cells_say_nothing():
+def test_unknown_states_contribute_nothing():
     z = LOGITS.clone().requires_grad_()
     BinaryCrossEntropy()(z, STATES).sum().backward()
     assert not z.grad[STATES < 0].any() and z.grad[STATES >= 0].any()

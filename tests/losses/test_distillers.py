@@ -1,4 +1,4 @@
-"""Distillers against torch.distributions and the formulas of their docstrings."""
+"""Distillers equal torch.distributions and the formulas of their docstrings."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from mlic.losses.distillation.binary_kl import BinaryKL
 from mlic.losses.distillation.class_softmax_kl import ClassSoftmaxKL
 from mlic.losses.distillation.logit_mse import LogitMSE
 from mlic.training.options import DISTILLERS
-from mlic.utils.plugins import build_plugin, plugin_names
+from mlic.utils.plugins import build_plugin, list_plugins
 
 
 @pytest.fixture
@@ -23,50 +23,50 @@ def teacher():
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
-def test_binary_kl_is_that_of_bernoullis(student, teacher, temperature):
+def test_binary_kl_is_the_divergence_of_bernoulli_variables(student, teacher, temperature):
     z, t = student.detach().double() / temperature, teacher.double() / temperature
     expected = temperature**2 * kl_divergence(Bernoulli(logits=t), Bernoulli(logits=z))
-    cells = BinaryKL(temperature)(student, teacher)
-    torch.testing.assert_close(cells.double(), expected, rtol=1e-4, atol=1e-5)
+    terms = BinaryKL(temperature)(student, teacher)
+    torch.testing.assert_close(terms.double(), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
-def test_gradient_of_binary_kl(student, teacher, temperature):
+def test_gradient_of_binary_kl_is_the_difference_of_probabilities(student, teacher, temperature):
     BinaryKL(temperature)(student, teacher).sum().backward()
     gap = torch.sigmoid(student.detach() / temperature) - torch.sigmoid(teacher / temperature)
     torch.testing.assert_close(student.grad, temperature * gap, rtol=1e-4, atol=1e-6)
 
 
-def test_binary_kl_is_finite_and_steep_at_the_extremes():
+def test_binary_kl_and_its_gradient_are_finite_at_the_extremes():
     z = torch.tensor([[-100.0, 100.0]], requires_grad=True)
-    cells = BinaryKL()(z, -z.detach())
-    cells.sum().backward()
-    torch.testing.assert_close(cells, torch.full((1, 2), 100.0))
+    terms = BinaryKL()(z, -z.detach())
+    terms.sum().backward()
+    torch.testing.assert_close(terms, torch.full((1, 2), 100.0))
     torch.testing.assert_close(z.grad, torch.tensor([[-1.0, 1.0]]))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
-def test_class_softmax_kl_is_that_of_categoricals(student, teacher, temperature):
+def test_class_softmax_kl_is_the_divergence_of_categorical_variables(student, teacher, temperature):
     z, t = student.detach().double() / temperature, teacher.double() / temperature
     expected = temperature**2 * kl_divergence(Categorical(logits=t), Categorical(logits=z))
-    cells = ClassSoftmaxKL(temperature)(student, teacher)
-    torch.testing.assert_close(cells.sum(dim=1).double(), expected, rtol=1e-4, atol=1e-5)
+    terms = ClassSoftmaxKL(temperature)(student, teacher)
+    torch.testing.assert_close(terms.sum(dim=1).double(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_logit_mse_is_literal(student, teacher):
+def test_gradient_of_logit_mse_is_twice_the_difference(student, teacher):
     LogitMSE()(student, teacher).sum().backward()
     torch.testing.assert_close(student.grad, 2 * (student.detach() - teacher))
 
 
-@pytest.mark.parametrize("name", plugin_names(DISTILLERS))
-def test_any_distiller_is_content_with_its_teacher(name, teacher):
+@pytest.mark.parametrize("name", list_plugins(DISTILLERS))
+def test_every_distiller_is_zero_where_student_and_teacher_agree(name, teacher):
     distiller = build_plugin(DISTILLERS, name, {})
     same = teacher.clone().requires_grad_()
-    cells = distiller(same, teacher)
-    cells.sum().backward()
-    assert cells.shape == teacher.shape and cells.dtype == torch.float32
-    torch.testing.assert_close(cells, torch.zeros_like(cells), atol=1e-5, rtol=0)
-    torch.testing.assert_close(same.grad, torch.zeros_like(cells), atol=1e-5, rtol=0)
+    terms = distiller(same, teacher)
+    terms.sum().backward()
+    assert terms.shape == teacher.shape and terms.dtype == torch.float32
+    torch.testing.assert_close(terms, torch.zeros_like(terms), atol=1e-5, rtol=0)
+    torch.testing.assert_close(same.grad, torch.zeros_like(terms), atol=1e-5, rtol=0)
     half = distiller(teacher.bfloat16(), teacher.bfloat16())
     assert half.dtype == torch.float32
 

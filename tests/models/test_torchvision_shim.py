@@ -1,3 +1,5 @@
+"""The shim declares operators only where torchvision's own library cannot be loaded."""
+
 import subprocess
 import sys
 
@@ -7,7 +9,7 @@ import torch
 from mlic.models import torchvision_shim
 
 
-def test_nothing_is_declared_beside_a_matching_torch():
+def test_nothing_is_declared_where_torch_and_torchvision_match():
     torchvision_shim.allow_torchvision_without_cuda()
     import torchvision
 
@@ -18,8 +20,8 @@ def test_nothing_is_declared_beside_a_matching_torch():
     assert torchvision.ops.nms(boxes, torch.tensor([1.0, 2.0]), 0.5).tolist() == [1]
 
 
-@pytest.mark.slow  # imports torch in a process of its own
-def test_a_library_that_does_not_load_is_made_up_for(tmp_path):
+@pytest.mark.slow  # imports torch in another process
+def test_operators_are_declared_where_the_library_does_not_load(tmp_path):
     program = (
         "import sys, torch\n"
         "from types import SimpleNamespace\n"
@@ -34,7 +36,7 @@ def test_a_library_that_does_not_load_is_made_up_for(tmp_path):
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_without_torchvision_nothing_happens(monkeypatch):
+def test_nothing_is_declared_without_torchvision(monkeypatch):
     monkeypatch.setattr(torchvision_shim, "find_spec", lambda _: None)
     monkeypatch.setattr(torchvision_shim, "_declared", [])
     torchvision_shim.allow_torchvision_without_cuda()

@@ -216,5 +216,5 @@ def test_the_pipeline_on_a_manifest_and_again(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "mlic"):
         SequentialRunner().run(create_pipeline("catalog"), catalog)
     second = check_prepared(catalog)
-    assert "is reused" in caplog.text
+    assert "is up to date" in caplog.text
     assert [x.fingerprint for x in first] == [x.fingerprint for x in second]

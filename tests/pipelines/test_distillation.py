@@ -3,7 +3,7 @@ import pytest
 
 from mlic.errors import CheckpointError, DataError
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition.partition import Partition
+from mlic.labels.partition import Partition
 from mlic.pipelines.baseline_training.nodes import predict_teacher_logits, train_baseline
 from mlic.pipelines.distillation import create_pipeline
 from mlic.pipelines.distillation.nodes import join_logits, train_student

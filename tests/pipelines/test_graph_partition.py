@@ -10,7 +10,7 @@ from mlic.errors import LabelError, PartitionError
 from mlic.labels import LabelSpace
 from mlic.labels.graph import label_graph
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition.partition import Partition
+from mlic.labels.partition import Partition
 from mlic.labels.partition.partitioning import partition_labels
 from mlic.labels.statistics import count_labels
 from mlic.pipelines.graph_partition import create_pipeline
@@ -122,7 +122,7 @@ def test_the_same_groups_have_the_same_quality_whoever_made_them(statistics):
     found = run(statistics, ("cgp", "dgp", "user"), user_groups=[list("abc"), list("xyz")])
     cgp, user = found["partition_cgp"], found["partition_user"]
     assert cgp.parts == user.parts
-    known = ("ncut", "modularity", "mass_counts", "mass_graph")
+    known = ("ncut", "modularity", "coverage_counts", "coverage_graph")
     assert [cgp.quality[name] for name in known] == [user.quality[name] for name in known]
     assert all({*known} <= set(partition.quality) for partition in found.values())
 

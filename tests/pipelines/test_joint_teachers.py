@@ -5,7 +5,7 @@ import pytest
 
 from mlic.labels import LabelMatrix
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition.partition import Partition
+from mlic.labels.partition import Partition
 from mlic.pipelines.baseline_training.nodes import train_baseline
 from mlic.pipelines.distillation.nodes import join_logits
 from mlic.pipelines.teacher_training import create_pipeline

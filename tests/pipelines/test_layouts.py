@@ -1,6 +1,6 @@
-"""From the files of each data layout to its groups, by the environments' own catalogs.
+"""From the files of each data layout to groups of labels, with the catalogs of the environments.
 
-Every layout holds the same images and labels: what comes out is compared with what went in.
+Every layout contains the same images and labels, and must lead to the same results.
 """
 
 import json
@@ -18,22 +18,22 @@ ROOT = Path(__file__).resolve().parents[2]
 TRAIN, TEST, LABELS = 30, 10, 20
 SMALL = {
     "data": {"image_size": 8, "store_size": 8, "validation_fraction": 0.3},
-    "partition": {"num_parts": 2, "min_size": 8},  # a survey of no other number
+    "partition": {"num_parts": 2, "min_size": 8},  # leaves no other number to survey
 }
 PIPELINES = ["data_preparation", "label_statistics", "graph_partition"]
 
 
 @pytest.fixture(scope="module")
 def truth():
-    """States of 20 labels in two companies; every one of them is in every part."""
+    """States of 20 labels in two communities; every label occurs in every split."""
     rng = np.random.default_rng(0)
-    company = np.arange(TRAIN + TEST) % 2
-    at_home = company[:, None] == np.arange(LABELS) // (LABELS // 2)
+    community = np.arange(TRAIN + TEST) % 2
+    at_home = community[:, None] == np.arange(LABELS) // (LABELS // 2)
     return (rng.random(at_home.shape) < np.where(at_home, 0.6, 0.15)).astype(np.int8)
 
 
 def draw(folder, names, first=0):
-    """A grey image a name, its shade told by its number."""
+    """Write one grey image per name; its number determines its shade."""
     for number, name in enumerate(names, first):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,9 +46,9 @@ def write_lines(path, lines):
 
 
 def readme_environment(project, manifest):
-    """The environment that README.md tells people to write, with their path in it."""
-    told = (ROOT / "README.md").read_text(encoding="utf-8")
-    catalog, parameters = re.findall(r"```yaml\n(.*?)```", told, re.DOTALL)[:2]
+    """Write the environment that README.md describes, with the path of a manifest."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    catalog, parameters = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)[:2]
     folder = project / "conf/mine"
     folder.mkdir()
     assert "/data/mine/manifest.csv" in catalog
@@ -115,7 +115,9 @@ def as_nuswide(project, folder, truth):
 
 
 @pytest.mark.parametrize("write", [as_manifest, as_voc, as_coco, as_nuswide])
-def test_a_layout_becomes_groups(write, truth, tmp_path, copy_project, run_project):
+def test_layout_leads_to_the_same_labels_images_and_groups(
+    write, truth, tmp_path, copy_project, run_project
+):
     project = copy_project(tmp_path)
     folder = tmp_path / "images on disk"
     env, ids, names = write(project, folder, truth)
@@ -137,5 +139,7 @@ def test_a_layout_becomes_groups(write, truth, tmp_path, copy_project, run_proje
         parts = json.loads(file.read_text())["parts"]
         assert sorted(name for part in parts for name in part) == sorted(names)
         inside = [len({names.index(name) // (LABELS // 2) for name in part}) for part in parts]
-        assert inside == ([1, 1] if strategy == "cgp" else [2, 2]), "companies kept or broken up"
+        assert inside == ([1, 1] if strategy == "cgp" else [2, 2]), (
+            "communities kept together or split"
+        )
     assert (project / "data/08_reporting/suggested_parts.json").is_file()

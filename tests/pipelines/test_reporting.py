@@ -18,7 +18,7 @@ from mlic.explain.options import ExplainOptions
 from mlic.images.store import ImageStore
 from mlic.labels import LabelMatrix, LabelSpace
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition.partition import user_partition
+from mlic.labels.partition import user_partition
 from mlic.labels.statistics import count_labels
 from mlic.models.options import ModelOptions
 from mlic.pipelines.graph_partition.figures import draw_partitions

@@ -7,7 +7,7 @@ import pytest
 
 from mlic.errors import PartitionError
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition.partition import Partition
+from mlic.labels.partition import Partition
 from mlic.pipelines.teacher_training import create_pipeline
 from mlic.pipelines.teacher_training.nodes import assign_all_labels, assign_groups, train_teacher
 from mlic.tracking import trainings as training_run
@@ -100,7 +100,7 @@ def test_what_changed_is_named_and_trained_anew(teach, settings, caplog):
 
 def test_lost_logits_are_written_again_by_the_same_teacher(teach, tmp_path, monkeypatch):
     first = teach()
-    (tmp_path / "teachers.cgp_1" / "logits.safetensors").unlink()
+    (tmp_path / "teachers.cgp_1" / "logits.npy").unlink()
     monkeypatch.setattr(loop, "train", None)
     again = teach()
     np.testing.assert_allclose(again[1].values, first[1].values, atol=1e-6)

@@ -16,7 +16,7 @@ from mlic.config.parameters import EvaluationOptions
 from mlic.errors import LabelError
 from mlic.labels import LabelSpace
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition.partition import user_partition
+from mlic.labels.partition import user_partition
 from mlic.labels.partition.quality import partition_quality
 from mlic.labels.statistics import count_labels
 from mlic.pipelines.reporting.nodes import write_report
@@ -415,8 +415,10 @@ def test_partitions_by_hand_have_no_quality():
 
 
 def survey_of(*ks):
-    row = {"smallest": 2, "largest": 40, "ncut": 1.25, "mass_graph": 0.75, "stability": 1.0}
-    rows = [{"num_parts": k, **row, "mass_graph_random": 0.5, "mass_counts": 9.0} for k in ks]
+    row = {"smallest": 2, "largest": 40, "ncut": 1.25, "coverage_graph": 0.75, "stability": 1.0}
+    rows = [
+        {"num_parts": k, **row, "coverage_graph_random": 0.5, "coverage_counts": 9.0} for k in ks
+    ]
     return pd.DataFrame(rows)
 
 

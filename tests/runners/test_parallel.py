@@ -1,4 +1,4 @@
-"""Nodes in spawned processes: who gets which GPU, what is left out, and what is recorded."""
+"""Nodes in spawned processes: which GPU each gets, what is skipped, and what is recorded."""
 
 import json
 import os
@@ -13,15 +13,15 @@ from kedro.runner.task import Task
 from mlic.runners import ParallelRunner, SequentialRunner, parallel
 
 
-def tell_gpu(number):
+def report_worker(number):
     return [os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES"), number]
 
 
-def fail(told):
+def fail(_):
     raise ValueError("on purpose")
 
 
-SIDE_BY_SIDE = Pipeline([Node(tell_gpu, "a", f"b{i}", name=f"n{i}") for i in range(4)])
+SIDE_BY_SIDE = Pipeline([Node(report_worker, "a", f"b{i}", name=f"n{i}") for i in range(4)])
 
 
 @pytest.fixture
@@ -40,38 +40,38 @@ def catalog(tmp_path):
 
 
 @pytest.fixture
-def told(tmp_path):
+def outputs(tmp_path):
     return lambda: [json.loads((tmp_path / f"b{i}.json").read_text()) for i in range(4)]
 
 
-def test_each_worker_has_its_gpu_and_records_what_it_did(catalog, told, monkeypatch):
+def test_each_worker_has_its_gpu_and_records_its_nodes(catalog, outputs, monkeypatch):
     monkeypatch.setattr(parallel, "visible_gpus", lambda: ["3", "GPU-5a"])
     ParallelRunner().run(SIDE_BY_SIDE, catalog())
-    first = told()
+    first = outputs()
     workers = {pid: gpu for pid, gpu, _ in first}
     assert len(workers) <= 2 and os.getpid() not in workers
     assert set(workers.values()) <= {"3", "GPU-5a"} and len(set(workers.values())) == len(workers)
     ParallelRunner().run(SIDE_BY_SIDE, catalog())
     SequentialRunner().run(SIDE_BY_SIDE, catalog(DataCatalog))
-    assert told() == first
+    assert outputs() == first
 
 
-def test_what_turns_out_to_be_up_to_date_is_given_to_no_worker(catalog):
+def test_node_that_is_up_to_date_after_all_is_given_to_no_worker(catalog):
     pool = parallel._Pool(lambda *_: False, 1, get_context("spawn"))
     node = SIDE_BY_SIDE.nodes[0]
     assert pool.submit(Task(node, catalog(), is_async=False)).result(timeout=0) is node
     pool.shutdown()
 
 
-def test_a_failing_node_stops_the_run_and_leaves_no_record(catalog, monkeypatch, tmp_path):
+def test_failing_node_stops_the_run_and_leaves_no_record(catalog, monkeypatch, tmp_path):
     monkeypatch.setattr(parallel, "visible_gpus", list)
     pipeline = SIDE_BY_SIDE.filter(node_names=["n0"]) + Pipeline([Node(fail, "b0", "b1", name="f")])
     with pytest.raises(ValueError, match="on purpose"):
         ParallelRunner(max_workers=1).run(pipeline, catalog())
-    assert [path.name for path in (tmp_path / "records").iterdir()] == ["n0.json"]
+    assert [path.name for path in (tmp_path / "records").glob("[!.]*")] == ["n0.json"]
 
 
-def test_workers_are_as_many_as_gpus_or_as_the_cores_hold(catalog, monkeypatch):
+def test_number_of_workers_follows_the_cores(catalog, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 12)
     entries = catalog()
     assert parallel._workers_on_cpu(entries) == 12
@@ -84,7 +84,7 @@ def test_workers_are_as_many_as_gpus_or_as_the_cores_hold(catalog, monkeypatch):
     ("named", "number", "gpus"),
     [(None, 0, []), (None, 2, ["0", "1"]), ("2,GPU-5a", 2, ["2", "GPU-5a"]), ("", 0, [])],
 )
-def test_gpus_are_named_as_the_environment_names_them(named, number, gpus, monkeypatch):
+def test_gpus_are_named_as_in_the_environment(named, number, gpus, monkeypatch):
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: number)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

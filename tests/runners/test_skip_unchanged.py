@@ -1,4 +1,4 @@
-"""What is left out: as make would, with content in place of time stamps."""
+"""What is skipped: what make would skip, with content in place of time stamps."""
 
 import json
 import shutil
@@ -12,13 +12,13 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner as KedroRunner
 
 from mlic.runners import SequentialRunner
-from mlic.runners.node_cache import NodeCache, filter_stale_nodes
+from mlic.runners.node_cache import NodeCache, filter_stale_nodes, take_stale_nodes
 
 CALLS = []
 
 
 def add(name, *numbers):
-    """Sums are kept without their last digit, so that some changes come to nothing."""
+    """Add without the last digit, so that some changes of inputs change no output."""
     CALLS.append(name)
     return sum(numbers) // 10
 
@@ -28,7 +28,7 @@ def node(name, inputs, output):
 
 
 class _Add:
-    """A function that knows its node's name; Kedro wants one with a name of its own."""
+    """A function that knows the name of its node; Kedro requires functions to have names."""
 
     def __init__(self, name):
         self.name, self.__name__, self.__qualname__ = name, name, name
@@ -47,15 +47,14 @@ CHAIN = Pipeline(
 
 
 class Project:
-    """A catalog in a folder, made anew for every run."""
+    """A folder with data; every run builds its own catalog."""
 
     def __init__(self, folder, **entries):
         self.folder, self.values, self.entries = folder, {"x": 0}, entries
 
     def catalog(self, records=True):
         names = [*"abcde", *(f"v{i}" for i in range(8))]
-        kept = {name: self.kept(name) for name in names}
-        config = kept | self.entries
+        config = {name: self.entry(name) for name in names} | self.entries
         if records:
             place = str(self.folder / "records")
             config["node_records"] = {"type": "mlic.datasets.DirectoryDataset", "filepath": place}
@@ -64,7 +63,7 @@ class Project:
             catalog[f"params:{name}"] = value
         return catalog
 
-    def kept(self, name, **options):
+    def entry(self, name, **options):
         path = str(self.folder / f"{name}.json")
         return {"type": "json.JSONDataset", "filepath": path, **options}
 
@@ -76,7 +75,7 @@ class Project:
         return json.loads((self.folder / f"{name}.json").read_text())
 
     def run(self, pipeline=CHAIN, runner=SequentialRunner, **options):
-        time.sleep(0.005)  # files written within one tick of the clock look alike
+        time.sleep(0.005)  # files written within one tick of the clock have the same state
         CALLS.clear()
         runner().run(pipeline, self.catalog(**options))
         return list(CALLS)
@@ -95,7 +94,7 @@ def project(tmp_path):
 ALL = ["first", "second", "third"]
 
 
-def test_a_second_run_makes_nothing(project):
+def test_second_run_runs_nothing(project):
     assert project.stale() == project.run() == ALL
     assert project.stale() == project.run() == []
 
@@ -104,20 +103,20 @@ def test_a_second_run_makes_nothing(project):
     ("change", "runs"),
     [
         ({"a": 200}, ALL),  # 20, 2, 100: another sum everywhere
-        ({"a": 109}, ["first"]),  # comes to nothing at once
+        ({"a": 109}, ["first"]),  # the same sum
         ({"a": 110}, ["first", "second"]),  # 11 is 1 again
         ({"e": 1100}, ["third"]),
-        ({"b": 99}, ["first"]),  # an output that somebody overwrote is made again, and is as it was
+        ({"b": 99}, ["first"]),  # an overwritten output is made again, and is as before
     ],
 )
-def test_a_change_runs_what_it_reaches(project, change, runs):
+def test_change_runs_the_nodes_that_it_reaches(project, change, runs):
     project.run()
     project.write(**change)
     assert project.run() == runs
     assert project.run() == []
 
 
-def test_what_may_run_is_told_before(project):
+def test_stale_nodes_include_all_nodes_after_a_change(project):
     project.run()
     project.write(a=109)
     assert project.stale() == ALL
@@ -125,14 +124,14 @@ def test_what_may_run_is_told_before(project):
     assert project.stale() == ["third"]
 
 
-def test_parameters_count_for_those_who_read_them(project):
+def test_parameter_counts_for_the_nodes_that_read_it(project):
     project.run()
     project.values["x"] = 7
     assert project.run() == ["first"]
     assert project.run() == []
 
 
-def test_a_file_that_a_parameter_names_counts(project, tmp_path):
+def test_file_that_a_parameter_names_counts(project, tmp_path):
     weights = tmp_path / "weights.bin"
     weights.write_text("1")
     project.values["model"] = {"weights": str(weights), "depth": 2}
@@ -149,26 +148,26 @@ def _ignore_second(number, options):
 
 
 @pytest.mark.parametrize("name", ["b", "d"])
-def test_deleting_an_output_makes_it_again(project, name):
+def test_deleted_output_is_made_again(project, name):
     project.run()
     (project.folder / f"{name}.json").unlink()
     assert project.run() == [{"b": "first", "d": "third"}[name]]
 
 
-def test_the_catalogs_entry_counts(project):
+def test_entry_of_the_catalog_counts(project):
     project.run()
-    project.entries["c"] = project.kept("c", save_args={"indent": 4}, metadata={"layer": "x"})
+    project.entries["c"] = project.entry("c", save_args={"indent": 4}, metadata={"layer": "x"})
     assert project.stale() == ["second", "third"]
     project.run()
     project.entries["c"]["metadata"] = {"layer": "y"}
     assert not project.stale()
 
 
-def test_what_is_kept_nowhere_is_made_each_time(project):
+def test_data_that_lie_on_no_disk_are_made_each_time(project):
     project.entries["b"] = {"type": "MemoryDataset"}
     assert project.run() == ALL
     assert project.run() == ["first", "second"]
-    project.entries["b"] = project.kept("versions", versioned=True)
+    project.entries["b"] = project.entry("versions", versioned=True)
     project.run()
     assert project.run() == ["first", "second"]
 
@@ -179,7 +178,7 @@ def test_without_an_entry_for_records_everything_runs(project):
     assert not (project.folder / "records").exists()
 
 
-def test_kedros_own_runner_runs_everything_and_harms_no_record(project):
+def test_kedros_own_runner_runs_everything_and_changes_no_record(project):
     project.run()
     assert project.run(runner=KedroRunner) == ALL
     assert project.stale() == []
@@ -188,7 +187,7 @@ def test_kedros_own_runner_runs_everything_and_harms_no_record(project):
     assert project.stale() == ALL
 
 
-def test_a_damaged_record_is_none(project):
+def test_damaged_record_counts_as_none(project):
     project.run()
     (project.folder / "records/second.json").write_text('{"b": ')
     (project.folder / "records/third.json").write_text("[]")
@@ -196,42 +195,44 @@ def test_a_damaged_record_is_none(project):
     assert project.run() == ["second", "third"]
 
 
-def test_a_node_that_fails_leaves_no_record_and_is_run_again(project, caplog):
+def test_node_that_fails_leaves_no_record_and_runs_again(project, caplog):
     project.run()
     project.write(a="none", e=2000)
     with pytest.raises(TypeError):
         project.run()
-    assert "the same command goes on" in caplog.text
+    assert "the same command continues" in caplog.text
     project.write(a=200)
     assert project.run() == ALL
 
 
-def test_why_a_node_runs_again_is_told(project, caplog):
+def test_reasons_for_running_again_are_logged(project, caplog):
     project.run()
     project.values["x"] = 50
     (project.folder / "d.json").unlink()
     with caplog.at_level("INFO", "mlic.runners"):
         project.run()
-    told = "\n".join(caplog.messages)
-    assert "first runs again: params:x changed" in told
-    assert "third runs again: d is missing" in told
-    assert "second runs again: b changed" in told
+    for reason in (
+        "first runs again: params:x changed",
+        "third runs again: d is missing",
+        "second runs again: b changed",
+    ):
+        assert reason in caplog.messages
 
 
-def test_a_store_counts_as_what_its_node_made(tmp_path):
+def test_folder_of_a_store_counts_as_output_of_its_node(tmp_path):
     project = Project(tmp_path)
     project.entries["store"] = {
         "type": "mlic.datasets.DirectoryDataset",
         "filepath": str(tmp_path / "store"),
     }
-    project.entries["model.checkpoint"] = project.kept("model")
+    project.entries["model.checkpoint"] = project.entry("model")
     project.write(a=1)
     train = Pipeline([Node(_fill, ["a", "store"], "model.checkpoint", name="train")])
     assert project.run(train) == ["train"]
     assert not project.run(train)
     (tmp_path / "store/another").write_text("of another training")
     assert not project.run(train)
-    (tmp_path / "store/model/weights").write_text("spoilt")
+    (tmp_path / "store/model/weights").write_text("overwritten")
     assert project.run(train) == ["train"]
     shutil.rmtree(tmp_path / "store")
     assert project.run(train) == ["train"]
@@ -245,7 +246,7 @@ def _fill(number, folder):
     return number
 
 
-def test_what_changes_while_a_node_runs_is_noticed_afterwards(project):
+def test_input_that_changes_while_its_node_runs_is_noticed(project):
     def slow(number):
         project.write(a=5)  # somebody edits what has been read already
         return number
@@ -253,13 +254,41 @@ def test_what_changes_while_a_node_runs_is_noticed_afterwards(project):
     pipeline = Pipeline([Node(slow, "a", "b", name="slow")])
     catalog = project.catalog()
     SequentialRunner().run(pipeline, catalog)
-    assert NodeCache(project.catalog()).reason(pipeline.nodes[0]) == "a changed"
+    assert NodeCache(project.catalog()).why_stale(pipeline.nodes[0]) == "a changed"
 
 
-def test_a_code_change_counts(project, monkeypatch):
+def test_code_change_counts(project, monkeypatch):
     project.run()
-    monkeypatch.setattr("mlic.runners.node_cache.code_version", lambda text: "another")
+    monkeypatch.setattr(
+        "mlic.caching.code_version.SourceTree.version", lambda *_: "another version"
+    )
     assert project.stale() == ALL
+
+
+def test_stale_nodes_are_computed_once_for_hook_and_runner(project, monkeypatch):
+    project.run()
+    project.write(e=7)
+    catalog = project.catalog()
+    announced = filter_stale_nodes(CHAIN, catalog, run_id="run 1")
+    assert [node.name for node in announced.nodes] == ["third"]
+    with monkeypatch.context() as context:
+        context.setattr(
+            "mlic.runners.skip_unchanged.filter_stale_nodes",
+            lambda *_: pytest.fail("computed again"),
+        )
+        CALLS.clear()
+        SequentialRunner().run(CHAIN, catalog, run_id="run 1")
+    assert CALLS == ["third"]
+    assert take_stale_nodes("run 1") is None and take_stale_nodes(None) is None
+
+
+def test_stale_nodes_of_another_run_are_not_taken(project):
+    project.run()
+    filter_stale_nodes(CHAIN, project.catalog(), run_id="run 1")
+    project.write(e=7)
+    CALLS.clear()
+    SequentialRunner().run(CHAIN, project.catalog(), run_id="run 2")
+    assert CALLS == ["third"]
 
 
 def graphs():
@@ -280,7 +309,7 @@ EDITS = st.lists(st.dictionaries(st.sampled_from(["v0", "v1", "v2"]), st.integer
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pipeline=graphs(), edits=EDITS)
-def test_any_graph_after_any_edits_is_as_if_made_from_nothing(tmp_path_factory, pipeline, edits):
+def test_any_graph_after_any_edits_is_as_if_made_from_scratch(tmp_path_factory, pipeline, edits):
     """The oracle reads no time stamp: a node runs if what it read last was of another content."""
     project = Project(tmp_path_factory.mktemp("graph"))
     files, read = {"v0": 0, "v1": 0, "v2": 0}, {}

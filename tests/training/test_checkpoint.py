@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from mlic.caching.store import CheckpointStore
+from mlic.caching.store import ArtifactStore
 from mlic.datasets import DatasetDataError, SafetensorsDataset
 from mlic.errors import CheckpointError
 from mlic.models.options import ModelOptions
@@ -37,7 +37,7 @@ def through_catalog(checkpoint, folder):
 
 
 def through_store(checkpoint, folder):
-    store = CheckpointStore(folder, "baseline")
+    store = ArtifactStore(folder, "baseline")
     store.save("checkpoint", {}, *checkpoint.to_tensors())
     return Checkpoint.from_tensors(*store.load("checkpoint", {}))
 

@@ -2,29 +2,28 @@ import numpy as np
 import pytest
 import torch
 
-from mlic.errors import ParameterError, TrainingError
+from mlic.errors import TrainingError
 from mlic.training import device
 from mlic.training.device import compiles, make_fabric, memory_advice
-from mlic.training.options import DistillationOptions, TrainingOptions
-from mlic.training.step_timing import check_objectives, measure_step
+from mlic.training.options import TrainingOptions
 
 OPTIONS = TrainingOptions(epochs=1, batch_size=4, learning_rate=1, threads=1, precision="32")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for a machine without a GPU")
-def test_without_a_gpu_it_is_the_processor_in_32_bits():
+def test_without_a_gpu_the_cpu_is_used_with_32_bits():
     fabric = make_fabric(OPTIONS.model_copy(update={"precision": "auto"}))
     assert fabric.device.type == "cpu"
     with fabric.autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
-def test_threads_are_pinned():
+def test_number_of_threads_is_fixed():
     make_fabric(OPTIONS.model_copy(update={"threads": 2}))
     assert torch.get_num_threads() == 2
 
 
-def test_advice_for_a_single_image_does_not_go_below_one():
+def test_advice_for_a_single_image_keeps_a_batch_size_of_one():
     one = OPTIONS.model_copy(update={"batch_size": 1})
     with (
         pytest.raises(TrainingError, match=r"student ran out .*batch_size=1,"),
@@ -44,7 +43,7 @@ def no_compiler(monkeypatch):
     device.why_not_compiled.cache_clear()
 
 
-def test_what_is_sent_to_a_gpu_goes_through_locked_memory(monkeypatch):
+def test_arrays_are_sent_to_a_gpu_through_page_locked_memory(monkeypatch):
     class OnGpu:
         device = torch.device("cuda")
 
@@ -57,40 +56,28 @@ def test_what_is_sent_to_a_gpu_goes_through_locked_memory(monkeypatch):
     assert device.send(array, make_fabric(OPTIONS)).tolist() == [0, 0, 0]
 
 
-def asked(compile, kind="cuda", steps=10_000):
+def is_compiled(compile, kind="cuda", steps=10_000):
     return compiles(OPTIONS.model_copy(update={"compile": compile}), torch.device(kind), steps)
 
 
-def test_who_asks_to_compile_without_a_compiler_is_told(no_compiler, monkeypatch):
+def test_required_compilation_without_a_compiler_is_an_error(no_compiler, monkeypatch):
     monkeypatch.setattr(torch, "zeros", lambda size, device: None)  # there may be no GPU
     for kind in ("cpu", "cuda"):
         with pytest.raises(TrainingError, match=r"compile.*\(InvalidCxxCompiler: no g\+\+\)"):
-            asked(True, kind)
+            is_compiled(True, kind)
 
 
-def test_what_compiles_by_itself_says_so_when_it_cannot(no_compiler, monkeypatch, caplog):
+def test_automatic_compilation_without_a_compiler_is_a_warning(no_compiler, monkeypatch, caplog):
     monkeypatch.setattr(torch, "zeros", lambda size, device: None)
-    assert not asked("auto")
+    assert not is_compiled("auto")
     assert "cannot compile" in caplog.text
 
 
-def test_only_long_trainings_on_a_gpu_compile_by_themselves(monkeypatch):
+def test_only_long_trainings_on_a_gpu_are_compiled_automatically(monkeypatch):
     monkeypatch.setattr(device, "why_not_compiled", lambda kind: "")
-    assert asked("auto") and asked(True, "cpu", 1)
-    assert not asked("auto", steps=9_999) and not asked("auto", "cpu") and not asked(False)
-
-
-def test_a_trial_step_is_measured(make_job):
-    seconds, parameters = measure_step(make_job().model, OPTIONS, 32, 3)
-    assert 0 < seconds < 10
-    assert parameters > 1000
-
-
-def test_wrong_options_are_told_before_anything_is_trained():
-    soft = DistillationOptions(distiller={"name": "binary_kl", "options": {"temperture": 2}})
-    with pytest.raises(ParameterError, match="temperture"):
-        check_objectives(OPTIONS, soft)
-    clip = {"student": {"loss": {"name": "asymmetric", "options": {"clip": 2}}}}
-    with pytest.raises(ParameterError, match="clip=2"):
-        check_objectives(OPTIONS.model_copy(update={"overrides": clip}), DistillationOptions())
-    check_objectives(OPTIONS, DistillationOptions())
+    assert is_compiled("auto") and is_compiled(True, "cpu", 1)
+    assert (
+        not is_compiled("auto", steps=9_999)
+        and not is_compiled("auto", "cpu")
+        and not is_compiled(False)
+    )

@@ -8,13 +8,14 @@ from mlic.distillation.targets import SoftTargets
 from mlic.errors import DataError, LabelError, TrainingError
 from mlic.images.store import ImageStore
 from mlic.labels import LabelSpace
+from mlic.labels.context import LabelContext
 from mlic.labels.embeddings import LabelEmbeddings
 from mlic.models.classifier import build_classifier
 from mlic.models.options import ModelOptions
 from mlic.training.checkpoint import Checkpoint, CheckpointInfo
-from mlic.training.fit import train
 from mlic.training.options import DistillationOptions
 from mlic.training.predict import predict_checkpoint
+from mlic.training.train import make_task, train
 
 SOFT = DistillationOptions()
 TINY = {
@@ -40,14 +41,14 @@ def make_targets(make_job, labels):
     return make
 
 
-def test_fitting_targets_are_taken(make_job, make_targets):
+def test_fitting_targets_are_accepted(make_job, make_targets):
     job = make_job(targets=make_targets(), distillation=SOFT)
     assert job.components()["targets"] == job.targets.fingerprint
 
 
 def test_targets_of_other_images_are_refused(make_job, make_targets, labels):
     for ids in (labels.ids[::-1][:24], make_job().train_ids[:5]):
-        with pytest.raises(DataError, match="other training images or other views"):
+        with pytest.raises(DataError):
             make_job(targets=make_targets(ids=ids), distillation=SOFT)
 
 
@@ -55,25 +56,25 @@ def test_targets_of_other_images_are_refused(make_job, make_targets, labels):
     "change", [{"view_seed": 9}, {"augmentation": {"views": 3}}, {"augmentation": {"flip": False}}]
 )
 def test_targets_of_other_views_are_refused(make_job, make_targets, change):
-    with pytest.raises(DataError, match="other views"):
+    with pytest.raises(DataError):
         make_job(targets=make_targets(), distillation=SOFT, **change)
 
 
 def test_targets_of_other_labels_are_refused(make_job, make_targets, labels):
     turned = make_targets(space=labels.space.subset([1, 0, 2, 3]))
-    with pytest.raises(LabelError, match="label 0 is 'red' in the labels but 'green' in the soft"):
+    with pytest.raises(LabelError, match=r"'red'.*'green'"):
         make_job(targets=turned, distillation=SOFT)
 
 
-def test_targets_and_their_weight_go_together(make_job, make_targets):
+def test_targets_and_distillation_options_belong_together(make_job, make_targets):
     for half in ({"targets": make_targets()}, {"distillation": SOFT}):
-        with pytest.raises(TrainingError, match="give both or neither"):
+        with pytest.raises(TrainingError):
             make_job(**half)
 
 
 def test_images_in_another_order_are_refused(make_job, images):
     turned = ImageStore.from_arrays(images.ids[::-1], images.pixels[::-1])
-    with pytest.raises(DataError, match="not of the same images"):
+    with pytest.raises(DataError):
         make_job(images=turned)
 
 
@@ -89,7 +90,7 @@ def test_images_in_another_order_are_refused(make_job, images):
         ({"provenance": {"partition": "p"}}, "provenance"),
     ],
 )
-def test_all_that_decides_is_a_component(make_job, change, key):
+def test_everything_that_decides_the_weights_is_a_component(make_job, change, key):
     before, after = make_job().components(), make_job(**change).components()
     assert {name for name in before if before[name] != after[name]} == {key}
 
@@ -123,12 +124,7 @@ ENCODER = ModelOptions(
 
 
 def with_embeddings(job, embeddings=GIVEN, model=ENCODER):
-    return replace(job, embeddings=embeddings, model=model)
-
-
-def test_a_job_takes_the_vectors_of_its_own_labels(make_job, labels):
-    job = with_embeddings(make_job(labels=labels.with_labels([3, 1])))
-    assert job.label_vectors.tolist() == [GIVEN.vectors[1].tolist(), GIVEN.vectors[4].tolist()]
+    return replace(job, context=LabelContext(job.labels.space, embeddings=embeddings), model=model)
 
 
 def test_the_vectors_of_its_labels_are_a_component(make_job):
@@ -142,20 +138,22 @@ def test_the_vectors_of_its_labels_are_a_component(make_job):
 
 
 def test_learned_embeddings_are_no_component(make_job):
-    job = replace(make_job(), embeddings=GIVEN)
-    assert job.label_vectors is None and job.components() == make_job().components()
+    job = make_job()
+    job = replace(job, context=LabelContext(job.labels.space, embeddings=GIVEN))
+    assert job.components() == make_job().components()
 
 
 @pytest.mark.parametrize("given", [None, replace(GIVEN, source="spectral")])
 def test_other_embeddings_than_asked_for_are_refused(make_job, given):
-    with pytest.raises(TrainingError, match="is 'glove', but the label embeddings at hand are"):
+    with pytest.raises(TrainingError) as caught:
         with_embeddings(make_job(), given)
+    assert caught.value.fields["expected"] == "glove"
 
 
 def test_a_checkpoint_needs_no_file_of_vectors(make_job):
-    """What a model was given comes back with its weights."""
+    """The given vectors are restored with the weights."""
     job = with_embeddings(make_job())
-    model = build_classifier(job.model, 4, embeddings=job.label_vectors).eval()
+    model = build_classifier(job.model, job.context).eval()
     weights = {name: value.numpy() for name, value in model.state_dict().items()}
     space = job.labels.space
     info = CheckpointInfo(
@@ -175,22 +173,23 @@ def test_a_checkpoint_needs_no_file_of_vectors(make_job):
         history=[],
     )
     back = Checkpoint.from_tensors(*Checkpoint(weights, info).to_tensors()).build()
-    assert torch.equal(back.head.embeddings.weight, torch.from_numpy(job.label_vectors))
+    assert torch.equal(back.head.embeddings.weight, torch.from_numpy(GIVEN.subset(space).vectors))
     assert not back.head.embeddings.weight.requires_grad
     images = torch.rand(2, 3, 32, 32)
     assert torch.equal(back(images), model(images))
 
 
 @pytest.mark.parametrize("head", ["transformer_encoder", "query_decoder"])
-def test_attention_heads_train_as_any_other(make_job, head):
-    """Twice the same, and back from the checkpoint the same."""
+def test_attention_heads_train_reproducibly(make_job, head):
     small = {"width": 16, "heads": 2, "feedforward": 16}
     job = replace(make_job(), model=ModelOptions(**TINY, head=head, head_options=small))
-    first, second = train(job), train(job)
+    (first,), (second,) = (train(make_task(job)) for _ in range(2))
     assert first.fingerprint == second.fingerprint
     assert predict_checkpoint(first, job.images, [0, 1], job.options).shape == (2, 4)
 
 
 def test_training_leaves_given_embeddings_as_they_are(make_job):
     job = with_embeddings(make_job(), model=ENCODER.model_copy(update=TINY))
-    assert np.array_equal(train(job).weights["head.embeddings.weight"], job.label_vectors)
+    (checkpoint,) = train(make_task(job))
+    expected = GIVEN.subset(job.labels.space).vectors
+    assert np.array_equal(checkpoint.weights["head.embeddings.weight"], expected)

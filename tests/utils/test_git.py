@@ -3,17 +3,17 @@ import subprocess
 
 import pytest
 
-from mlic.utils import git as provenance
+from mlic.utils import git as module
 
 
 @pytest.fixture
 def commit(tmp_path, monkeypatch):
-    """`git_commit` as it would answer from a folder of its own, asked anew each time."""
+    """A folder, and `git_commit` without its cache as if the package lay there."""
     folder = tmp_path / "project"
     folder.mkdir()
-    monkeypatch.setattr(provenance, "__file__", str(folder / "provenance.py"))
+    monkeypatch.setattr(module, "__file__", str(folder / "git.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
-    return folder, provenance.git_commit.__wrapped__
+    return folder, module.git_commit.__wrapped__
 
 
 def git(folder, *command):
@@ -22,12 +22,12 @@ def git(folder, *command):
     return done.stdout.decode().strip()
 
 
-def test_no_repository_is_no_commit(commit):
+def test_there_is_no_commit_outside_a_repository(commit):
     assert commit[1]() is None
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_commit_and_changes(commit):
+def test_commit_is_named_with_changes_of_tracked_files(commit):
     folder, ask = commit
     git(folder, "init", "-q")
     assert ask() is None  # no commit yet
@@ -36,12 +36,12 @@ def test_commit_and_changes(commit):
     git(folder, "commit", "-qm", "first")
     head = git(folder, "rev-parse", "HEAD")
     assert ask() == head[:12]
-    (folder / "results.csv").write_text("a file that git was never told of changes no code")
+    (folder / "results.csv").write_text("an untracked file changes no code")
     assert ask() == head[:12]
     (folder / "a.txt").write_text("two")
     assert ask() == head[:12] + "+changes"
 
 
-def test_no_git_is_no_commit(commit, monkeypatch):
+def test_there_is_no_commit_without_git(commit, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     assert commit[1]() is None

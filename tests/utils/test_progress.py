@@ -1,4 +1,4 @@
-"""Progress: a bar where a person looks, lines in the log everywhere else."""
+"""Progress: a bar on a terminal, lines in the log everywhere else."""
 
 import io
 import logging
@@ -20,14 +20,14 @@ def open_terminal(monkeypatch):  # no fixture: pytest exchanges stderr between s
     return module.sys.stderr
 
 
-def test_a_terminal_gets_a_bar(monkeypatch, caplog):
+def test_terminal_shows_a_bar(monkeypatch, caplog):
     terminal = open_terminal(monkeypatch)
     assert list(progress(range(3), what="counting", unit="number")) == [0, 1, 2]
     assert "counting" in terminal.getvalue() and not caplog.records
 
 
 @pytest.mark.parametrize("where", ["worker", "json", "file"])
-def test_elsewhere_a_line_now_and_then(monkeypatch, caplog, where):
+def test_other_outputs_get_a_line_every_half_minute(monkeypatch, caplog, where):
     terminal = open_terminal(monkeypatch)
     if where == "worker":
         monkeypatch.setattr("multiprocessing.parent_process", object)
@@ -48,7 +48,7 @@ def test_elsewhere_a_line_now_and_then(monkeypatch, caplog, where):
     assert not terminal.getvalue()
 
 
-def test_short_work_says_nothing(monkeypatch, capsys, caplog):
+def test_short_work_logs_nothing(monkeypatch, capsys, caplog):
     caplog.set_level(logging.INFO, "mlic")
     assert len(list(progress(iter("abc"), what="x", unit="y", total=3))) == 3
     assert not caplog.records and not capsys.readouterr().err

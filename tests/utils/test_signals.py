@@ -1,10 +1,10 @@
-"""SIGTERM, and workers that are told to stop."""
+"""SIGTERM, and workers that are interrupted."""
 
 import signal
 
 import pytest
 
-from mlic.utils.signals import exit_on_sigterm, leaving_worker
+from mlic.utils.signals import exit_on_sigterm, finish_worker
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def test_sigterm_unwinds_the_program(default_sigterm):
     assert stop.value.code == 143
 
 
-def test_handlers_of_others_are_kept(default_sigterm):
+def test_existing_handlers_are_kept(default_sigterm):
     def theirs(*_):
         pass
 
@@ -30,9 +30,9 @@ def test_handlers_of_others_are_kept(default_sigterm):
     assert signal.getsignal(signal.SIGTERM) is theirs
 
 
-def test_the_main_process_lives_on(default_sigterm):
-    deeds = []
-    with leaving_worker(KeyboardInterrupt()):
-        deeds.append("closed")
-    assert deeds == ["closed"]
+def test_main_process_continues_after_an_interrupt(default_sigterm):
+    actions = []
+    with finish_worker(KeyboardInterrupt()):
+        actions.append("closed")
+    assert actions == ["closed"]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -1,27 +1,31 @@
-"""What was given to a node or came out of it, in a few bytes: its state, and its content."""
+"""What a node read or wrote, summarised in a few bytes: the state of its files, and their content.
+
+States are cheap to compare; content is read only where a state has changed.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from mlic.caching.fingerprint import fingerprint_file, fingerprint_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["ContentState", "FileState", "Signature", "look_at"]
+__all__ = ["ContentState", "FileState", "Signature", "scan_files"]
 
-FileState = tuple[str, int, int]  # path, size, time of change in ns
+FileState = tuple[str, int, int]  # path, size in bytes, time of change in ns
 
-_LARGEST = 2**30  # bytes; of what is larger only the state is compared
-_LARGEST_HEADER = 10**8  # bytes, says the format
+MAX_CONTENT_BYTES = 2**30  # reading more would take seconds: larger data are compared by state
+MAX_HEADER_BYTES = 10**8  # limit of the safetensors format
 
 
-def look_at(path: Path) -> tuple[FileState, ...] | None:
+def scan_files(path: Path) -> tuple[FileState, ...] | None:
     """State of a file, or of every file in a folder, in order; None where there is nothing."""
     if not path.exists():
         return None
@@ -39,21 +43,20 @@ def _walk(folder: str, seen: set[str]) -> Iterator[FileState]:
             broken = entry.is_symlink() and not os.path.exists(entry.path)
             status = entry.stat(follow_symlinks=not broken)
             yield entry.path, status.st_size, status.st_mtime_ns
-        elif (place := os.path.realpath(entry.path)) not in seen:  # links may lead in circles
-            seen.add(place)
+        elif (target := os.path.realpath(entry.path)) not in seen:  # links may form a cycle
+            seen.add(target)
             yield from _walk(entry.path, seen)
 
 
-@dataclass(frozen=True)
-class Signature:
-    """What is remembered of a `ContentState`.
+class Signature(NamedTuple):
+    """What is recorded of a `ContentState`.
 
     Parameters
     ----------
     state
-        Over sizes and times of change. None where a file is missing.
+        Fingerprint of sizes and times of change. None if a file was missing.
     content
-        Over the bytes. None where they are missing, or too many to read.
+        Fingerprint of the bytes. None if a file was missing, or they were too many to read.
     """
 
     state: str | None
@@ -62,12 +65,12 @@ class Signature:
 
 @dataclass(frozen=True)
 class ContentState:
-    """Something that a node's results depend on, or one of them, as it lies now.
+    """An input or output of a node as it is now.
 
     Parameters
     ----------
-    about
-        What is known without the disk: a value, or how files are to be read.
+    description
+        What is known without the files: a value, or how the files are read.
     files
         The files behind it; None if one is missing.
 
@@ -77,55 +80,48 @@ class ContentState:
     True
     """
 
-    about: str
+    description: str
     files: tuple[FileState, ...] | None = ()
 
     @property
     def state(self) -> str | None:
-        """Sixteen hex digits that change with any size or time of change."""
-        return None if self.files is None else _digest(self.about, repr(self.files))
+        """Fingerprint that changes with any size or time of change."""
+        if self.files is None:
+            return None
+        return fingerprint_parts(self.description, "\x1e", repr(self.files))
 
     def sign(self) -> Signature:
-        """State and content; the files are read."""
-        content = None if self.files is None else _content(self.about, self.files)
+        """Return state and content; the files are read."""
+        content = None if self.files is None else _fingerprint(self.description, self.files)
         return Signature(self.state, content)
 
-    def is_what(self, kept: Signature) -> bool:
-        """Whether this is what was signed; the files are read only if their state has changed."""
-        if self.files is None or self.state == kept.state:
+    def matches(self, recorded: Signature) -> bool:
+        """Whether this is what was signed; files are read only if their state has changed."""
+        if self.files is None or self.state == recorded.state:
             return self.files is not None
-        return kept.content is not None and kept.content == self.sign().content
+        return recorded.content is not None and recorded.content == self.sign().content
 
 
-@cache
-def _content(about: str, files: tuple[FileState, ...]) -> str | None:
-    """Digest of the bytes; what has one state in this process is read once."""
-    if sum(size for _, size, _ in files) > _LARGEST:
+@cache  # files that keep their state are read once a process
+def _fingerprint(description: str, files: tuple[FileState, ...]) -> str | None:
+    if sum(size for _, size, _ in files) > MAX_CONTENT_BYTES:
         return None
-    return _digest(about, *(f"{path}\x1f{_read(path)}" for path, _, _ in files))
+    contents = (f"\x1e{path}\x1f{_content(path)}" for path, _, _ in files)
+    return fingerprint_parts(description, *contents)
 
 
-def _read(path: str) -> str:
-    try:
+def _content(path: str) -> str:
+    if path.endswith(".safetensors") and os.path.exists(path):
         with open(path, "rb") as file:
-            header = _in_order(file) if path.endswith(".safetensors") else ""
-            return header + hashlib.file_digest(file, "blake2b").hexdigest()
-    except FileNotFoundError:
-        return "a link to nowhere"
+            return _sorted_header(file) + fingerprint_parts(file.read())
+    return fingerprint_file(path) or "broken link"
 
 
-def _in_order(file: BinaryIO) -> str:
-    """Header of a safetensors file, whose writer puts the metadata in an order left to chance."""
+def _sorted_header(file: BinaryIO) -> str:
+    """Read the header of a safetensors file, whose writer orders the metadata at random."""
     length = int.from_bytes(file.read(8), "little")
     try:
-        return json.dumps(json.loads(file.read(min(length, _LARGEST_HEADER))), sort_keys=True)
-    except ValueError:  # damaged: its bytes are its content
+        return json.dumps(json.loads(file.read(min(length, MAX_HEADER_BYTES))), sort_keys=True)
+    except ValueError:  # damaged: then its bytes are its content
         file.seek(0)
         return ""
-
-
-def _digest(*parts: str) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        digest.update(f"{part}\x1e".encode())
-    return digest.hexdigest()

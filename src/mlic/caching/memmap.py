@@ -1,155 +1,217 @@
-"""Arrays in safetensors files, memory-mapped: filled in place, read page by page.
+"""Arrays too large for the memory: filled on disk, then read page by page.
 
-A safetensors file is the length of a JSON header (8 bytes, little-endian), the header with the
-type, shape and place of every array, and the arrays as they lie in memory
-(https://github.com/huggingface/safetensors#format), so numpy can map each of them where it stands.
+An array lies in ``<name>.npy``. Its description, any JSON-able tree, lies beside it in
+``<name>.json``. The description is written last and makes the array valid, so that an interrupted
+writer never leaves an array that looks complete.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from safetensors import SafetensorError
 
-from mlic.errors import CheckpointError
+from mlic.caching.atomic import atomic_write, require_free_space
+from mlic.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["create_mapped", "open_mapped", "place_file", "wrap_write_errors"]
-
-_TYPES: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4")}
-_CODES = {dtype: code for code, dtype in _TYPES.items()}
+__all__ = ["MemmapObject", "create_memmap", "link_memmap", "open_memmap", "shorten_memmap"]
 
 
 @contextmanager
-def create_mapped(
-    path: Path, templates: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
-) -> Iterator[dict[str, NDArray[Any]]]:
-    """Make a file of arrays to be filled in; it takes its name only when the block ends well.
+def create_memmap(
+    path: Path,
+    shape: tuple[int, ...],
+    dtype: DTypeLike,
+    description: Mapping[str, Any],
+    advice: str = "",
+) -> Iterator[np.memmap[Any, Any]]:
+    """Make an array on disk that is filled in the block; it becomes valid when the block ends.
 
     Parameters
     ----------
     path
-        The ``.safetensors`` file.
-    templates
-        Arrays of the wanted shapes, float16 or float32; their values are not read.
-    metadata
-        Words that travel in the file.
+        The ``.npy`` file. Its folder is made if necessary.
+    shape, dtype
+        Of the array.
+    description
+        JSON-able tree. It is read when the block ends, so it may be completed in the block.
+    advice
+        How to need less disk space, for the error message.
 
     Yields
     ------
-    dict of ndarray
-        Writable and memory-mapped, all zeros.
+    numpy.memmap
+        Writable, all zeros.
 
     Raises
     ------
-    CheckpointError
-        If the disk has no room for the file, or does not let it be written.
+    DataError
+        If the disk has no room for the array or refuses to write it.
 
     Examples
     --------
     >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "a.safetensors"
-    >>> with create_mapped(path, {"x": np.empty(3, np.float32)}, {"of": "me"}) as arrays:
-    ...     arrays["x"][:] = 2
-    >>> tensors, metadata = open_mapped(path)
-    >>> tensors["x"].tolist(), metadata
-    ([2.0, 2.0, 2.0], {'of': 'me'})
+    >>> path = Path(tempfile.mkdtemp()) / "numbers.npy"
+    >>> with create_memmap(path, (3,), np.float32, {"of": "someone"}) as array:
+    ...     array[:] = 2
+    >>> array, description = open_memmap(path)
+    >>> array.tolist(), description
+    ([2.0, 2.0, 2.0], {'of': 'someone'})
     """
-    header: dict[str, Any] = {"__metadata__": dict(metadata)}
-    end = 0
-    for name, array in templates.items():
-        begin, end = end, end + array.nbytes
-        place = {"shape": list(array.shape), "data_offsets": [begin, end]}
-        header[name] = {"dtype": _CODES[array.dtype], **place}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        with wrap_write_errors(path), partial.open("wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
-            file.truncate(8 + len(text) + end)
-            if hasattr(os, "posix_fallocate"):  # else a full disk ends the program with SIGBUS
-                os.posix_fallocate(file.fileno(), 0, 8 + len(text) + end)
-        arrays = _map(partial, header, 8 + len(text), "r+")
-        yield {**arrays}
-        for mapped in arrays.values():
-            mapped.flush()
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    require_free_space(path.parent, num_bytes, f"the array {path.name}", advice)
+    with atomic_write(path) as partial:
+        array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.dtype(dtype), shape=shape)
+        _reserve(partial)
+        yield array
+        array.flush()
+        # Between the two replacements the old description must not vouch for the new array.
+        _description_path(path).unlink(missing_ok=True)
+    with atomic_write(_description_path(path)) as partial:
+        partial.write_text(json.dumps(dict(description), indent=1), encoding="utf-8")
 
 
-@contextmanager
-def wrap_write_errors(path: Path) -> Iterator[None]:
-    """Name the file that a full disk, or one that cannot be written to, was wanted for.
+def _reserve(path: Path) -> None:
+    """Allocate the disk blocks of a sparse file.
+
+    Without this, a disk that fills up while the array is being filled would end the process with
+    SIGBUS instead of an exception.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
+def shorten_memmap(array: np.memmap[Any, Any], num_rows: int) -> None:
+    """Keep only the first rows of an array that is being filled in a `create_memmap` block.
+
+    The rows after them must not be touched any more.
+    """
+    array.flush()
+    shape = (num_rows, *array.shape[1:])
+    header = {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
+    assert array.filename is not None
+    with Path(array.filename).open("r+b") as file:
+        # NumPy pads the header, so that another number of rows fits in without moving the data.
+        np.lib.format.write_array_header_1_0(file, header)
+        file.truncate(file.tell() + math.prod(shape) * array.itemsize)
+
+
+def open_memmap(path: Path) -> tuple[np.memmap[Any, Any], dict[str, Any]]:
+    """Map an array to memory, read-only, and read its description.
 
     Raises
     ------
-    CheckpointError
-        In place of the error of the system or of safetensors.
+    DataError
+        If the array or its description is missing, incomplete or damaged. The field ``path``
+        names the array.
     """
     try:
-        yield
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path} cannot be written ({error}): make room on its disk, or give write access to "
-            "it; the same command goes on from what is finished"
-        ) from error
+        description = json.loads(_description_path(path).read_text(encoding="utf-8"))
+        if not isinstance(description, dict):
+            raise ValueError(f"{_description_path(path).name} is not a JSON object")
+        return np.lib.format.open_memmap(path, mode="r"), description
+    except (OSError, ValueError, EOFError) as error:
+        raise _incomplete(path, error) from error
 
 
-def open_mapped(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Map the arrays of a file to memory, read-only, and return its metadata.
+def link_memmap(source: Path, target: Path) -> None:
+    """Make an array and its description available under a second name.
 
-    Raises
-    ------
-    CheckpointError
-        If it is no such file, or is cut short.
-    OSError
-        If it cannot be read.
+    Nothing is copied where the file system has hard links and both names lie on one disk. The
+    second name keeps its content when the first is written again.
     """
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= path.stat().st_size:
-                raise ValueError("it has no header")
-            header = json.loads(file.read(length))
-        arrays = _map(path, header, 8 + length, "r")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"{path} is damaged or no file of arrays ({error}): delete it and run the node that "
-            "makes it again"
-        ) from error
-    return dict(arrays), dict(header.get("__metadata__", {}))
+    if source.resolve() == target.resolve():
+        return
+    _description_path(target).unlink(missing_ok=True)
+    for original, name in (
+        (source, target),
+        (_description_path(source), _description_path(target)),
+    ):
+        with atomic_write(name) as partial:
+            try:
+                os.link(original, partial)
+            except OSError:
+                shutil.copyfile(original, partial)
 
 
-def _map(
-    path: Path, header: Mapping[str, Any], start: int, mode: Literal["r", "r+"]
-) -> dict[str, np.memmap[Any, Any]]:
-    arrays: dict[str, np.memmap[Any, Any]] = {}
-    for name, about in header.items():
-        if name != "__metadata__":
-            dtype, shape = _TYPES[about["dtype"]], tuple(about["shape"])
-            arrays[name] = np.memmap(path, dtype, mode, start + about["data_offsets"][0], shape)
-    return arrays
+def _description_path(path: Path) -> Path:
+    return path.with_suffix(".json")
 
 
-def place_file(source: Path, target: Path) -> None:
-    """Let a finished file be found under a second name, without writing its content again.
+def _incomplete(path: Path, error: object) -> DataError:
+    return DataError(
+        f"there is no complete array in {path} ({error}): delete {path.parent} and run the same "
+        "command again, which makes it again",
+        path=path,
+    )
 
-    Where the file system has no hard links, or two are concerned, it is copied.
+
+class MemmapObject(ABC):
+    """An object that consists of one large array and a description.
+
+    Attributes
+    ----------
+    kind : str
+        Name of its files: the array lies in ``<folder>/<kind>.npy``.
+    folder : Path or None
+        Where the object lies; None where it is in memory only.
     """
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+
+    kind: ClassVar[str]
+    folder: Path | None
+
+    @property
+    @abstractmethod
+    def array(self) -> NDArray[Any]:
+        """The array as it lies on disk."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Everything but the array, as a JSON-able tree."""
+
+    @classmethod
+    @abstractmethod
+    def from_array(
+        cls, array: NDArray[Any], description: Mapping[str, Any], folder: Path | None = None
+    ) -> Self:
+        """Build the object from its array and what `describe` gave."""
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Self:
+        """Open an object on disk; its array is memory-mapped and read-only.
+
+        Raises
+        ------
+        DataError
+            If the folder holds no complete object of this class. The field ``path`` names the
+            array.
+        """
+        path = Path(folder) / f"{cls.kind}.npy"
+        array, description = open_memmap(path)
+        try:
+            return cls.from_array(array, description, path.parent)
+        except (KeyError, TypeError, ValueError, DataError) as error:
+            raise _incomplete(path, f"{type(error).__name__}: {error}") from error
+
+    def save(self, folder: str | Path) -> None:
+        """Write the object to a folder; one that lies on disk already is linked, not copied."""
+        path = Path(folder) / f"{self.kind}.npy"
+        if self.folder is not None:
+            link_memmap(self.folder / path.name, path)
+            return
+        array = self.array
+        with create_memmap(path, array.shape, array.dtype, self.describe()) as stored:
+            stored[...] = array

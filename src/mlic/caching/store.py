@@ -1,112 +1,117 @@
-"""What a training owns: finished work under the fingerprint of all that made it.
+"""Artifacts that are expensive to make, each stored with everything that it was made from.
 
-The same fingerprint means the same result, which is loaded; another means that it is made anew,
-and the store says what changed. Half-done work will find its place here too.
+Trainings, logits, soft targets and decoded images are artifacts. What was made from the same
+components is loaded; otherwise it is made again, and the log says which components changed.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from mlic.caching.memmap import create_memmap, open_memmap
+from mlic.caching.tensors import load_metadata, load_tensors, save_tensors
+from mlic.errors import DataError
 
-from mlic.caching.memmap import create_mapped, wrap_write_errors
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["CheckpointStore"]
+__all__ = ["ArtifactStore"]
 
 log = logging.getLogger(__name__)
 
 Components = Mapping[str, Any]
-Outcome = tuple[dict[str, NDArray[Any]], dict[str, str]]
+NUM_SHOWN = 3  # changed components that a message names
 
 
 @dataclass(frozen=True)
-class CheckpointStore:
-    """A folder with one file a kind of result.
+class ArtifactStore:
+    """A folder with at most one artifact of each kind.
+
+    Small artifacts are safetensors files, large ones memory-mapped arrays. Deleting the folder
+    makes all of them again.
 
     Parameters
     ----------
     folder
-        Made when something is first kept.
+        Made when the first artifact is stored.
     name
-        What messages call the owner.
+        Owner of the artifacts in messages, such as ``"teachers.cgp_0"``.
     """
 
     folder: Path
     name: str
 
     def path(self, kind: str) -> Path:
-        """File of one kind of result."""
+        """File of a small artifact."""
         return self.folder / f"{kind}.safetensors"
 
-    def load(self, kind: str, components: Components) -> Outcome | None:
-        """What was kept, if it was made from just these components.
+    def array_path(self, kind: str) -> Path:
+        """Array of a large artifact; its description lies beside it."""
+        return self.folder / f"{kind}.npy"
+
+    def find(self, kind: str, components: Components) -> Path | None:
+        """Return the file of an artifact that was made from exactly these components.
 
         Parameters
         ----------
         kind
             Such as ``"checkpoint"`` or ``"logits"``.
         components
-            All that decides the result; JSON-able.
+            JSON-able tree of everything that decides the artifact.
+
+        Returns
+        -------
+        Path or None
+            None if there is no such artifact, it is damaged, or it was made from other components.
+            In the last two cases the log says why it has to be made again.
+        """
+        try:
+            stored = self._read_components(kind)
+        except (DataError, KeyError, json.JSONDecodeError) as error:
+            log.warning("%s: %s is made again, for it is damaged: %s", self.name, kind, error)
+            return None
+        if stored is None:
+            return None
+        path, made_from = stored
+        if made_from != _as_json(components):
+            difference = _describe_difference(made_from, _as_json(components))
+            log.info("%s: %s is made again: %s", self.name, kind, difference)
+            return None
+        log.info("%s: %s is up to date, loaded from %s", self.name, kind, path)
+        return path
+
+    def _read_components(self, kind: str) -> tuple[Path, Any] | None:
+        """Read from what an artifact was made, without reading its arrays."""
+        path = self.array_path(kind)
+        if path.with_suffix(".json").is_file():
+            return path, open_memmap(path)[1]["components"]
+        path = self.path(kind)
+        if path.is_file():
+            return path, json.loads(load_metadata(path)["components"])
+        return None
+
+    def load(
+        self, kind: str, components: Components
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:
+        """Load what `save` stored, under the conditions of `find`.
 
         Returns
         -------
         tuple of dict, or None
-            Arrays and metadata; nothing if there are none, or if they were made from others,
-            in which case the log names the first component that differs.
+            Arrays and metadata.
         """
-        path = self.find(kind, components)
-        if path is None:
+        if self.find(kind, components) is None:
             return None
-        with safe_open(path, framework="numpy") as file:
-            metadata = dict(file.metadata())
-            del metadata["components"]
-            return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118
-
-    def find(self, kind: str, components: Components) -> Path | None:
-        """File of what was kept, under the same conditions as `load`; its arrays are not read."""
-        path = self.path(kind)
-        if not path.is_file():
-            return None
-        try:
-            with safe_open(path, framework="numpy") as file:
-                kept = json.loads((file.metadata() or {})["components"])
-        except (SafetensorError, KeyError, json.JSONDecodeError) as error:
-            log.warning("%s: %s is damaged (%s) and is made anew", self.name, path, error)
-            return None
-        if kept == _plain(components):
-            log.info("%s: %s is up to date, loaded from %s", self.name, kind, path)
-            return path
-        log.info("%s: %s is made anew: %s", self.name, kind, _difference(kept, components))
-        return None
-
-    @contextmanager
-    def fill(
-        self,
-        kind: str,
-        components: Components,
-        templates: Mapping[str, NDArray[Any]],
-        metadata: Mapping[str, str],
-    ) -> Iterator[dict[str, NDArray[Any]]]:
-        """Keep a result that outgrows the memory: arrays on disk, to be filled in the block.
-
-        The file is written whole or not at all; see `mlic.caching.memmap.create_mapped`, whose
-        errors are raised here too.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        extended = {**metadata, "components": json.dumps(_plain(components))}
-        with create_mapped(self.path(kind), templates, extended) as arrays:
-            yield arrays
+        tensors, metadata = load_tensors(self.path(kind))
+        del metadata["components"]
+        return tensors, metadata
 
     def save(
         self,
@@ -115,29 +120,57 @@ class CheckpointStore:
         tensors: Mapping[str, NDArray[Any]],
         metadata: Mapping[str, str],
     ) -> Path:
-        """Keep a result; written whole or not at all. Returns its path.
+        """Store a small artifact, completely or not at all, and return its file.
 
         Raises
         ------
-        CheckpointError
-            If the disk has no room for it, or does not let it be written.
+        DataError
+            If the file cannot be written, for example because the disk is full.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.path(kind)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        extended = {**metadata, "components": json.dumps(_plain(components))}
-        # The writer takes each buffer as it lies, so strided weights must be made whole first.
-        whole = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-        try:
-            with wrap_write_errors(path):
-                save_file(whole, partial, metadata=extended)
-                os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        save_tensors(path, tensors, {**metadata, "components": json.dumps(_as_json(components))})
         return path
 
+    @contextmanager
+    def fill(
+        self,
+        kind: str,
+        components: Components,
+        shape: tuple[int, ...],
+        dtype: DTypeLike,
+        description: MutableMapping[str, Any],
+        advice: str = "",
+    ) -> Iterator[np.memmap[Any, Any]]:
+        """Store a large artifact: an array on disk that is filled in the block.
 
-def _plain(components: Components) -> Any:
+        Parameters, errors and what is yielded are those of `mlic.caching.memmap.create_memmap`;
+        ``components`` is added to the description.
+        """
+        description["components"] = _as_json(components)
+        path = self.array_path(kind)
+        with create_memmap(path, shape, dtype, description, advice) as array:
+            yield array
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Let one process at a time look up and make artifacts of this store."""
+        from filelock import FileLock, Timeout
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("%s: waiting for another process that writes to %s", self.name, self.folder)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _as_json(components: Components) -> Any:
+    """Return components as they come back from a file: tuples as lists, keys as text."""
     return json.loads(json.dumps(components, sort_keys=True))
 
 
@@ -149,12 +182,12 @@ def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, tree
 
 
-def _difference(kept: Components, wanted: Components) -> str:
+def _describe_difference(stored: Components, wanted: Components) -> str:
     """Name the components that differ, the first three with both values."""
-    before, after = dict(_flatten(kept)), dict(_flatten(_plain(wanted)))
+    before, after = dict(_flatten(stored)), dict(_flatten(wanted))
     changed = [
         key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)
     ]
-    shown = [f"{key} was {before.get(key)}, is {after.get(key)}" for key in changed[:3]]
-    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    shown = [f"{key} was {before.get(key)}, is {after.get(key)}" for key in changed[:NUM_SHOWN]]
+    more = f" and {len(changed) - NUM_SHOWN} more" if len(changed) > NUM_SHOWN else ""
     return "; ".join(shown) + more

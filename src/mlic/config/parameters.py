@@ -98,19 +98,24 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
     Raises
     ------
     ParameterError
-        Listing every mistake with its key and what would be right.
+        Listing every mistake with its key and what would be right. Its field ``parameters`` holds
+        the keys; the key of a rule about several sections is empty.
     """
     try:
         return Parameters.model_validate(raw)
     except ValidationError as error:
-        mistakes = [_describe(mistake) for mistake in error.errors()]
-    lines = "\n".join(f"  {line}" for line in mistakes)
+        mistakes = {_key(mistake): _describe(mistake) for mistake in error.errors()}
+    lines = "\n".join(f"  {line}" for line in mistakes.values())
     number = "1 parameter is" if len(mistakes) == 1 else f"{len(mistakes)} parameters are"
-    raise ParameterError(f"{number} wrong:\n{lines}")
+    raise ParameterError(f"{number} wrong:\n{lines}", parameters=list(mistakes))
+
+
+def _key(mistake: Any) -> str:
+    return ".".join(str(step) for step in mistake["loc"])
 
 
 def _describe(mistake: Any) -> str:
-    key = ".".join(str(step) for step in mistake["loc"])
+    key = _key(mistake)
     if mistake["type"] == "extra_forbidden":
         close = _closest(key)
         return f"{key}: unknown" + (f"; did you mean '{close}'?" if close else "")

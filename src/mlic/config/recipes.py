@@ -1,10 +1,10 @@
-"""Recipes: published sets of parameters by name, between conf/base and what a person says."""
+"""Layers of parameters: ``conf/base``, a named recipe, the environment, ``--params``."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from difflib import get_close_matches
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -12,97 +12,135 @@ from kedro.config import OmegaConfigLoader
 from omegaconf import OmegaConf
 
 from mlic.errors import ParameterError
+from mlic.utils.suggestions import did_you_mean
 
-__all__ = ["RecipeConfigLoader", "overlay", "read_recipe"]
+__all__ = ["RecipeConfigLoader", "merge_layers", "read_recipe"]
 
 
 class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
-    """Kedro's configuration, in which the parameter ``recipe`` names a file of ``conf/recipes``.
+    """Kedro's configuration loader, with parameters merged key by key and named recipes.
 
-    A recipe is a file of parameters. The sections that it has replace those of ``conf/base``, as
-    an environment's do, and single keys of them can still be set: by the environment that names
-    the recipe, and by ``--params``. A recipe that ``--params`` names goes before the environment.
+    The parameter ``recipe`` names a file of ``conf/recipes``, which is one more layer of
+    parameters. From the lowest to the highest, the layers are ``conf/base``, the recipe, the
+    environment and ``--params``. A recipe that is named by ``--params`` lies above the environment,
+    because whoever asks for it on the command line wants its values there.
     """
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        """Configuration of one kind, such as ``parameters``, merged.
-
-        Parameters are read once: Kedro and more than one hook ask for them in every run.
+        """Return the merged configuration of one kind, such as ``parameters``.
 
         Raises
         ------
         ParameterError
-            If there is no recipe of the name that is asked for.
+            If the named recipe does not exist, or extends itself.
         """
+        # Kedro and several hooks ask for the parameters in every run: read the files once.
         if key == "parameters" and key not in self:
-            self[key] = self._read_parameters()
+            self[key] = self._merge_parameters()
         found: dict[str, Any] = super().__getitem__(key)
-        return copy.deepcopy(found)  # whoever changes it changes their own
+        return copy.deepcopy(found)  # callers may change what they are given
 
-    def _read_parameters(self) -> dict[str, Any]:
-        merged: dict[str, Any] = super().__getitem__("parameters")
-        name = merged.get("recipe")
+    def _merge_parameters(self) -> dict[str, Any]:
+        """Merge all layers of parameters."""
+        base = self._read_environment(self.base_env)
+        environment = self._read_environment(self.env or self.default_run_env)
+        runtime: dict[str, Any] = dict(self.runtime_params or {})
+        name = merge_layers(base, environment, runtime).get("recipe")
         if name is None:
-            return merged
-        own = self._without_base()
+            return merge_layers(base, environment, runtime)
         recipe = read_recipe(Path(self.conf_source) / "recipes", str(name))
-        sections = {
-            section: overlay(values, own.get(section) or {}) for section, values in recipe.items()
-        }
-        return {**merged, **sections}
+        if "recipe" in runtime:
+            return merge_layers(base, environment, recipe, runtime)
+        return merge_layers(base, recipe, environment, runtime)
 
-    def _without_base(self) -> dict[str, Any]:
-        """What goes before a recipe: ``--params``, and the environment if it names the recipe."""
-        said: dict[str, Any] = dict(self.runtime_params or {})
-        if "recipe" in said:
-            return said
+    def _read_environment(self, name: str) -> dict[str, Any]:
+        """Read the parameters of one environment alone.
+
+        Kedro's ``merge_strategy: {parameters: soft}`` merges base and environment key by key too,
+        but leaves no place for a layer between the two.
+        """
         loader = copy.copy(self)
-        loader.base_env = self.env or self.default_run_env
-        return overlay(OmegaConfigLoader.__getitem__(loader, "parameters"), said)
+        loader.base_env = loader.env = name
+        # Kedro writes --params over each file, so that interpolations see them.
+        found: dict[str, Any] = OmegaConfigLoader.__getitem__(loader, "parameters")
+        return found
 
 
-def read_recipe(folder: Path, name: str) -> dict[str, Any]:
-    """Parameters of a recipe.
+def read_recipe(folder: Path, name: str, extended_by: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Read the parameters of a recipe, including those of the recipe that it extends.
 
     Parameters
     ----------
     folder
-        Where recipes lie, a YAML file each.
+        The folder of recipes, one YAML file each. The key ``extends`` of a recipe names another
+        recipe, whose values hold where the first has none.
     name
         Name of the file, without its suffix.
+    extended_by
+        Names of the recipes that led here by ``extends``.
 
     Raises
     ------
     ParameterError
-        If there is no such recipe.
+        If there is no such recipe, or if it extends itself.
     """
     known = sorted(path.stem for path in folder.glob("*.yml"))
     if name not in known:
-        close = get_close_matches(name, known, n=1)
-        hint = f"did you mean '{close[0]}'? " if close else ""
         raise ParameterError(
-            f"recipe: unknown name '{name}'; {hint}those in {folder} are {', '.join(known) or '-'}"
+            f"recipe: unknown name '{name}'; {did_you_mean(name, known)}the recipes in {folder} "
+            f"are {', '.join(known) or '-'}",
+            parameter="recipe",
+            value=name,
+        )
+    if name in extended_by:
+        chain = " → ".join([*extended_by, name])
+        raise ParameterError(
+            f"recipe: '{name}' extends itself ({chain}): remove one 'extends' in {folder}",
+            parameter="recipe",
+            value=name,
         )
     recipe = OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yml"), resolve=True)
     assert isinstance(recipe, dict)
-    return {str(section): values for section, values in recipe.items()}
+    parameters: dict[str, Any] = {str(section): values for section, values in recipe.items()}
+    parent = parameters.pop("extends", None)
+    if parent is None:
+        return parameters
+    return merge_layers(read_recipe(folder, parent, (*extended_by, name)), parameters)
 
 
-def overlay(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of two trees of parameters, the second's where both have one.
+def merge_layers(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge trees of parameters key by key; where two have a value, the later one holds.
 
-    A choice with a ``name`` replaces the other as a whole, for its options go with its name.
+    Options belong to the plug-in that is named beside them. A layer that names a plug-in (a
+    ``name``, or a ``backbone`` or ``head``) therefore also sets aside its options of the earlier
+    layers (``options``, ``backbone_options``, ``head_options``).
 
     Examples
     --------
-    >>> overlay({"loss": {"name": "a", "options": {"x": 1}}, "lr": 1}, {"loss": {"name": "b"}})
-    {'loss': {'name': 'b'}, 'lr': 1}
-    >>> overlay({"a": {"x": 1, "y": 1}}, {"a": {"y": 2}})
+    >>> merge_layers({"a": {"x": 1, "y": 1}}, {"a": {"y": 2}})
     {'a': {'x': 1, 'y': 2}}
+    >>> merge_layers({"loss": {"name": "a", "options": {"x": 1}}}, {"loss": {"name": "b"}})
+    {'loss': {'name': 'b'}}
+    >>> merge_layers({"backbone": "a", "backbone_options": {"x": 1}}, {"backbone": "b"})
+    {'backbone': 'b'}
     """
-    merged = dict(under)
-    for key, value in over.items():
-        old = merged.get(key)
-        trees = isinstance(old, Mapping) and isinstance(value, Mapping) and "name" not in value
-        merged[key] = overlay(old, value) if trees else value  # type: ignore[arg-type]
-    return merged
+    return reduce(_merge_two, layers, {})
+
+
+def _merge_two(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two trees of parameters."""
+    merged = OmegaConf.merge(_without_stale_options(lower, upper), upper)
+    return dict(OmegaConf.to_container(merged))  # type: ignore[arg-type]
+
+
+def _without_stale_options(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tree without the options of plug-ins that the tree above it names."""
+    kept = {}
+    for key, value in lower.items():
+        owner = "name" if key == "options" else key.removesuffix("_options")
+        if owner != key and owner in upper:
+            continue
+        above = upper.get(key)
+        nested = isinstance(value, Mapping) and isinstance(above, Mapping)
+        kept[key] = _without_stale_options(value, above) if nested else value  # type: ignore[arg-type]
+    return kept

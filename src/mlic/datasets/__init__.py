@@ -1,10 +1,10 @@
-"""Kedro datasets: from files to mlic's objects and back. Paths and formats stand only here."""
+"""Kedro datasets: they read mlic's objects from files and write them."""
 
 from mlic.datasets.base import DatasetDataError
 from mlic.datasets.coco import CocoDataset
-from mlic.datasets.image_store import DirectoryDataset, ImageStoreDataset
 from mlic.datasets.label_matrix import LabelMatrixDataset
 from mlic.datasets.manifest.dataset import ManifestDataset
+from mlic.datasets.memmap import DirectoryDataset, ImageStoreDataset, MemmapDataset
 from mlic.datasets.nuswide import NusWideDataset
 from mlic.datasets.serialized import JSONObjectDataset, SafetensorsDataset
 from mlic.datasets.voc import VocDataset
@@ -17,6 +17,7 @@ __all__ = [
     "JSONObjectDataset",
     "LabelMatrixDataset",
     "ManifestDataset",
+    "MemmapDataset",
     "NusWideDataset",
     "SafetensorsDataset",
     "VocDataset",

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kedro.io import AbstractDataset
 
 from mlic.datasets.base import (
     DatasetDataError,
+    ReadOnlyDataset,
     read_json,
     require_files,
     resolve_inside,
@@ -21,26 +21,28 @@ from mlic.labels import PRESENT, LabelMatrix, LabelSpace
 
 __all__ = ["CocoDataset"]
 
+# The labels of COCO's test images are not public, so the literature tests on val.
 SPLITS = {"train": "train", "val": "test"}
 
 
-class CocoDataset(AbstractDataset[None, ImageRecords]):
+class CocoDataset(ReadOnlyDataset):
     """One year of MS-COCO as a multi-label data set.
 
-    A category is present in an image that has any annotation of it, crowds included; labels
-    stand in category-id order, categories without an image included. Images without
-    annotations stay, with every label absent. COCO's ``val`` is the test split, as in the
-    literature; validation is to be split off training. Image ids are ``<train|val>/<image id>``.
+    A label is present in an image that has any annotation of that category, crowds included.
+    Labels are in the order of category ids, including categories without images. Images without
+    annotations are kept, with every label absent. COCO's ``val`` is the test split, as in the
+    literature; validation images are split off training later. Image ids are
+    ``<train|val>/<image id>``.
 
     Parameters
     ----------
     folder
-        Holds ``annotations/instances_{train,val}<year>.json`` and the images in
+        The folder with ``annotations/instances_{train,val}<year>.json`` and the images in
         ``{train,val}<year>/``.
     year
-        Such as 2014; may be left out where there is only one.
+        The year, such as 2014; not needed if there is only one.
     metadata
-        For plugins; not used here.
+        Metadata for plugins, not used by mlic.
 
     References
     ----------
@@ -61,12 +63,12 @@ class CocoDataset(AbstractDataset[None, ImageRecords]):
         return any(self._folder.glob(f"annotations/instances_train{self._year or '*'}.json"))
 
     def load(self) -> ImageRecords:
-        """Read ids, labels and splits; no image is decoded.
+        """Read ids, labels and splits without decoding images.
 
         Raises
         ------
         DatasetDataError
-            If annotations are absent, damaged or contradict each other, or images are missing.
+            If annotations are missing, damaged or contradictory, or images are missing.
         """
         with wrap_errors(self._folder):
             year = self._year or self._find_year()
@@ -74,6 +76,7 @@ class CocoDataset(AbstractDataset[None, ImageRecords]):
             names = [name for name, file in files.items() if name == "train" or file.is_file()]
             parts = [self._load_part(files[name], name, year) for name in names]
             first = parts[0][0]
+            # Label columns are stacked by position: both files must list the same categories.
             for name, (labels, _) in zip(names, parts, strict=True):
                 first.space.require_same(labels.space, str(files["train"]), str(files[name]))
             return ImageRecords(
@@ -86,16 +89,6 @@ class CocoDataset(AbstractDataset[None, ImageRecords]):
                 [path for _, paths in parts for path in paths],
             )
 
-    def save(self, data: None) -> None:
-        """Refuse: COCO's layout is read only.
-
-        Raises
-        ------
-        DatasetDataError
-            Always.
-        """
-        raise DatasetDataError(f"{self._folder} is read only: save to a ManifestDataset")
-
     def _annotations(self, name: str, year: str) -> Path:
         return self._folder / "annotations" / f"instances_{name}{year}.json"
 
@@ -104,9 +97,10 @@ class CocoDataset(AbstractDataset[None, ImageRecords]):
         years = sorted(match[1] for f in files if (match := re.search(r"train(\d+)$", f.stem)))
         if len(years) != 1:
             raise DatasetDataError(
-                f"{self._folder}/annotations holds instances_train<year>.json for "
+                f"{self._folder}/annotations contains instances_train<year>.json for "
                 f"{', '.join(years) or 'no year'}: "
-                + ("name one as 'year'" if years else "unpack COCO's annotations there")
+                + ("choose one with 'year'" if years else "unpack COCO's annotations there"),
+                found=years,
             )
         return years[0]
 
@@ -120,7 +114,7 @@ class CocoDataset(AbstractDataset[None, ImageRecords]):
 
 
 def read_instances(file: Path, name: str) -> tuple[LabelMatrix, list[str]]:
-    """Image-level labels and file names from one file of instance annotations.
+    """Read image-level labels and file names from one file of instance annotations.
 
     Parameters
     ----------
@@ -136,13 +130,17 @@ def read_instances(file: Path, name: str) -> tuple[LabelMatrix, list[str]]:
     """
     content = read_json(file)
     with wrap_errors(file):
+        # Ids have gaps (80 categories up to id 90); their order is the order of columns.
         categories = sorted(content["categories"], key=lambda category: int(category["id"]))
         images = content["images"]
         columns = {category["id"]: column for column, category in enumerate(categories)}
         rows = {image["id"]: row for row, image in enumerate(images)}
         states = np.zeros((len(images), len(categories)), dtype=np.int8)
         for annotation in content["annotations"]:
-            states[rows[annotation["image_id"]], columns[annotation["category_id"]]] = PRESENT
+            image, category = annotation["image_id"], annotation["category_id"]
+            if image not in rows or category not in columns:
+                raise _unknown_id(file, annotation, "category" if image in rows else "image")
+            states[rows[image], columns[category]] = PRESENT
         labels = LabelMatrix(
             LabelSpace(tuple(category["name"] for category in categories)),
             np.asarray([f"{name}/{image['id']}" for image in images], dtype=np.str_),
@@ -150,3 +148,15 @@ def read_instances(file: Path, name: str) -> tuple[LabelMatrix, list[str]]:
             np.full(len(images), SPLITS[name]),
         )
         return labels, [str(image["file_name"]) for image in images]
+
+
+def _unknown_id(file: Path, annotation: dict[str, Any], kind: str) -> DatasetDataError:
+    """Return the error for an annotation of an image or category that the file does not list."""
+    number, value = annotation.get("id"), annotation[f"{kind}_id"]
+    return DatasetDataError(
+        f"{file}: annotation {number} has the {kind} id {value}, which is not among the file's "
+        f"{'categories' if kind == 'category' else 'images'}: add it there, or remove the "
+        "annotation",
+        name=number,
+        value=value,
+    )

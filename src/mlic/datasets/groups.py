@@ -1,7 +1,8 @@
-"""Groups of labels that a person wrote down."""
+"""Groups of labels from a file written by the user."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,16 +19,16 @@ _SHAPE = 'write [["cat", "dog"], ["car", "bus"]] or {"animals": ["cat", "dog"], 
 
 
 class GroupsDataset(AbstractDataset[Any, Any]):
-    """A JSON file of lists of label names, with or without a title each; only read.
+    """A JSON file with lists of label names, each with or without a title; read only.
 
-    Whether they cover the labels is for `mlic.labels.partition.user_partition` to say.
+    `mlic.labels.partition.user_partition` checks whether the groups cover the labels.
 
     Parameters
     ----------
     filepath
         The ``.json`` file: a list of lists, or an object of lists under their titles.
     metadata
-        For plugins; not used here.
+        Metadata for plugins, not used by mlic.
 
     Examples
     --------
@@ -48,27 +49,39 @@ class GroupsDataset(AbstractDataset[Any, Any]):
         Raises
         ------
         DatasetDataError
-            If the file is absent, no JSON, or not made of lists of names.
+            If the file is missing, is not JSON, or contains anything but lists of names.
         """
         if not self._filepath.is_file():
             raise DatasetDataError(
                 f"there is no file of groups {self._filepath}: {_SHAPE} into it, or name another "
-                "by --params user_groups=…"
+                "file with --params user_groups=…",
+                path=self._filepath,
             )
         groups = read_json(self._filepath)
+        # Checked here, because a string would pass as a list of one-letter names later.
         parts = groups.values() if isinstance(groups, dict) else groups
         if not isinstance(groups, dict | list) or not all(_names(part) for part in parts):
-            raise DatasetDataError(f"{self._filepath} holds no lists of label names: {_SHAPE}")
+            raise DatasetDataError(
+                f"{self._filepath} does not contain lists of label names: {_SHAPE}",
+                path=self._filepath,
+            )
         return groups
 
     def save(self, data: Any) -> NoReturn:
-        """Refuse: the file is a person's own."""
-        raise DatasetDataError(f"{self._filepath} is written by hand: no node may overwrite it")
+        """Refuse to overwrite a file that the user wrote.
+
+        Raises
+        ------
+        DatasetDataError
+            Always.
+        """
+        raise DatasetDataError(
+            f"{self._filepath} is written by the user: no node may overwrite it",
+            path=self._filepath,
+        )
 
     def preview(self) -> JSONPreview:
-        """Content of the file, for Kedro-Viz."""
-        import json
-
+        """Return the content of the file, for Kedro-Viz."""
         return json.dumps(self.load())
 
     def _describe(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A label matrix as a Parquet table that carries its class list and its fingerprint."""
+"""A label matrix as a Parquet table with its class list and its fingerprint."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from kedro.io import AbstractDataset
 
+from mlic.caching.atomic import atomic_write
 from mlic.datasets.base import (
     DatasetDataError,
-    atomic_write,
     label_table,
     preview_labels,
     wrap_errors,
@@ -26,14 +26,17 @@ __all__ = ["LabelMatrixDataset"]
 
 
 class LabelMatrixDataset(AbstractDataset[LabelMatrix, LabelMatrix]):
-    """Columns image_id, split and labels; ``classes`` and ``fingerprint`` in the metadata.
+    """A Parquet table with the columns image_id, split and labels.
+
+    The metadata of its schema contain the class list (``classes``) and the fingerprint of the
+    matrix (``fingerprint``).
 
     Parameters
     ----------
     filepath
         The Parquet file.
     metadata
-        For plugins; not used here.
+        Metadata for plugins, not used by mlic.
 
     Examples
     --------
@@ -60,7 +63,7 @@ class LabelMatrixDataset(AbstractDataset[LabelMatrix, LabelMatrix]):
         Raises
         ------
         DatasetDataError
-            If the file is damaged or its content does not fit its fingerprint.
+            If the file is missing or damaged, or its content does not have its fingerprint.
         """
         import pyarrow.parquet as pq
 
@@ -68,9 +71,11 @@ class LabelMatrixDataset(AbstractDataset[LabelMatrix, LabelMatrix]):
             table = pq.read_table(self._filepath)
             labels = _from_table(table)
             if labels.fingerprint != _metadata(table, "fingerprint"):
+                # The order of labels or images may have changed: nothing would fit together.
                 raise DatasetDataError(
-                    f"{self._filepath} does not fit its fingerprint: it was changed by hand; run "
-                    "the node that makes it again"
+                    f"{self._filepath} does not have its fingerprint, so it was edited: run the "
+                    "node that creates it",
+                    path=self._filepath,
                 )
             return labels
 
@@ -84,7 +89,7 @@ class LabelMatrixDataset(AbstractDataset[LabelMatrix, LabelMatrix]):
             pq.write_table(table.replace_schema_metadata(known), partial)
 
     def preview(self, nrows: int = 5) -> TablePreview:
-        """First rows, for Kedro-Viz."""
+        """Return the first rows, for Kedro-Viz."""
         import pyarrow.parquet as pq
 
         with wrap_errors(self._filepath):
@@ -93,6 +98,7 @@ class LabelMatrixDataset(AbstractDataset[LabelMatrix, LabelMatrix]):
 
 
 def _metadata(table: pa.Table, key: str) -> str:
+    """Return one entry of the schema's metadata."""
     value = (table.schema.metadata or {}).get(key.encode())
     if value is None:
         raise ValueError(f"the schema's metadata has no '{key}'")
@@ -100,6 +106,7 @@ def _metadata(table: pa.Table, key: str) -> str:
 
 
 def _from_table(table: pa.Table) -> LabelMatrix:
+    # Lists of one length are one flat buffer, which becomes the matrix without a copy per row.
     space = LabelSpace(tuple(json.loads(_metadata(table, "classes"))))
     states = table["labels"].combine_chunks().flatten().to_numpy()
     return LabelMatrix(

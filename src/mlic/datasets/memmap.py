@@ -1,25 +1,28 @@
-"""Objects whose arrays outgrow the memory, in one memory-mapped file each."""
+"""Kedro datasets for what is too large for the memory: memory-mapped objects, and folders."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from mlic.datasets.base import atomic_write, wrap_errors
-from mlic.datasets.serialized import _ScienceDataset
+from kedro.io import AbstractDataset
 
-__all__ = ["MemmapDataset"]
+from mlic.datasets.base import DatasetDataError, wrap_errors
+from mlic.datasets.serialized import _ObjectDataset
+
+__all__ = ["DirectoryDataset", "MemmapDataset"]
 
 
-class MemmapDataset(_ScienceDataset):
-    """An object that reads its own memory-mapped file.
+class MemmapDataset(_ObjectDataset):
+    """An object with one large array, memory-mapped when it is loaded.
 
     Parameters
     ----------
     filepath
-        The file.
+        Folder of the array and its description.
     cls
-        Dotted path of a class with ``save(path)`` and a class method ``open(path)``. An object that
-        lies in a file already is not written again: `save` gives that file a second name.
+        Dotted path of a `mlic.caching.memmap.MemmapObject`. An object that lies on disk already
+        is not copied: `save` links its files.
     metadata
         For plugins; not used here.
     """
@@ -27,19 +30,23 @@ class MemmapDataset(_ScienceDataset):
     def __init__(self, filepath: str, cls: str, metadata: dict[str, Any] | None = None) -> None:
         super().__init__(filepath, cls, metadata)
 
+    def _exists(self) -> bool:
+        # The description is written last.
+        return (self._filepath / f"{self._load_class().kind}.json").is_file()
+
     def load(self) -> Any:
-        """Map the file to memory; its arrays are not read yet.
+        """Map the object to memory; its array is not read yet.
 
         Raises
         ------
         DatasetDataError
-            If the file is damaged or holds an object of another class.
+            If the folder holds no complete object of the class ``cls``.
         """
         with wrap_errors(self._filepath):
             return self._load_class().open(self._filepath)
 
     def save(self, data: Any) -> None:
-        """Write the object, or link the file it lies in.
+        """Write the object, or link the files in which it lies.
 
         Raises
         ------
@@ -47,5 +54,67 @@ class MemmapDataset(_ScienceDataset):
             If it is not an instance of the class ``cls``.
         """
         self._require_instance(data)
-        with wrap_errors(self._filepath), atomic_write(self._filepath) as partial:
-            data.save(partial)
+        with wrap_errors(self._filepath):
+            data.save(self._filepath)
+
+
+class ImageStoreDataset(MemmapDataset):
+    """A store of decoded images: `MemmapDataset` of the class `ImageStore`.
+
+    Parameters
+    ----------
+    filepath
+        Folder of the store.
+    metadata
+        For plugins; not used here.
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        super().__init__(filepath, "mlic.images.store.ImageStore", metadata)
+
+
+class DirectoryDataset(AbstractDataset[None, Path]):
+    """The path of a folder that a node fills itself, because its content is too large for memory.
+
+    Parameters
+    ----------
+    filepath
+        The folder; it is made when the dataset is loaded.
+    metadata
+        For plugins; not used here.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> DirectoryDataset(f"{tempfile.mkdtemp()}/images").load().is_dir()
+    True
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath}
+
+    def _exists(self) -> bool:
+        return self._filepath.is_dir()
+
+    def load(self) -> Path:
+        """Make the folder if it is absent and return its path."""
+        with wrap_errors(self._filepath):
+            self._filepath.mkdir(parents=True, exist_ok=True)
+        return self._filepath
+
+    def save(self, data: None) -> None:
+        """Refuse: the node that is given the folder writes to it.
+
+        Raises
+        ------
+        DatasetDataError
+            Always.
+        """
+        raise DatasetDataError(
+            f"{self._filepath} is a folder that a node is given to fill: it cannot be the output "
+            "of a node"
+        )

@@ -1,4 +1,4 @@
-"""NUS-WIDE's labels, from its own lists or from the one table in which it is often passed on."""
+"""NUS-WIDE's labels, from its own lists or from the table in which it is often distributed."""
 
 from __future__ import annotations
 
@@ -7,50 +7,49 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from kedro.io import AbstractDataset
 from numpy.typing import NDArray
 
-from mlic.datasets.base import DatasetDataError, resolve_inside, wrap_errors
-from mlic.errors import LabelError
+from mlic.datasets.base import DatasetDataError, ReadOnlyDataset, resolve_inside, wrap_errors
 from mlic.images.records import ImageRecords
 from mlic.labels import PRESENT, LabelMatrix, LabelSpace
 
 __all__ = ["NusWideDataset"]
 
+# Both forms name their test split, but not alike.
 LIST_SPLITS = {"Train": "train", "Test": "test"}
 TABLE_SPLITS = {"train": "train", "val": "test"}
 FILES = {"lists": "ImageList/TrainImagelist.txt", "table": "nus_wid_data.csv"}
-IMAGES = ("Flickr", "images", ".")
+IMAGES = ("Flickr", "images", ".")  # folders of images, in the order in which they are searched
 
 
-class NusWideDataset(AbstractDataset[None, ImageRecords]):
-    r"""NUS-WIDE and its 81 concepts, in either of the two forms in which people have it.
+class NusWideDataset(ReadOnlyDataset):
+    r"""NUS-WIDE with its 81 concepts, in either of the two forms in which it is distributed.
 
     ``lists``, as published: ``ImageList/{Train,Test}Imagelist.txt`` with paths such as
     ``actor\0001_2124494179.jpg``; ``Groundtruth/TrainTestLabels/Labels_<concept>_{Train,Test}.txt``
-    with one 0 or 1 an image; ``Concepts81.txt``, here or in ``ConceptsList/``.
+    with one 0 or 1 per image; ``Concepts81.txt``, here or in ``ConceptsList/``.
 
-    ``table``, as passed on with ASL and its followers: ``nus_wid_data.csv``, whose three columns
+    ``table``, as distributed with ASL and later work: ``nus_wid_data.csv``, whose three columns
     are an image's path, ``label`` (a list of names, such as ``['sky', 'clouds']``) and the split,
-    ``train`` or ``val``. Without ``Concepts81.txt`` the names, sorted, are the class list. Such
-    tables differ in images and split: figures compare on the same one alone.
+    ``train`` or ``val``. Without ``Concepts81.txt``, the class list is the sorted names. Such
+    tables differ in images and split: compare figures only on the same table.
 
-    ``Test`` and ``val`` are the test split; validation is to be split off training. Image ids are
-    the listed paths, with ``/``. Images lie in ``Flickr/``, in ``images/`` or in the folder
-    itself: the first that holds any of them. Many are gone from the web, so missing ones are not
-    refused here but set aside when the images are decoded, up to ``data.max_unreadable``.
+    ``Test`` and ``val`` are the test split; validation images are split off training later. Image
+    ids are the listed paths, with ``/``. Images are in ``Flickr/``, in ``images/`` or in the folder
+    itself: the first that contains any of them. Many have left the web, so missing images are not
+    refused here but put into quarantine when images are decoded, up to ``data.max_unreadable``.
 
     Parameters
     ----------
     folder
-        Holds what is named above.
+        The folder with the files named above.
     form
-        ``"lists"`` or ``"table"``; may be left out where there is only one.
+        ``"lists"`` or ``"table"``; not needed if the folder contains only one of them.
     keep_unlabelled
-        Whether images without any label stay, with every label absent. Published figures are
-        mostly without them.
+        Whether images without any label are kept, with every label absent. Most published
+        figures exclude them.
     metadata
-        For plugins; not used here.
+        Metadata for plugins, not used by mlic.
 
     Raises
     ------
@@ -72,7 +71,11 @@ class NusWideDataset(AbstractDataset[None, ImageRecords]):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         if form not in (None, *FILES):
-            raise DatasetDataError(f"NUS-WIDE's form is {', '.join(FILES)} or none, not '{form}'")
+            raise DatasetDataError(
+                f"the form of NUS-WIDE is {' or '.join(FILES)}, not '{form}': correct 'form'",
+                parameter="form",
+                value=form,
+            )
         self._folder = Path(folder)
         self._form = form
         self._keep_unlabelled = keep_unlabelled
@@ -89,13 +92,13 @@ class NusWideDataset(AbstractDataset[None, ImageRecords]):
         return bool(self._forms())
 
     def load(self) -> ImageRecords:
-        """Read ids, labels and splits; no image is decoded.
+        """Read ids, labels and splits without decoding images.
 
         Raises
         ------
         DatasetDataError
-            If lists or table are absent, damaged or contradict each other, or no listed image
-            is there at all.
+            If lists or table are missing, damaged or contradictory, or none of the listed images
+            exists.
         """
         with wrap_errors(self._folder):
             read = {"lists": _read_lists, "table": _read_table}[self._find_form()]
@@ -104,18 +107,8 @@ class NusWideDataset(AbstractDataset[None, ImageRecords]):
                 labels = labels.take(np.flatnonzero((labels.states == PRESENT).any(axis=1)))
             return ImageRecords(labels, self._find_images(labels.ids.tolist()))
 
-    def save(self, data: None) -> None:
-        """Refuse: NUS-WIDE's layout is read only.
-
-        Raises
-        ------
-        DatasetDataError
-            Always.
-        """
-        raise DatasetDataError(f"{self._folder} is read only: save to a ManifestDataset")
-
     def _forms(self) -> list[str]:
-        """Forms that are asked for and there."""
+        """Return the forms that are asked for and exist."""
         wanted = FILES if self._form is None else {self._form: FILES[self._form]}
         return [form for form, file in wanted.items() if (self._folder / file).is_file()]
 
@@ -125,27 +118,29 @@ class NusWideDataset(AbstractDataset[None, ImageRecords]):
             return forms[0]
         lists, table = FILES.values()
         raise DatasetDataError(
-            f"{self._folder} holds both {lists} and {table}: name 'lists' or 'table' as 'form'"
+            f"{self._folder} contains both {lists} and {table}: set 'form' to 'lists' or 'table'"
             if forms
             else f"{self._folder} has no {FILES.get(self._form or '', f'{lists} or {table}')}: "
-            "unpack NUS-WIDE there, or correct 'folder' or 'form'"
+            "unpack NUS-WIDE there, or correct 'folder' or 'form'",
+            found=forms,
         )
 
     def _find_images(self, names: list[str]) -> list[Path]:
-        """Paths in the first folder that holds a listed image; some may be missing."""
+        """Return paths in the first folder that contains a listed image; some may be missing."""
         for place in IMAGES:
             folder = (self._folder / place).resolve()
             paths = resolve_inside(folder, names) if folder.is_dir() else []
             if any(path.is_file() for path in paths):
                 return paths
         raise DatasetDataError(
-            f"{self._folder}: no listed image{f', such as {names[0]},' if names else ''} lies in "
-            f"its {', '.join(IMAGES[:-1])} or itself: unpack the images there, or link to them"
+            f"{self._folder}: no listed image{f', such as {names[0]},' if names else ''} is in its "
+            f"folders {', '.join(IMAGES[:-1])} or itself: unpack the images there, or link to them",
+            name=names[0] if names else None,
         )
 
 
 def _read_lists(folder: Path) -> LabelMatrix:
-    """Labels from the image lists and one file a concept and set."""
+    """Read labels from the image lists and one file per concept and set."""
     space = _read_concepts(folder)
     if space is None:
         raise DatasetDataError(f"{folder} has no Concepts81.txt: unpack NUS-WIDE's concept list")
@@ -157,38 +152,42 @@ def _read_lists(folder: Path) -> LabelMatrix:
 
 
 def _read_concepts(folder: Path) -> LabelSpace | None:
-    """Class list in the file's order, or None where there is no file of it."""
+    """Read the class list in the file's order, or None if there is no such file."""
     files = [folder / "ConceptsList" / "Concepts81.txt", folder / "Concepts81.txt"]
     file = next((file for file in files if file.is_file()), None)
     return None if file is None else LabelSpace(tuple(_read_names(file)))
 
 
 def _read_names(file: Path) -> list[str]:
-    """Lines that are not blank, with ``/`` for the backslash of NUS-WIDE's paths."""
+    """Read lines that are not blank, with ``/`` for the backslash of NUS-WIDE's paths."""
     lines = file.read_text(encoding="utf-8").splitlines()
     return [line.strip().replace("\\", "/") for line in lines if line.strip()]
 
 
 def _read_states(folder: Path, space: LabelSpace, part: str, num_images: int) -> NDArray[np.int8]:
-    """States of one set; shape (num_images, C)."""
+    """Read the states of one set; int8, shape (num_images, C)."""
     states = np.zeros((num_images, len(space)), dtype=np.int8)
     for column, name in enumerate(space.names):
         file = folder / "Groundtruth" / "TrainTestLabels" / f"Labels_{name}_{part}.txt"
         words = file.read_text(encoding="utf-8").split()
+        # The files have no ids: only the number of lines can show that a file is incomplete.
         strange = set(words) - {"0", "1"}
         if strange or len(words) != num_images:
             raise DatasetDataError(
                 f"{file} has {len(words)} lines for the {num_images} images of "
                 f"{part}Imagelist.txt"
-                + (f", and '{min(strange)}' for 0 or 1" if strange else "")
-                + ": unpack NUS-WIDE's ground truth again"
+                + (f", and '{min(strange)}' instead of 0 or 1" if strange else "")
+                + ": unpack NUS-WIDE's ground truth again",
+                path=file,
+                found=len(words),
+                expected=num_images,
             )
         states[:, column] = np.asarray(words) == "1"
     return states
 
 
 def _read_table(folder: Path) -> LabelMatrix:
-    """Labels from the table; its first and last column go by various names, so place counts."""
+    """Read labels from the table; the names of its first and last column vary, not their place."""
     import pandas as pd
 
     file = folder / FILES["table"]
@@ -197,13 +196,18 @@ def _read_table(folder: Path) -> LabelMatrix:
         if frame.shape[1] != 3 or frame.columns[1] != "label":
             raise DatasetDataError(
                 f"{file} has the columns {', '.join(frame.columns)}: "
-                "give three, the image's path, 'label' and the split"
+                "it needs three, the image's path, 'label' and the split",
+                found=list(frame.columns),
             )
         paths, labels, split = (frame.iloc[:, column] for column in range(3))
         strange = sorted(set(split) - set(TABLE_SPLITS))
         if strange:
-            raise DatasetDataError(f"{file}: the split '{strange[0]}' is neither train nor val")
-        codes, texts = pd.factorize(labels)  # many images share their labels: parse each once
+            raise DatasetDataError(
+                f"{file}: the split '{strange[0]}' is neither train nor val: correct the table",
+                value=strange[0],
+            )
+        # Many images have the same labels: parse each text once.
+        codes, texts = pd.factorize(labels)
         lists = [_parse_label(text, file) for text in texts]
         space = _read_concepts(folder) or LabelSpace(tuple(sorted(set().union(*lists))))
         states = _mark(lists, space, file)[codes]
@@ -212,24 +216,25 @@ def _read_table(folder: Path) -> LabelMatrix:
 
 
 def _parse_label(text: str, file: Path) -> list[str]:
-    """Names in the text of a Python list, which is read and never run."""
+    """Parse the text of a Python list of names, without evaluating it."""
+    # The file may come from anywhere: literal_eval runs no code.
     try:
         names = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DatasetDataError(
-            f"{file}: the label {text[:80]} is no list of names such as ['sky', 'clouds']"
+            f"{file}: the label {text[:80]} is not a list of names such as ['sky', 'clouds']: "
+            "correct the table",
+            value=text,
         )
     return names
 
 
 def _mark(lists: list[list[str]], space: LabelSpace, file: Path) -> NDArray[np.int8]:
-    """States of lists of names; shape (len(lists), C)."""
+    """Convert lists of names to states; int8, shape (len(lists), C)."""
     states = np.zeros((len(lists), len(space)), dtype=np.int8)
-    for row, names in enumerate(lists):
-        try:
+    with wrap_errors(f"{file} and Concepts81.txt"):
+        for row, names in enumerate(lists):
             states[row, space.indices(names)] = PRESENT
-        except LabelError as error:
-            raise DatasetDataError(f"{file} and Concepts81.txt: {error}") from error
     return states

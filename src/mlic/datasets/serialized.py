@@ -1,29 +1,33 @@
-"""Science objects on disk: arrays as safetensors, the rest as JSON; nothing is unpickled.
+"""Objects of mlic's classes on disk: arrays as safetensors, the rest as JSON, never as pickles.
 
-An object of the class ``cls`` says itself what it consists of, and is checked when it is
-made again. The class's dotted path travels in the file.
+A class converts its objects to plain arrays or values and back, and checks them when they are
+read. The dotted path of the class is stored in the file.
 """
 
 from __future__ import annotations
 
-import json
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from kedro.io import AbstractDataset
+from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets.json import JSONDataset
 
-from mlic.datasets.base import DatasetDataError, atomic_write, read_json, wrap_errors
+from mlic.caching.atomic import atomic_write
+from mlic.datasets.base import DatasetDataError, wrap_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kedro_datasets._typing import JSONPreview
 
 __all__ = ["JSONObjectDataset", "SafetensorsDataset"]
 
 
-class _ScienceDataset(AbstractDataset[Any, Any]):
-    """One file that holds one object of a known class."""
+class _ObjectDataset(AbstractDataset[Any, Any]):
+    """One file with one object of a known class."""
 
     def __init__(
         self, filepath: str, cls: str | None = None, metadata: dict[str, Any] | None = None
@@ -39,6 +43,7 @@ class _ScienceDataset(AbstractDataset[Any, Any]):
         return self._filepath.is_file()
 
     def _load_class(self) -> Any:
+        """Import the class that ``cls`` names."""
         assert self._cls is not None
         module, _, name = self._cls.rpartition(".")
         try:
@@ -46,28 +51,38 @@ class _ScienceDataset(AbstractDataset[Any, Any]):
         except (ImportError, AttributeError, ValueError) as error:
             raise DatasetDataError(
                 f"{self._filepath}: there is no class '{self._cls}' ({error}): correct 'cls' "
-                "in the catalog"
+                "in the catalog",
+                path=self._filepath,
+                value=self._cls,
             ) from error
 
     def _require_instance(self, data: object) -> None:
-        held = self._load_class() if self._cls else dict
-        if not isinstance(data, held):
+        """Refuse to save an object of another class."""
+        expected = self._load_class() if self._cls else dict
+        if not isinstance(data, expected):
             raise DatasetDataError(
-                f"{self._filepath} is to hold {self._cls or 'a dict'}, not "
-                f"{type(data).__name__}: correct 'cls' in the catalog"
+                f"{self._filepath} is for objects of {self._cls or 'dict'}, not "
+                f"{type(data).__name__}: correct 'cls' in the catalog",
+                path=self._filepath,
+                expected=self._cls,
+                found=type(data).__name__,
             )
 
     def _require_class(self, found: str | None) -> None:
+        """Refuse to load a file that was saved from another class."""
         if found != self._cls:
             raise DatasetDataError(
-                f"{self._filepath} holds {found or 'a plain dict'}, not "
-                f"{self._cls or 'a plain dict'}: correct the catalog, or delete the file and run "
-                "the node that makes it again"
+                f"{self._filepath} contains {found or 'a plain dict'}, not "
+                f"{self._cls or 'a plain dict'}: correct the catalog, or run the node that creates "
+                "the file",
+                path=self._filepath,
+                expected=self._cls,
+                found=found,
             )
 
 
-class SafetensorsDataset(_ScienceDataset):
-    """An object made of arrays, as safetensors.
+class SafetensorsDataset(_ObjectDataset):
+    """An object that consists of arrays, as a safetensors file.
 
     Parameters
     ----------
@@ -75,9 +90,9 @@ class SafetensorsDataset(_ScienceDataset):
         The ``.safetensors`` file.
     cls
         Dotted path of a class with ``to_tensors() -> (dict of ndarray, dict of str)`` and a class
-        method ``from_tensors(tensors, metadata)``; without it a plain dict of arrays is held.
+        method ``from_tensors(tensors, metadata)``; without it, the object is a dict of arrays.
     metadata
-        For plugins; not used here.
+        Metadata for plugins, not used by mlic.
 
     Examples
     --------
@@ -89,12 +104,12 @@ class SafetensorsDataset(_ScienceDataset):
     """
 
     def load(self) -> Any:
-        """Read the object; the file is memory-mapped while it is read.
+        """Read the object.
 
         Raises
         ------
         DatasetDataError
-            If the file is damaged or holds an object of another class.
+            If the file is missing, damaged or from another class.
         """
         tensors, about = self._read()
         self._require_class(about.pop("cls", None))
@@ -127,14 +142,17 @@ class SafetensorsDataset(_ScienceDataset):
         self._require_instance(data)
         with wrap_errors(self._filepath), atomic_write(self._filepath) as partial:
             tensors, about = data.to_tensors() if self._cls else (data, {})
-            # The writer takes each buffer as it lies, so strided views must be made whole first.
-            whole = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+            # The writer copies raw buffers, so strided views must become contiguous first.
+            contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+            # Checked when the file is read, so that it cannot be taken for another class.
             about = about | ({"cls": self._cls} if self._cls else {})
-            save_file(whole, partial, metadata=about or None)
+            save_file(contiguous, partial, metadata=about or None)
 
 
-class JSONObjectDataset(_ScienceDataset):
-    """An object made of plain values, as JSON that a person can read.
+class JSONObjectDataset(_ObjectDataset):
+    """An object that consists of plain values, as a readable JSON file.
+
+    Kedro's `JSONDataset` reads and writes the file.
 
     Parameters
     ----------
@@ -142,9 +160,9 @@ class JSONObjectDataset(_ScienceDataset):
         The ``.json`` file.
     cls
         Dotted path of a class with ``to_dict()`` and a class method ``from_dict(content)``;
-        without it a plain dict is held.
+        without it, the object is a dict.
     metadata
-        For plugins; not used here.
+        Metadata for plugins, not used by mlic.
 
     Examples
     --------
@@ -161,11 +179,14 @@ class JSONObjectDataset(_ScienceDataset):
         Raises
         ------
         DatasetDataError
-            If the file is damaged or holds an object of another class.
+            If the file is missing, damaged or from another class.
         """
-        content = read_json(self._filepath)
+        content = self._read()
         if not isinstance(content, dict):
-            raise DatasetDataError(f"{self._filepath} holds no JSON object: make it again")
+            raise DatasetDataError(
+                f"{self._filepath} contains no JSON object: run the node that creates it",
+                path=self._filepath,
+            )
         self._require_class(content.pop("cls", None))
         if self._cls is None:
             return content
@@ -178,15 +199,40 @@ class JSONObjectDataset(_ScienceDataset):
         Raises
         ------
         DatasetDataError
-            If it is not an instance of the class ``cls``, or has a value JSON does not know,
-            NaN included.
+            If it is not an instance of the class ``cls``, or contains a value that JSON does not
+            have, such as NaN. The earlier file then remains.
         """
         self._require_instance(data)
         with wrap_errors(self._filepath), atomic_write(self._filepath) as partial:
             content = {"cls": self._cls, **data.to_dict()} if self._cls else data
-            text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
-            partial.write_text(text + "\n", encoding="utf-8")
+            with _unwrapped_errors():
+                _json_file(partial).save(content)
 
     def preview(self) -> JSONPreview:
-        """Content of the file, for Kedro-Viz."""
-        return json.dumps(read_json(self._filepath))
+        """Return the content of the file, for Kedro-Viz."""
+        return _json_file(self._filepath).preview()
+
+    def _read(self) -> Any:
+        with wrap_errors(self._filepath), _unwrapped_errors():
+            return _json_file(self._filepath).load()
+
+
+def _json_file(path: Path) -> JSONDataset:
+    """Return Kedro's dataset for a file of strict JSON in UTF-8, on any system."""
+    encoding = {"encoding": "utf-8"}
+    return JSONDataset(
+        filepath=path.as_posix(),
+        # NaN is not JSON: other programs could not read the file.
+        save_args={"indent": 1, "allow_nan": False, "ensure_ascii": False},
+        fs_args={"open_args_load": encoding, "open_args_save": {"mode": "w", **encoding}},
+    )
+
+
+@contextmanager
+def _unwrapped_errors() -> Iterator[None]:
+    """Raise what went wrong, without the error in which Kedro's datasets wrap it."""
+    try:
+        yield
+    except DatasetError as error:
+        # Kedro puts a long text in front of the message; the cause is enough.
+        raise error.__cause__ or error from None

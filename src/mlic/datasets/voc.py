@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from kedro.io import AbstractDataset
 
-from mlic.datasets.base import DatasetDataError, require_files, wrap_errors
+from mlic.datasets.base import DatasetDataError, ReadOnlyDataset, require_files, wrap_errors
 from mlic.images.records import ImageRecords
 from mlic.labels import ABSENT, PRESENT, UNKNOWN, LabelMatrix, LabelSpace
 
@@ -17,49 +16,35 @@ __all__ = ["VocDataset"]
 
 logger = logging.getLogger(__name__)
 
+# fmt: off
 CLASSES = (
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
     "tvmonitor",
 )
-STATES = {"-1": ABSENT, "0": UNKNOWN, "1": PRESENT}  # VOC's 0 marks images judged difficult
+# fmt: on
+# VOC's 0 marks images in which annotators found every object of the class difficult.
+STATES = {"-1": ABSENT, "0": UNKNOWN, "1": PRESENT}
 States = dict[str, list[int]]
 
 
-class VocDataset(AbstractDataset[None, ImageRecords]):
+class VocDataset(ReadOnlyDataset):
     """One year of PASCAL VOC, read from ``ImageSets/Main/<class>_<set>.txt``.
 
-    VOC's -1, 0 and 1 become absent, unknown (difficult) and present. ``test`` is read where the
-    classes are listed for it, and missed aloud where they are not.
+    VOC's -1, 0 and 1 become absent, unknown (difficult) and present. The test split is read if
+    its lists exist; otherwise a warning is logged.
 
     Parameters
     ----------
     folder
-        ``VOCdevkit``, the folder that holds it, or the year's own folder in it.
+        ``VOCdevkit``, the folder that contains it, or the year's folder in it.
     year
-        Such as 2007.
+        The year, such as 2007.
     training_set
         ``"train"``: VOC's ``train`` and ``val`` are training and validation. ``"trainval"``: both
-        are training, as figures on VOC are published, and validation is left to be split off.
+        are training images, as in published figures on VOC; validation is split off later.
     metadata
-        For plugins; not used here.
+        Metadata for plugins, not used by mlic.
 
     References
     ----------
@@ -80,29 +65,26 @@ class VocDataset(AbstractDataset[None, ImageRecords]):
         self.metadata = metadata
 
     def _describe(self) -> dict[str, Any]:
-        return {
-            "folder": self._folder,
-            "year": self._year,
-            "training_set": self._training_set,
-        }
+        return {"folder": self._folder, "year": self._year, "training_set": self._training_set}
 
     def _exists(self) -> bool:
         return (self._root / "ImageSets" / "Main").is_dir()
 
     @property
     def _root(self) -> Path:
+        # Users pass VOCdevkit, the folder around it, or the year's folder inside.
         nested, name = self._folder / "VOCdevkit", f"VOC{self._year}"
         if self._folder.name == name and not nested.is_dir():
             return self._folder
         return (nested if nested.is_dir() else self._folder) / name
 
     def load(self) -> ImageRecords:
-        """Read ids, labels and splits; no image is decoded.
+        """Read ids, labels and splits without decoding images.
 
         Raises
         ------
         DatasetDataError
-            If lists are absent or contradict each other, or listed images are missing.
+            If lists are missing or contradictory, or listed images are missing.
         """
         with wrap_errors(self._root):
             splits = self._splits()
@@ -119,31 +101,22 @@ class VocDataset(AbstractDataset[None, ImageRecords]):
             )
             return ImageRecords(labels, paths)
 
-    def save(self, data: None) -> None:
-        """Refuse: VOC's layout is read only.
-
-        Raises
-        ------
-        DatasetDataError
-            Always.
-        """
-        raise DatasetDataError(f"{self._root} is read only: save to a ManifestDataset")
-
     def _splits(self) -> dict[str, States]:
         names = {"train": self._training_set, "validation": "val", "test": "test"}
         if self._training_set == "trainval":
             del names["validation"]
         if not self._root.is_dir():
             raise DatasetDataError(
-                f"there is no folder {self._root}: give the one that holds it as 'folder' "
-                "(--params folder=…), or correct 'year'"
+                f"there is no folder {self._root}: set 'folder' to the one that contains it "
+                "(--params folder=…), or correct 'year'",
             )
         splits = {split: self._read_set(name) for split, name in names.items()}
         if not splits["train"]:
             raise DatasetDataError(
                 f"{self._root}/ImageSets/Main has no lists such as "
                 f"{CLASSES[0]}_{self._training_set}.txt, from which labels are read: unpack VOC's "
-                "trainval archive there, or correct 'training_set'"
+                "trainval archive there, or correct 'training_set'",
+                value=self._training_set,
             )
         if not splits["test"]:
             logger.warning(
@@ -154,8 +127,8 @@ class VocDataset(AbstractDataset[None, ImageRecords]):
         return {split: states or {} for split, states in splits.items()}
 
     def _read_set(self, name: str) -> States | None:
-        """States of every class by image id, or None where no class has a list of that set."""
-        # Class names are VOC's own: 'train_val.txt' is the class train in the set val.
+        """Read the states of all classes by image id; None if no class has a list of that set."""
+        # train_val.txt is the class 'train' in the set 'val', so file names cannot be parsed.
         files = [self._root / "ImageSets" / "Main" / f"{label}_{name}.txt" for label in CLASSES]
         missing = [file for file in files if not file.is_file()]
         if len(missing) == len(files):
@@ -163,26 +136,32 @@ class VocDataset(AbstractDataset[None, ImageRecords]):
         if missing:
             raise DatasetDataError(
                 f"{len(missing)} of {len(files)} lists of '{name}' are missing, first "
-                f"{missing[0]}: unpack VOC's archive again"
+                f"{missing[0]}: unpack VOC's archive again",
+                path=missing[0],
+                found=len(missing),
             )
         columns = [_read_list(file) for file in files]
         for file, column in zip(files, columns, strict=True):
+            # Columns are joined by position below, so ids and their order must be the same.
             if list(column) != list(columns[0]):
                 raise DatasetDataError(
-                    f"{file} lists other images than {files[0].name}: unpack VOC's archive again"
+                    f"{file} lists other images than {files[0].name}: unpack VOC's archive again",
+                    path=file,
                 )
         return {name: [column[name] for column in columns] for name in columns[0]}
 
 
 def _read_list(file: Path) -> dict[str, int]:
-    """State of one class by image id."""
+    """Read the states of one class by image id."""
     states: dict[str, int] = {}
     for line in filter(str.strip, file.read_text(encoding="utf-8").splitlines()):
         name, _, state = line.strip().partition(" ")
         if state.strip() not in STATES or name in states or Path(name).name != name:
             raise DatasetDataError(
-                f"{file}: the line '{line.strip()}' is not a new image id and -1, 0 or 1: "
-                "unpack VOC's archive again"
+                f"{file}: the line '{line.strip()}' is not a new image id with -1, 0 or 1: "
+                "unpack VOC's archive again",
+                path=file,
+                value=line.strip(),
             )
         states[name] = STATES[state.strip()]
     return states

@@ -1,4 +1,4 @@
-"""The logits of all teachers, joined by label name into the targets of the student."""
+"""The logits of all teachers, joined by label name into the soft targets of the student."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from mlic.errors import CheckpointError, PartitionError
 from mlic.labels.options import FULL_LABEL
 
 if TYPE_CHECKING:
-    from mlic.caching.store import CheckpointStore
+    from mlic.caching.store import ArtifactStore
     from mlic.labels import LabelSpace
 
 __all__ = ["assemble_targets", "join_targets", "round_logits"]
 
 
 def round_logits(values: NDArray[np.floating[Any]], dtype: Any) -> NDArray[np.floating[Any]]:
-    """Store logits in a precision.
+    """Convert logits to the precision in which they are stored.
 
     Raises
     ------
     CheckpointError
-        If they do not fit it.
+        If a logit does not fit into the precision.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # an overflow becomes infinite, which is refused below
         rounded: NDArray[np.floating[Any]] = values.astype(dtype)
     if not np.isfinite(rounded).all():
+        largest = float(np.abs(values).max())
         raise CheckpointError(
-            f"a teacher's logits reach {np.abs(values).max():.3g}, which {np.dtype(dtype)} cannot "
-            "hold: the teacher has diverged, or set teachers.targets=float32"
+            f"the logits of a teacher reach {largest:.3g}, which {np.dtype(dtype)} cannot hold: "
+            "the teacher has diverged, or set teachers.targets=float32",
+            value=largest,
         )
     return rounded
 
@@ -44,65 +46,88 @@ def assemble_targets(
     """Put the columns of all teachers of a strategy in the order of the label space.
 
     Columns are joined by label name, never by the order of files or teachers. The teachers of a
-    partition share the labels out among them. Plain teachers know every label each, and the target
-    is the mean of their logits: the geometric mean of their odds, and of several squared distances
-    to them the one with the same gradient.
+    partition have disjoint labels. Full-label teachers each know every label, and the target is
+    the mean of their logits: it is the geometric mean of their odds, and its squared distance to
+    the student's logits has the same gradient as the mean of the distances to all of them.
 
     Parameters
     ----------
     space
         All labels.
     logits
-        By strategy, the logits of its teachers, in any order.
+        Logits of the teachers by strategy, in any order.
+
+    Returns
+    -------
+    SoftTargets
+        In memory.
 
     Raises
     ------
     PartitionError
-        If the teachers of a strategy, or one plain teacher, do not cover every label exactly once,
-        or are not those of one partition.
+        If the teachers of a strategy, or one full-label teacher, do not cover every label exactly
+        once, or belong to different partitions.
     CheckpointError
         If teachers wrote their logits for different images or views.
     """
-    blank = _describe(space, logits)
-    values = {name: np.empty_like(array) for name, array in blank.values.items()}
+    targets = _describe(space, logits)
+    values = {name: np.empty_like(array) for name, array in targets.values.items()}
     _fill(values, space, logits)
-    return replace(blank, values=values)
+    return replace(targets, values=values)
 
 
 def join_targets(
-    space: LabelSpace, logits: Mapping[str, Sequence[TeacherLogits]], store: CheckpointStore
+    space: LabelSpace, logits: Mapping[str, Sequence[TeacherLogits]], store: ArtifactStore
 ) -> SoftTargets:
-    """As `assemble_targets`, into the store's file and view by view, unless it is up to date."""
-    blank = _describe(space, logits)
-    components = {"targets": blank.fingerprint}
-    if store.find("soft_targets", components) is None:
-        with store.fill("soft_targets", components, *blank.to_tensors()) as arrays:
-            _fill(arrays, space, logits)
-    return SoftTargets.open(store.path("soft_targets"))
+    """Do the same as `assemble_targets` on disk, view by view, unless the store is up to date.
+
+    Parameters
+    ----------
+    space, logits
+        As for `assemble_targets`, whose errors are raised here too.
+    store
+        Where the targets lie.
+
+    Returns
+    -------
+    SoftTargets
+        Memory-mapped.
+    """
+    targets = _describe(space, logits)
+    kind, components = SoftTargets.kind, {"targets": targets.fingerprint}
+    if store.find(kind, components) is None:
+        arrays = list(targets.values.values())
+        shape, dtype = (len(arrays), *arrays[0].shape), np.result_type(*arrays)
+        with store.fill(kind, components, shape, dtype, targets.describe()) as stacked:
+            _fill(dict(zip(targets.values, stacked, strict=True)), space, logits)
+    return SoftTargets.open(store.folder)
 
 
 def _describe(space: LabelSpace, logits: Mapping[str, Sequence[TeacherLogits]]) -> SoftTargets:
-    """Check the teachers and say what their targets will be; the values take no memory yet."""
-    everyone = [member for members in logits.values() for member in members]
-    if not everyone:
-        raise PartitionError("there is no teacher to learn from: name at least one strategy")
-    first = everyone[0]
-    for member in everyone:
+    """Check the teachers and describe their targets; the values do not take memory yet."""
+    teachers = [member for members in logits.values() for member in members]
+    if not teachers:
+        raise PartitionError(
+            "there is no teacher to learn from: name at least one strategy in partition.strategies"
+        )
+    first = teachers[0]
+    for member in teachers:
         if not np.array_equal(first.ids, member.ids) or first.views != member.views:
             raise CheckpointError(
                 f"'{member.teacher}' wrote logits for other images or views than "
-                f"'{first.teacher}': run the teacher_training pipeline again"
+                f"'{first.teacher}': run the teacher_training pipeline again",
+                name=member.teacher,
             )
     values = {}
     for strategy, members in logits.items():
         for team in [[one] for one in members] if strategy == FULL_LABEL else [members]:
-            _refuse_no_cover(space, strategy, team)
+            _require_cover(space, strategy, team)
         zero = np.zeros((), dtype=np.result_type(*(one.values.dtype for one in members)))
         values[strategy] = np.broadcast_to(zero, (*first.values.shape[:2], len(space)))
-    teachers = {member.teacher: member.fingerprint for member in everyone}
+    fingerprints = {member.teacher: member.fingerprint for member in teachers}
     partitions = {name: _partition_of(name, members) for name, members in logits.items()}
     known = {name: partition for name, partition in partitions.items() if partition is not None}
-    return SoftTargets(space, first.ids, values, first.views, teachers, known)
+    return SoftTargets(space, first.ids, values, first.views, fingerprints, known)
 
 
 def _partition_of(strategy: str, members: Sequence[TeacherLogits]) -> str | None:
@@ -110,21 +135,25 @@ def _partition_of(strategy: str, members: Sequence[TeacherLogits]) -> str | None
     for member in members:
         if member.partition != partition:
             raise PartitionError(
-                f"'{member.teacher}' and '{members[0].teacher}' are of two partitions of "
-                f"'{strategy}': run the teacher_training pipeline again"
+                f"'{member.teacher}' and '{members[0].teacher}' belong to two partitions of "
+                f"'{strategy}': run the teacher_training pipeline again",
+                name=member.teacher,
             )
     return partition
 
 
-def _refuse_no_cover(space: LabelSpace, strategy: str, members: Sequence[TeacherLogits]) -> None:
+def _require_cover(space: LabelSpace, strategy: str, members: Sequence[TeacherLogits]) -> None:
+    """Refuse teachers that do not know every label exactly once."""
     columns = _columns(space, members)
     seen, times = np.unique(columns, return_counts=True)
     if len(seen) != len(space) or (times > 1).any():
-        lost = set(range(len(space))) - set(seen.tolist())
-        wrong = space.names[min(lost) if lost else int(seen[times > 1][0])]
+        missing = set(range(len(space))) - set(seen.tolist())
+        wrong = space.names[min(missing) if missing else int(seen[times > 1][0])]
         raise PartitionError(
-            f"label '{wrong}' has {'no teacher' if lost else 'several teachers'} among those of "
-            f"'{strategy}': the teachers are not those of one run, train them again"
+            f"label '{wrong}' has {'no teacher' if missing else 'several teachers'} among those of "
+            f"'{strategy}': the teachers do not belong to one run, train them again",
+            label=wrong,
+            name=strategy,
         )
 
 
@@ -137,8 +166,9 @@ def _fill(
     space: LabelSpace,
     logits: Mapping[str, Sequence[TeacherLogits]],
 ) -> None:
-    """Join view by view; teachers are taken by name, so that their order changes no bit."""
+    """Write the targets into arrays, one view at a time."""
     for strategy, members in logits.items():
+        # Sums of floats depend on their order, so teachers are always taken in order of names.
         ordered = sorted(members, key=lambda member: member.teacher)
         for view, joined in enumerate(values[strategy]):
             if strategy != FULL_LABEL:

@@ -1,5 +1,5 @@
-"""Kedro's hooks: pipeline shape, tracking, console and checks before a run."""
+"""Kedro's hooks: pipeline shape, tracking, console and checks before a run.
 
-from mlic.hooks.hooks import ClosingTable, PipelineShape, PlainErrors, RunTracking
-
-__all__ = ["ClosingTable", "PipelineShape", "PlainErrors", "RunTracking"]
+They live in the main process only; a training opens its own MLflow run in the process that it runs
+in. Nothing heavy is imported at the top of a module, because every `kedro` command loads the hooks.
+"""

@@ -1,4 +1,4 @@
-"""A look, before a run, at whether what lies in the catalog fits the pipeline."""
+"""Checks before a run: whether the stored data fit the pipeline and each other."""
 
 from __future__ import annotations
 
@@ -10,92 +10,103 @@ if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
-__all__ = ["refuse_other_partitions", "refuse_stale_targets"]
+    Catalog = CatalogProtocol[str, Any]
+
+__all__ = ["check_partitions", "check_targets"]
 
 
-def refuse_other_partitions(
-    pipeline: Pipeline, num_parts: int, catalog: CatalogProtocol[str, Any]
-) -> None:
-    """Refuse groups by hand or of an earlier run that are not as many as teachers are wired.
+def check_partitions(pipeline: Pipeline, num_parts: int, catalog: Catalog) -> None:
+    """Check that stored partitions and groups fit the teachers of a pipeline.
+
+    Parameters
+    ----------
+    pipeline
+        The nodes that will run.
+    num_parts
+        Number of teachers of each strategy.
+    catalog
+        The stored data.
 
     Raises
     ------
-    PartitionError, CheckpointError
-        Before anything runs.
+    PartitionError
+        If a partition or the user's groups have another number of parts.
+    CheckpointError
+        If groups, logits or soft targets were made from another partition.
     """
-    for name in sorted(pipeline.inputs()):
-        entry = catalog.get(name) if name.startswith("partition_") else None
-        if entry is not None and entry.exists():
-            entry.load().require_parts(num_parts)
-    if "user_groups" in pipeline.inputs() and (entry := catalog.get("user_groups")) is not None:
-        _refuse_other_number(len(entry.load()), num_parts)
-    _refuse_stale_groups(pipeline, num_parts, catalog)
-    refuse_stale_targets(pipeline, catalog)
+    inputs = pipeline.inputs()
+    for name in sorted(name for name in inputs if name.startswith("partition_")):
+        if (partition := _load(catalog, name)) is not None:
+            partition.require_parts(num_parts)
+    if "user_groups" in inputs and (entry := catalog.get("user_groups")) is not None:
+        _check_number(len(entry.load()), num_parts)
+    _check_groups(pipeline, num_parts, catalog)
+    check_targets(pipeline, catalog)
 
 
-def refuse_stale_targets(pipeline: Pipeline, catalog: CatalogProtocol[str, Any]) -> None:
-    """Refuse what teachers wrote, if partition or teachers have changed since.
+def check_targets(pipeline: Pipeline, catalog: Catalog) -> None:
+    """Check that stored logits and targets belong to the stored partitions and teachers.
 
-    Only where a run begins after them: a run that makes them makes them new.
+    Only those are checked that the pipeline reads and does not make.
 
     Raises
     ------
     CheckpointError
-        Naming what changed.
+        If a partition or a teacher has changed since.
     """
-    given = pipeline.inputs()
-    written = sorted(name for name in pipeline.datasets() if name.endswith(".logits"))
-    for name in [name for name in written if name in given]:
-        logits = _at_hand(catalog, name)
-        if logits is not None:
-            _refuse_other_cut(logits.teacher, {logits.strategy: logits.partition}, catalog)
-    targets = _at_hand(catalog, "soft_targets") if "soft_targets" in given else None
+    inputs = pipeline.inputs()
+    for name in sorted(name for name in inputs if name.endswith(".logits")):
+        if (logits := _load(catalog, name)) is not None:
+            _check_partition(logits.teacher, {logits.strategy: logits.partition}, catalog)
+    targets = _load(catalog, "soft_targets") if "soft_targets" in inputs else None
     if targets is None:
         return
-    _refuse_other_cut("soft_targets", targets.partitions, catalog)
+    _check_partition("soft_targets", targets.partitions, catalog)
     for teacher, fingerprint in targets.teachers.items():
-        logits = _at_hand(catalog, f"{teacher}.logits")
+        logits = _load(catalog, f"{teacher}.logits")
         if logits is not None and logits.fingerprint != fingerprint:
             raise CheckpointError(
-                f"soft_targets were joined from another {teacher} than the one at hand: run "
-                "the distillation pipeline whole"
+                f"soft_targets were made from another {teacher} than the stored one: run the "
+                "distillation pipeline as a whole",
+                name=teacher,
             )
 
 
-def _refuse_stale_groups(
-    pipeline: Pipeline, num_parts: int, catalog: CatalogProtocol[str, Any]
-) -> None:
-    """Refuse groups that were handed to teachers from another partition, or of another number."""
+def _check_groups(pipeline: Pipeline, num_parts: int, catalog: Catalog) -> None:
+    """Check that the teachers' groups belong to the stored partitions."""
     for name in sorted(name for name in pipeline.inputs() if name.endswith(".group")):
-        group = _at_hand(catalog, name) or {}
+        group = _load(catalog, name) or {}
         if "partition" in group:
-            _refuse_other_cut(name, {group["strategy"]: group["partition"]}, catalog)
-            partition = _at_hand(catalog, f"partition_{group['strategy']}")
+            _check_partition(name, {group["strategy"]: group["partition"]}, catalog)
+            partition = _load(catalog, f"partition_{group['strategy']}")
             if partition is not None:
                 partition.require_parts(num_parts)
 
 
-def _at_hand(catalog: CatalogProtocol[str, Any], name: str) -> Any:
-    """Load an entry, if there is one; what is memory-mapped costs its header only."""
-    entry = catalog.get(name)
-    return entry.load() if entry is not None and entry.exists() else None
-
-
-def _refuse_other_cut(
-    what: str, partitions: dict[str, str | None], catalog: CatalogProtocol[str, Any]
-) -> None:
+def _check_partition(what: str, partitions: dict[str, str | None], catalog: Catalog) -> None:
     for strategy, fingerprint in partitions.items():
-        partition = _at_hand(catalog, f"partition_{strategy}") if fingerprint else None
+        # full-label teachers have no partition
+        partition = _load(catalog, f"partition_{strategy}") if fingerprint else None
         if partition is not None and partition.fingerprint != fingerprint:
             raise CheckpointError(
-                f"{what} belongs to another partition_{strategy} than the one at hand: run the "
-                "teacher_training pipeline again"
+                f"{what} was made from another partition_{strategy} than the stored one: run the "
+                "teacher_training pipeline again",
+                name=what,
+                strategy=strategy,
             )
 
 
-def _refuse_other_number(found: int, num_parts: int) -> None:
+def _check_number(found: int, num_parts: int) -> None:
     if found != num_parts:
         raise PartitionError(
-            f"user_groups has {found} groups but {num_parts} teachers are wired: write down "
-            f"{num_parts}, or set partition.num_parts to {found}"
+            f"user_groups has {found} groups, but there are {num_parts} teachers: write "
+            f"{num_parts} groups, or set partition.num_parts to {found}",
+            found=found,
+            expected=num_parts,
         )
+
+
+def _load(catalog: Catalog, name: str) -> Any:
+    """Load a stored entry; None if there is none. Of memory-mapped arrays only a header is read."""
+    entry = catalog.get(name)
+    return entry.load() if entry is not None and entry.exists() else None

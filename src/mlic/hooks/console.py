@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlic.errors import MlicError
-from mlic.utils.logging import log_form
+from mlic.utils.logging import log_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,7 +78,7 @@ def show_results(summary: Mapping[str, Any], files: Sequence[str]) -> None:
     files
         Paths, as a person would type them.
     """
-    form = log_form()
+    form = log_format()
     if form == "json":
         data = {**main_figures(summary), "files": list(files)}
         logger.info("Results on the test split, in percent", extra={"data": data})

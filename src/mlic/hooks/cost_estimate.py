@@ -1,4 +1,4 @@
-"""What a run is about to do, in one line: trainings, minutes, megabytes."""
+"""Estimate of what a run will take: trainings, minutes, megabytes."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ if TYPE_CHECKING:
 
     from mlic.config.parameters import Parameters
 
-__all__ = ["count_trainings", "plan_run"]
+__all__ = ["count_trainings", "estimate_cost"]
 
 logger = logging.getLogger(__name__)
 
-_COPIES = 3  # of weights: the training's store, the catalog's entry, MLflow's artifact
-_JUDGED = 2 * FORWARD_SHARE  # raw and averaged weights see the validation split after every epoch
+_COPIES = 3  # of weights: the store of trainings, the catalog's entry, MLflow's artifact
+# raw and averaged weights are evaluated on the validation split after every epoch
+_EVALUATION_SHARE = 2 * FORWARD_SHARE
 
 
 @dataclass(frozen=True)
-class _Data:
-    """Sizes of the data set, as far as they can be known before it is read."""
+class _DataSize:
+    """Sizes of the data set, as far as they are known before it is read."""
 
     images: int
     train: int
@@ -43,60 +44,80 @@ class _Data:
     labels: int
 
 
-def plan_run(pipeline: Pipeline, parameters: Parameters, catalog: CatalogProtocol[str, Any]) -> str:
-    """Say what will be trained, for about how long, and how much will be written.
+def estimate_cost(
+    pipeline: Pipeline, parameters: Parameters, catalog: CatalogProtocol[str, Any]
+) -> str:
+    """Describe what a run will train, for about how long, and how much it will write.
 
-    Minutes come from a few steps timed on this machine.
+    The time is extrapolated from a few training steps that are timed on this machine.
+
+    Parameters
+    ----------
+    pipeline
+        The nodes that will run.
+    parameters, catalog
+        Parameters and data of the run.
 
     Raises
     ------
     DatasetDataError
-        If the data set contradicts itself: its labels are read before time is spent on it.
+        If the data set is contradictory: its labels are read here, before time is spent on it.
     ParameterError
-        If the labels are too few for the groups, or a loss or the distiller refuses its options.
+        If there are too few labels for the parts, or a loss or the distiller refuses its options.
     """
-    roles = _roles(pipeline)
+    roles = _count_roles(pipeline)
     data = _measure_data(pipeline, parameters, catalog)
     if mistake := parameters.partition.too_many_parts(data.labels):
-        raise ParameterError(mistake)
-    seconds, weights, branch = _measure_step(parameters, data.labels)
+        raise ParameterError(mistake, parameter="partition.num_parts")
+    seconds, weights, branch = _time_step(parameters, data.labels)
     passes = sum(number * count_passes(parameters, role, branch) for role, number in roles.items())
-    minutes = passes * (data.train + _JUDGED * data.validation) * seconds / 60
-    megabytes = _bytes(parameters, data, roles, weights) / 1e6
+    minutes = passes * (data.train + _EVALUATION_SHARE * data.validation) * seconds / 60
+    megabytes = _count_bytes(parameters, data, roles, weights) / 1e6
     number = roles.total()
     return (
-        f"{number} training{'s' if number > 1 else ''} ({_spell(roles)}), "
+        f"{number} training{'s' if number > 1 else ''} ({_list_roles(roles)}), "
         f"about {max(round(minutes), 1)} minute{'s' if round(minutes) > 1 else ''}, "
         f"{megabytes:.0f} MB on disk"
     )
 
 
 def count_trainings(pipeline: Pipeline) -> int:
-    """How many trainings a pipeline holds; a node may hold several."""
-    return _roles(pipeline).total()
+    """Count the trainings of a pipeline; one node may run several."""
+    return _count_roles(pipeline).total()
 
 
-def _roles(pipeline: Pipeline) -> Counter[str]:
-    made = [name for node in pipeline.nodes if "training" in node.tags for name in node.outputs]
-    trained = [name for name in made if name.endswith(".checkpoint")]
-    return Counter(_role(name.removesuffix(".checkpoint")) for name in trained)
+def _count_roles(pipeline: Pipeline) -> Counter[str]:
+    """Trainings by role: baseline, student, or the strategy of a teacher."""
+    outputs = [name for node in pipeline.nodes if "training" in node.tags for name in node.outputs]
+    trained = [name for name in outputs if name.endswith(".checkpoint")]
+    return Counter(strategy_of(name.removesuffix(".checkpoint")) for name in trained)
 
 
-def _measure_step(parameters: Parameters, num_labels: int) -> tuple[float, int, float]:
-    """Seconds of an image, weights, and a branch's share of them, measured in a thread of its own.
+def _list_roles(roles: Counter[str]) -> str:
+    """List the trainings in the order in which they run."""
+    teachers = [
+        f"{number} {role} teacher{'s' if number > 1 else ''}"
+        for role, number in roles.items()
+        if role not in SINGLE_MODELS
+    ]
+    singles = [role for role in SINGLE_MODELS if role in roles]
+    before = [role for role in singles if role != "student"]
+    return ", ".join(before + teachers + singles[len(before) :])
 
-    OpenMP's workers belong to the thread that called them. Had the main thread done so, the
-    processes that Kedro's ParallelRunner forks from it would wait for workers they do not have.
-    """
-    logger.info("Timing a few training steps, to say how long it will take")
-    from mlic.training.step_timing import check_objectives
 
-    check_objectives(parameters.training, parameters.distillation)
+def _time_step(parameters: Parameters, num_labels: int) -> tuple[float, int, float]:
+    """Seconds for an image, number of weights, and a branch's share of the time."""
+    logger.info("Timing a few training steps to estimate the duration")
+    from mlic.training.objective import check_plugins
+
+    check_plugins(parameters.training, parameters.distillation)
+    # In a thread of its own: OpenMP's workers belong to the thread that started them, and processes
+    # forked from the main thread would wait for workers that they do not have.
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(_measure, parameters, num_labels).result()
+        return thread.submit(_measure_steps, parameters, num_labels).result()
 
 
-def _measure(parameters: Parameters, num_labels: int) -> tuple[float, int, float]:
+def _measure_steps(parameters: Parameters, num_labels: int) -> tuple[float, int, float]:
     from mlic.models.options import BranchedModelOptions
     from mlic.training.step_timing import measure_step
 
@@ -105,64 +126,52 @@ def _measure(parameters: Parameters, num_labels: int) -> tuple[float, int, float
     number = count_group_teachers(parameters.partition)
     if parameters.teachers.mode != "joint" or not number:
         return seconds, weights, BRANCH_SHARE
-    cut = BranchedModelOptions(**model.model_dump(), branch=parameters.teachers.branch)
+    branched = BranchedModelOptions(**model.model_dump(), branch=parameters.teachers.branch)
     labels = max(num_labels // parameters.partition.num_parts, 1)
-    joint, _ = measure_step(cut, training.for_role("teacher"), size, labels, number)
+    joint, _ = measure_step(branched, training.for_role("teacher"), size, labels, number)
     return seconds, weights, (joint / seconds - 1) / number
-
-
-def _role(name: str) -> str:
-    """Baseline, student, or the strategy of a teacher."""
-    return strategy_of(name)
-
-
-def _spell(roles: Counter[str]) -> str:
-    teachers = [
-        f"{n} {role} teacher{'s' if n > 1 else ''}"
-        for role, n in roles.items()
-        if role not in SINGLE_MODELS
-    ]
-    singles = [role for role in SINGLE_MODELS if role in roles]
-    before = [role for role in singles if role != "student"]
-    return ", ".join(before + teachers + singles[len(before) :])
 
 
 def _measure_data(
     pipeline: Pipeline, parameters: Parameters, catalog: CatalogProtocol[str, Any]
-) -> _Data:
-    """Sizes of the labels at hand, unless this run makes them anew."""
-    options, scenes = parameters.data, parameters.synthetic
+) -> _DataSize:
+    """Sizes from the stored labels, or from their source if this run prepares them again."""
+    options, synthetic = parameters.data, parameters.synthetic
     labels = catalog.get("labels")
     if "labels" not in pipeline.all_outputs() and labels is not None and labels.exists():
         matrix = labels.load()
         train, validation = (len(matrix.rows(split)) for split in ("train", "validation"))
-        return _Data(len(matrix), train, validation, len(matrix.space))
+        return _DataSize(len(matrix), train, validation, len(matrix.space))
     if options.source == "synthetic":
-        images = scenes.num_images
-        num_labels = scenes.num_communities * scenes.labels_per_community
+        images = synthetic.num_images
+        num_labels = synthetic.num_communities * synthetic.labels_per_community
     else:
         images, num_labels = _count_raw(catalog.get("raw_images"))
     validation = round(images * options.validation_fraction)
     train = round(images * (1 - options.test_fraction)) - validation
-    return _Data(images, train, validation, num_labels)
+    return _DataSize(images, train, validation, num_labels)
 
 
 def _count_raw(dataset: Any) -> tuple[int, int]:
-    """Images and labels; images that lie in the manifest itself are left alone."""
+    """Count images and labels; images that a manifest contains are not decoded."""
     labels = dataset.load_labels() if hasattr(dataset, "load_labels") else dataset.load().labels
     return len(labels), len(labels.space)
 
 
-def _bytes(parameters: Parameters, data: _Data, roles: Counter[str], weights: int) -> float:
+def _count_bytes(
+    parameters: Parameters, data: _DataSize, roles: Counter[str], weights: int
+) -> float:
     pixels = data.images * parameters.data.side**2 * 3
     checkpoints = roles.total() * weights * 4 * _COPIES
     views = parameters.training.for_role("teacher").augmentation.views
-    heard = sum(
+    # how often every label is predicted: the teachers of a partition divide the labels among them
+    times = sum(
         number if role == FULL_LABEL else 1
         for role, number in roles.items()
         if role not in SINGLE_MODELS
-    )  # times that every label is: the teachers of a partition share the labels out
-    heard += roles[BASELINE] * (BASELINE in parameters.partition.strategies)
-    cell = 2 if parameters.teachers.targets == "float16" else 4
-    logits = heard * views * data.train * data.labels * cell * 2  # the teachers' and the student's
+    )
+    times += roles[BASELINE] * (BASELINE in parameters.partition.strategies)
+    value_size = 2 if parameters.teachers.targets == "float16" else 4
+    # twice: the teachers' files, and the joined targets of the student
+    logits = times * views * data.train * data.labels * value_size * 2
     return pixels + checkpoints + logits

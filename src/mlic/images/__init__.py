@@ -1,1 +1,1 @@
-"""From a file to a batch: checked manifests, the decode-once store, views, synthetic scenes."""
+"""Images: decoding, the store of decoded images, augmentation, preprocessing, synthetic scenes."""

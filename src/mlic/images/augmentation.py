@@ -1,7 +1,7 @@
-"""Views of an image: a pure function of image id, view number and seed.
+"""Augmented views of images: a pure function of image id, view number and seed.
 
-Baseline, teachers and student read the same views, so the logits that a teacher wrote for view v
-of an image belong to the very pixels that the student sees there.
+Baseline, teachers and student read the same views, so the logits that a teacher stored for view v
+of an image were computed from exactly the pixels that the student reads for it.
 """
 
 from __future__ import annotations
@@ -14,44 +14,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlic.images.options import AugmentationOptions
-from mlic.images.perturbation import CUTOUT_DRAWS, OPERATION_DRAWS, cut_out, rand_augment
+from mlic.images.pixel_ops import CUTOUT_DRAWS, OPERATION_DRAWS, cut_out, rand_augment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["ViewSampler"]
 
+# Constants of splitmix64 (Steele, Lea and Flood, OOPSLA 2014).
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-_PERTURBATIONS = 2**32  # their draws lie far from those of the boxes
-_MOST_DRAWS = 64  # of perturbations, a view
+# Numbers of the random stream: boxes use 8 per view from 0, pixel operations 64 per view from 2³²,
+# so that neither changes when the other is switched on.
+_BOX_DRAWS = 8
+_FIRST_PIXEL_DRAW = 2**32
+_PIXEL_DRAWS = 64
 
 
 class ViewSampler:
-    """Views, the same for one seed on any machine.
+    """Samples views of images; for the same seed, they are the same on every machine.
 
-    Cutout and RandAugment come first, on the stored image; crop, mirroring and the size of the
-    model's input follow.
+    Cutout and RandAugment are applied to the stored image (`augment`); crop, mirroring and resizing
+    to the model's input follow (`boxes`, then `mlic.images.preprocess.preprocess_views`).
 
     Parameters
     ----------
     ids
-        Image ids; their hashes, not their order, decide the views.
+        Image ids; their hashes, not their order, determine the views.
     options
-        What views may look like.
+        Augmentation options.
     seed
-        The run's seed.
+        Seed of the run.
     threads
-        Images perturbed at once; no pixel depends on it.
+        Number of images augmented at the same time; it does not change any pixel.
 
     Examples
     --------
-    >>> maker = ViewSampler(["a", "b"], AugmentationOptions(), seed=0)
-    >>> boxes = maker.boxes(np.array([1]), view=2)
-    >>> (
-    ...     boxes.shape,
-    ...     bool((boxes == ViewSampler(["b"], AugmentationOptions(), 0).boxes([0], 2)).all()),
-    ... )
+    >>> views = ViewSampler(["a", "b"], AugmentationOptions(), seed=0)
+    >>> box = views.boxes([1], view=2)
+    >>> alone = ViewSampler(["b"], AugmentationOptions(), seed=0)
+    >>> box.shape, bool((box == alone.boxes([0], view=2)).all())
     ((1, 5), True)
     """
 
@@ -63,44 +65,46 @@ class ViewSampler:
 
     @property
     def num_views(self) -> int:
-        """Different views of each image."""
+        """Number of different views of each image."""
         return self.options.views
 
     @property
     def crops(self) -> bool:
-        """Whether a view may be less than the whole image, or mirrored."""
+        """Whether a view may be a crop of the image, or mirrored."""
         return self.options.min_crop < 1 or self.options.max_aspect > 1 or self.options.flip
 
     def boxes(self, rows: NDArray[np.intp] | Sequence[int], view: int) -> NDArray[np.float32]:
-        """Crops of some images.
+        """Return the crops of some images.
 
         Parameters
         ----------
         rows
             Positions in `ids`; shape (B,).
         view
-            Number of the view, from 0; counted modulo the number of views.
+            Number of the view, from 0, modulo the number of views.
 
         Returns
         -------
         numpy.ndarray
-            Left, top, width and height as shares of the image, then 1 for a mirrored view or
-            0; shape (B, 5), float32.
+            Left, top, width and height as fractions of the image, then 1 for a mirrored view,
+            else 0; shape (B, 5), float32.
         """
         keys = self._keys[np.asarray(rows, dtype=np.intp)]
-        draws = [_uniform(keys, (view % self.num_views) * 8 + number) for number in range(5)]
+        draws = [
+            _uniform(keys, (view % self.num_views) * _BOX_DRAWS + number) for number in range(5)
+        ]
         area = self.options.min_crop + draws[0] * (1 - self.options.min_crop)
-        # a large crop has little choice of aspect: beyond 1 / area it would not fit
+        # A crop of this area does not fit into the image with an aspect beyond 1 / area.
         aspect = np.minimum(self.options.max_aspect, 1 / area) ** (draws[1] * 2 - 1)
         width, height = np.sqrt(area * aspect), np.sqrt(area / aspect)
         left, top = draws[2] * (1 - width), draws[3] * (1 - height)
         flip = (draws[4] < 0.5) & self.options.flip
         return np.stack([left, top, width, height, flip], axis=1).astype(np.float32)
 
-    def perturb(
+    def augment(
         self, pixels: NDArray[np.uint8], rows: NDArray[np.intp] | Sequence[int], view: int
     ) -> NDArray[np.uint8]:
-        """Cutout, then RandAugment, as far as the options ask for them.
+        """Apply Cutout, then RandAugment, if the options ask for them.
 
         Parameters
         ----------
@@ -112,13 +116,13 @@ class ViewSampler:
         Returns
         -------
         numpy.ndarray
-            Of the same shape; `pixels` itself where nothing is asked for.
+            The augmented images; same shape and dtype. `pixels` itself if neither is asked for.
         """
         options = self.options
         if not options.cutout and not options.rand_augment:
             return pixels
         keys = self._keys[np.asarray(rows, dtype=np.intp)]
-        first = _PERTURBATIONS + (view % self.num_views) * _MOST_DRAWS
+        first = _FIRST_PIXEL_DRAW + (view % self.num_views) * _PIXEL_DRAWS
         number = CUTOUT_DRAWS + options.rand_augment * OPERATION_DRAWS
         draws = np.stack([_uniform(keys, first + i) for i in range(number)], axis=1)
 
@@ -127,19 +131,21 @@ class ViewSampler:
                 image = cut_out(image, options.cutout, own[:CUTOUT_DRAWS].tolist())
             return rand_augment(image, own[CUTOUT_DRAWS:].reshape(-1, OPERATION_DRAWS))
 
-        with ThreadPoolExecutor(self.threads) as pool:  # Pillow lets go of Python's lock
+        with ThreadPoolExecutor(self.threads) as pool:  # Pillow releases the interpreter lock
             return np.stack(list(pool.map(change, pixels, draws)))
 
 
 def _hash(text: str) -> int:
+    """Hash a text to 64 bits; Python's own hash changes between processes."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def _uniform(keys: NDArray[np.uint64], number: int) -> NDArray[np.float64]:
-    """Splitmix64 of key and number, as doubles in [0, 1)."""
-    with np.errstate(over="ignore"):
+    """Return one number in [0, 1) per key, from its splitmix64 stream; float64."""
+    with np.errstate(over="ignore"):  # the arithmetic is modulo 2⁶⁴
         z = keys + np.uint64(number + 1) * _GOLDEN
         z = (z ^ (z >> np.uint64(30))) * _MIX[0]
         z = (z ^ (z >> np.uint64(27))) * _MIX[1]
         z = z ^ (z >> np.uint64(31))
+    # A float64 has 53 bits of precision.
     return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -1,4 +1,4 @@
-"""From encoded images to one array of pixels; what cannot be read is recorded, not fatal."""
+"""Decoding of images to arrays of pixels; unreadable images are recorded."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from mlic.errors import DataError
 from mlic.utils.progress import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from mlic.images.records import ImageRecords
 
-__all__ = ["decode_image", "decode_images"]
+__all__ = ["decode_image", "decode_images", "decode_sources"]
 
-# What Pillow's readers raise on damaged files; anything else is a bug and is not hidden.
+# Raised by Pillow's decoders for damaged files. Anything else is a bug and must not be hidden.
 UNREADABLE = (
     OSError,
     SyntaxError,
@@ -41,8 +43,8 @@ UNREADABLE = (
 def decode_image(source: bytes | Path, size: int) -> NDArray[np.uint8]:
     """Decode one image to a square of RGB pixels.
 
-    The image is turned upright by its EXIF orientation and resized, antialiased bilinear,
-    without keeping its aspect, as is usual for multi-label training. Transparency is dropped.
+    The image is turned upright by its EXIF orientation and resized (bilinear, antialiased) without
+    keeping its aspect ratio, as usual for multi-label training. Transparency is dropped.
 
     Parameters
     ----------
@@ -53,13 +55,14 @@ def decode_image(source: bytes | Path, size: int) -> NDArray[np.uint8]:
 
     Returns
     -------
-    ndarray of uint8, shape (size, size, 3)
+    numpy.ndarray
+        RGB pixels; uint8, shape (size, size, 3).
 
     Raises
     ------
     DataError
-        If the image is missing, damaged, cut short, larger than
-        ``PIL.Image.MAX_IMAGE_PIXELS``, or deeper than 8 bits a channel.
+        If the image is missing, damaged, truncated, larger than ``PIL.Image.MAX_IMAGE_PIXELS``, or
+        has more than 8 bits per channel.
 
     Examples
     --------
@@ -70,30 +73,40 @@ def decode_image(source: bytes | Path, size: int) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
-            _refuse_unfit(image)
+            _refuse_unfit(image)  # before any pixel is decoded
             upright = _to_rgb(ImageOps.exif_transpose(image))
     except UNREADABLE as error:
         raise DataError(_reason(error)) from error
+    # After conversion: palette indices must not be interpolated.
     return np.asarray(upright.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def _refuse_unfit(image: Image.Image) -> None:
-    """Refuse what would fill the memory or has no one conversion to 8-bit RGB."""
+    """Refuse images that would exhaust memory or have no defined conversion to 8-bit RGB."""
     pixels, limit = image.width * image.height, Image.MAX_IMAGE_PIXELS
     if limit is not None and pixels > limit:
-        raise DataError(f"has {pixels} pixels, more than the safe limit of {limit}")
+        raise DataError(
+            f"has {pixels} pixels, more than the safe limit of {limit}",
+            found=pixels,
+            expected=limit,
+        )
     if image.mode.startswith(("I", "F")):
-        raise DataError(f"has more than 8 bits a channel (mode {image.mode}): convert it to 8 bits")
+        raise DataError(
+            f"has more than 8 bits per channel (mode {image.mode}): convert it to 8 bits",
+            found=image.mode,
+        )
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if "transparency" in image.info:  # Pillow's way past palettes with transparency
+    """Convert to RGB without the alpha channel."""
+    # Pillow warns when a palette with transparency is converted to RGB directly.
+    if "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")
 
 
 def _reason(error: BaseException) -> str:
-    """One line, without the addresses of buffers that Pillow puts in."""
+    """Return one line, without the memory addresses in some of Pillow's messages."""
     if isinstance(error, FileNotFoundError):
         return "the file is missing"
     if isinstance(error, UnidentifiedImageError):
@@ -113,16 +126,15 @@ def decode_images(
     size
         Side of the squares, in pixels.
     out
-        Filled in place; uint8, shape (n, size, size, 3), usually a memory-map. Rows of
-        unreadable images are left as they are.
+        Filled in place; uint8, shape (n, size, size, 3), usually a memory map. Rows of
+        unreadable images are not changed.
     workers
-        Threads; by default as many as there are processors, 16 at most. Pillow decodes and
-        resizes outside Python's lock.
+        Number of threads; by default that of the processors, at most 16.
 
     Returns
     -------
-    list of (id, reason)
-        The unreadable images, in the order of ``raw``.
+    list of tuple
+        Id and reason of each unreadable image, in the order of ``raw``.
 
     Examples
     --------
@@ -132,19 +144,32 @@ def decode_images(
     >>> decode_images(raw, 8, np.zeros((1, 8, 8, 3), dtype=np.uint8))
     [('a', 'is not an image in a known format')]
     """
+    reasons = decode_sources(raw.sources, size, out, workers)
+    return [(str(raw.labels.ids[i]), why) for i, why in enumerate(reasons) if why is not None]
+
+
+def decode_sources(
+    sources: Sequence[bytes | Path], size: int, out: NDArray[np.uint8], workers: int | None = None
+) -> list[str | None]:
+    """Decode encoded images into an array; arguments as for `decode_images`.
+
+    Returns
+    -------
+    list of str or None
+        What is wrong with each image; None if it was decoded.
+    """
 
     def decode_row(row: int) -> str | None:
-        """Decode one image; return what is wrong with it."""
         try:
-            out[row] = decode_image(raw.sources[row], size)
+            out[row] = decode_image(sources[row], size)
         except DataError as error:
             return str(error)
         return None
 
+    # Threads suffice, because Pillow decodes and resizes without holding the interpreter lock.
     pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16))
     try:
-        decoded = pool.map(decode_row, range(len(raw)))
-        reasons = list(progress(decoded, what="decoding", unit="image", total=len(raw)))
+        decoded = pool.map(decode_row, range(len(sources)))
+        return list(progress(decoded, what="decoding", unit="image", total=len(sources)))
     finally:
-        pool.shutdown(cancel_futures=True)  # an interrupt ends soon, not after the last image
-    return [(str(raw.labels.ids[i]), why) for i, why in enumerate(reasons) if why is not None]
+        pool.shutdown(cancel_futures=True)  # an interrupt must not wait for the images to come

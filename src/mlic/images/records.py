@@ -1,4 +1,4 @@
-"""Images as a data set delivers them: encoded files or bytes, labels, declared splits."""
+"""Images as read from a data set: encoded files or bytes, labels, declared splits."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ class ImageRecords:
     Parameters
     ----------
     labels
-        Ids, label states and declared splits (``""`` where the data set declares none).
+        Ids, label states and declared splits (``""`` for images without one).
     sources
-        For each image the path of its file or its encoded bytes; length n.
+        The path of each image's file, or its encoded bytes; length n.
     groups
-        Images of one group (same scene, same patient) stay in one split; shape (n,), strings.
+        Group of each image, such as its scene or patient; images of one group stay in one split;
+        shape (n,), strings.
 
     Raises
     ------
     DataError
-        If there is no image, or lengths disagree.
+        If there is no image, or the lengths differ.
     """
 
     labels: LabelMatrix
@@ -45,7 +46,10 @@ class ImageRecords:
         if self.groups is not None:
             lengths.add(len(self.groups))
         if len(lengths) != 1:
-            raise DataError(f"ids, images and groups differ in number: {sorted(lengths)}")
+            raise DataError(
+                f"the numbers of ids, images and groups differ: {sorted(lengths)}",
+                found=sorted(lengths),
+            )
 
     def __len__(self) -> int:
         return len(self.labels)

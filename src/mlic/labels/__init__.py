@@ -1,4 +1,4 @@
-"""The science of labels: numpy, scipy, scikit-learn and networkx; no torch, no Kedro."""
+"""Label statistics, graphs, embeddings and partitions; uses neither torch nor Kedro."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        """Import one of the names below when it is asked for: options are read without numpy."""
+        """Import a public name at its first use, so that reading options does not import NumPy."""
         from importlib import import_module
 
         if name not in __all__:

@@ -1,13 +1,13 @@
-"""Pairs of label states that stand in one image, counted over millions of images.
+"""Counts of labels, and of pairs of labels, over up to millions of images.
 
-The pairs of each image are written out as numbers, sorted, and added up run by run: the counts
-are then touched in the order in which they lie, and only half of them, as every pair of labels
-is met once. A sparse product of the label matrix with itself reads it in no order at all, and took
-more than twice as long. Where images are crowded with labels, a dense product is the quickest.
+The label matrix is read in blocks of images. For each block the sparse product XᵀY of its marks
+counts the pairs of labels, and the counts of all blocks are added up. Blocks are small enough to
+stay in the processor's cache, and they run in threads, because SciPy's products release the GIL.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -25,17 +25,17 @@ __all__ = ["States", "count_pairs", "count_states", "states_equal"]
 
 States: TypeAlias = NDArray[np.int8] | sparse.sparray | sparse.spmatrix
 Rows: TypeAlias = Any  # an int8 array, or sparse rows
+Bands: TypeAlias = list[NDArray[np.int32]]
 
-BAND = 64  # labels
-PAIRS = 1 << 19  # of one portion of the images, some 20 MB while they are sorted
-MOST_THREADS = 4  # the memory keeps no more of them busy
-# Marks in more than this share of all places are multiplied as a dense matrix: there, both ways
-# take the same time.
-DENSE = 0.05
+BLOCK_PAIRS = 1 << 22  # pairs of states in one block of images: about 30 MB in each thread
+BAND_LABELS = 128  # rows of the count matrix that one product fills
+MAX_THREADS = 4  # more threads only wait for memory
+# Above this share of non-zero cells a product of dense matrices is faster than a sparse one.
+DENSE_SHARE = 0.05
 
 
 def states_equal(states: States, state: int) -> sparse.csr_array:
-    """Mark where the label state is a given one other than absent.
+    """Mark the cells that have a given state.
 
     Parameters
     ----------
@@ -48,19 +48,21 @@ def states_equal(states: States, state: int) -> sparse.csr_array:
     Returns
     -------
     scipy.sparse.csr_array
-        Ones, int32; shape (n, C).
+        1 in every marked cell, int32; shape (n, C).
 
     Raises
     ------
     LabelError
-        If a state is neither 1, 0 nor −1.
+        If a state is not 1, 0 or −1.
     """
-    marks = _only(_checked(states), state)
-    return marks.astype(np.int32) * state
+    marks = _checked(states)
+    marks.data[marks.data != state] = ABSENT
+    marks.eliminate_zeros()
+    return marks.astype(np.int32) * state  # int8 would overflow at 127 images
 
 
 def count_states(states: States) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count the images in which each label is present, and in which it is unknown.
+    """Count the images in which each label is present, and those in which it is unknown.
 
     Parameters
     ----------
@@ -75,22 +77,22 @@ def count_states(states: States) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     Raises
     ------
     LabelError
-        If a state is neither 1, 0 nor −1.
+        If a state is not 1, 0 or −1.
     """
     rows, size = _by_rows(states), states.shape[1]
 
-    def count(portion: slice) -> NDArray[np.int64]:
-        block = _checked(rows[portion])
+    def count(images: slice) -> NDArray[np.int64]:
+        block = _checked(rows[images])
         found = [block.indices[block.data == state] for state in (PRESENT, UNKNOWN)]
         return np.stack([np.bincount(columns, minlength=size) for columns in found])
 
     with _threads() as pool:
-        present, unknown = sum(pool.map(count, _portions(rows)), np.zeros((2, size), np.int64))
+        present, unknown = sum(pool.map(count, _blocks(rows)), np.zeros((2, size), np.int64))
     return present, unknown
 
 
 def count_pairs(states: States, first: int, second: int) -> sparse.csr_array:
-    """Images in which label i is in the first state and label j ≠ i in the second.
+    """Count the images in which label i has the first state and label j ≠ i the second.
 
     Parameters
     ----------
@@ -102,32 +104,46 @@ def count_pairs(states: States, first: int, second: int) -> sparse.csr_array:
     Returns
     -------
     scipy.sparse.csr_array
-        Canonical, nothing on the diagonal; shape (C, C), int32.
+        Counts in canonical format, with an empty diagonal; shape (C, C), int32. Symmetric if
+        both states are the same.
 
     Raises
     ------
     LabelError
-        If a state is neither 1, 0 nor −1.
+        If a state is not 1, 0 or −1.
 
     Notes
     -----
-    Time grows with the sum over images of the squared number of labels. While the counts
-    grow they are dense: 2 C² bytes, or 4 C² where the two states differ.
+    The time grows with the sum over images of the squared number of labels. The counts are dense
+    while they are added up, which takes 4 C² bytes.
 
     Examples
     --------
     >>> count_pairs(np.array([[1, 1, -1], [1, 1, 0]]), 1, 1).toarray().tolist()
     [[0, 2, 0], [2, 0, 0], [0, 0, 0]]
     """
-    rows = _by_rows(states)
+    rows, size = _by_rows(states), states.shape[1]
+    starts = range(0, size, BAND_LABELS)
+    bands = [_zeros(min(BAND_LABELS, size - start), size) for start in starts]
+    lock = Lock()
+
+    def add(images: slice) -> None:
+        left, right = _factors(rows[images], first, second)
+        for start, band in zip(starts, bands, strict=True):
+            product = left[start : start + len(band)] @ right
+            counts = product.toarray() if sparse.issparse(product) else product.astype(np.int32)
+            with lock:
+                np.add(band, counts, out=band)
+
     with _threads() as pool:
-        upper = _count(rows, first, second, pool)
-        lower = upper if first == second else _count(rows, second, first, pool)
-        return _join(upper, lower, pool)
+        list(pool.map(add, _blocks(rows)))
+    for start, band in zip(starts, bands, strict=True):
+        np.fill_diagonal(band[:, start:], 0)
+    return _to_sparse(bands, size)
 
 
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))
+    return ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1))
 
 
 def _by_rows(states: States) -> Rows:
@@ -135,131 +151,61 @@ def _by_rows(states: States) -> Rows:
 
 
 def _checked(states: States) -> sparse.csr_array:
-    """States other than absent, in order, in a matrix of its own."""
-    rows = sparse.csr_array(states, copy=True)
+    """Copy the states that are not absent, in canonical format, and check them."""
+    rows = sparse.csr_array(states, copy=True)  # the caller's matrix must not be changed
     rows.sum_duplicates()
-    if not np.isin(rows.data, (PRESENT, ABSENT, UNKNOWN)).all():
+    wrong = ~np.isin(rows.data, (PRESENT, ABSENT, UNKNOWN))
+    if wrong.any():
         raise LabelError(
-            "a label state is neither 1 (present), 0 (absent) nor -1 (unknown): recode the labels"
+            "a label state is neither 1 (present), 0 (absent) nor -1 (unknown): recode the labels",
+            found=rows.data[wrong][0].item(),
         )
     return rows
 
 
-def _only(rows: sparse.csr_array, *wanted: int) -> sparse.csr_array:
-    """Keep the states wanted, in place."""
-    rows.data[~np.isin(rows.data, wanted)] = ABSENT
-    rows.eliminate_zeros()
-    return rows
-
-
-def _portions(rows: Rows) -> list[slice]:
-    """Images with about `PAIRS` pairs of states together, in turn."""
-    known = isinstance(rows, sparse.csr_array)
-    lengths = np.diff(rows.indptr) if known else np.count_nonzero(rows, axis=1)
-    pairs = np.cumsum(lengths.astype(np.int64) * (lengths + 1) // 2)
-    most = int(pairs[-1]) if len(pairs) else 0
-    full = np.searchsorted(pairs, np.arange(PAIRS, most, PAIRS))
+def _blocks(rows: Rows) -> list[slice]:
+    """Divide the images into consecutive blocks with about `BLOCK_PAIRS` pairs of states each."""
+    is_sparse = isinstance(rows, sparse.csr_array)
+    lengths = np.diff(rows.indptr) if is_sparse else np.count_nonzero(rows, axis=1)
+    # Crowded images are multiplied dense, and the work of a dense row grows with C, not with pairs.
+    work = np.cumsum(np.minimum(lengths.astype(np.int64) ** 2, 8 * rows.shape[1]))
+    total = int(work[-1]) if len(work) else 0
+    full = np.searchsorted(work, np.arange(BLOCK_PAIRS, total, BLOCK_PAIRS))
     ends = np.unique([0, *full, len(lengths)]).tolist()
     return [slice(start, end) for start, end in pairwise(ends)]
 
 
-class _Triangle:
-    """Counts of pairs of labels i < j, in bands of labels i; what lies below is not stored.
+def _factors(block: Rows, first: int, second: int) -> tuple[Any, Any]:
+    """Marks of the two states of one block, shapes (C, m) and (m, C), whose product counts pairs.
 
-    Bands, and not one array, because `_join` gives them up one by one.
+    Sparse int32, or dense float32 where labels are crowded: float32 is exact up to 2²⁴ images.
     """
-
-    def __init__(self, size: int) -> None:
-        self.starts = range(0, size, BAND)
-        self.bands = [
-            np.zeros((min(BAND, size - start), size - start), dtype=np.int32)
-            for start in self.starts
-        ]
-        ends = np.cumsum([0, *(band.size for band in self.bands)])
-        kind: Any = np.int32 if ends[-1] < 2**31 else np.int64  # the shorter, the sooner sorted
-        self.ends = ends.astype(kind)
-        # where label i would have its column 0: the pair i, j is at origin[i] + j
-        origins = [
-            end + np.arange(len(band)) * band.shape[1] - start
-            for start, end, band in zip(self.starts, ends, self.bands, strict=False)
-        ]
-        self.origin: NDArray[np.int64] = np.concatenate([*origins, []]).astype(kind)
-        self._lock = Lock()
-
-    def add_pairs(self, first: NDArray[np.int32], second: NDArray[np.int32]) -> None:
-        """Count pairs of labels, the first one less than the second."""
-        places, times = np.unique(self.origin[first] + second, return_counts=True)
-        cuts = np.searchsorted(places, self.ends).tolist()
-        with self._lock:
-            for number, band in enumerate(self.bands):
-                own = slice(cuts[number], cuts[number + 1])
-                band.ravel()[places[own] - self.ends[number]] += times[own].astype(np.int32)
-
-    def add_product(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> None:
-        """Count pairs of marked labels; float32 counts the images of a portion exactly."""
-        for start, band in zip(self.starts, self.bands, strict=True):
-            product = first[:, start : start + len(band)].T @ second[:, start:]
-            with self._lock:
-                np.add(band, np.triu(product, k=1).astype(np.int32), out=band)
+    left = states_equal(block, first)
+    right = left if first == second else states_equal(block, second)
+    if left.nnz + right.nnz > 2 * DENSE_SHARE * block.shape[0] * block.shape[1]:
+        return left.toarray().astype(np.float32).T, right.toarray().astype(np.float32)
+    return left.T.tocsr(), right
 
 
-def _count(rows: Rows, first: int, second: int, pool: ThreadPoolExecutor) -> _Triangle:
-    """Count label i in the first state and label j > i in the second."""
-    counts = _Triangle(rows.shape[1])
+def _zeros(num_rows: int, size: int) -> NDArray[np.int32]:
+    """Zeros in a memory map of their own.
 
-    def add(portion: slice) -> None:
-        block = _only(_checked(rows[portion]), first, second)
-        if block.nnz > DENSE * block.shape[0] * block.shape[1]:
-            states = block.toarray()
-            counts.add_product(*((states == state).astype(np.float32) for state in (first, second)))
-        else:
-            left, right = _pairs(block)
-            if first != second:
-                asked = (block.data[left] == first) & (block.data[right] == second)
-                left, right = left[asked], right[asked]
-            counts.add_pairs(block.indices[left], block.indices[right])
-
-    list(pool.map(add, _portions(rows)))
-    return counts
+    The memory that NumPy frees may stay with the process; that of a map always goes back.
+    """
+    buffer = mmap.mmap(-1, num_rows * size * np.dtype(np.int32).itemsize)
+    return np.frombuffer(buffer, np.int32).reshape(num_rows, size)
 
 
-def _pairs(block: sparse.csr_array) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Places of every two states of one image, the first before the second."""
-    places = np.arange(block.nnz, dtype=np.int32)
-    last = np.repeat(block.indptr[1:], np.diff(block.indptr)) - 1
-    after = (last - places).astype(np.int32)
-    first = np.repeat(places, after)
-    # the pairs of a state end where its image does
-    second = np.arange(len(first), dtype=np.int32)
-    second += np.repeat(last - after.cumsum(dtype=np.int32) + 1, after)
-    return first, second
-
-
-def _join(upper: _Triangle, lower: _Triangle, pool: ThreadPoolExecutor) -> sparse.csr_array:
-    """Rows of both triangles; bands are given up from the last on, to spare memory."""
-    per_row = np.zeros(len(upper.origin), dtype=np.int64)
-    for start, above, below in zip(upper.starts, upper.bands, lower.bands, strict=True):
-        per_row[start : start + len(above)] += np.count_nonzero(above, axis=1)
-        per_row[start:] += np.count_nonzero(below, axis=0)
-    ends = np.concatenate([[0], per_row.cumsum()])
+def _to_sparse(bands: Bands, size: int) -> sparse.csr_array:
+    """Join bands of rows into one sparse matrix, and free each band once it is copied."""
+    per_row = [np.count_nonzero(band, axis=1) for band in bands]
+    ends = np.concatenate([[0], *per_row]).cumsum()
     indptr = ends.astype(np.int32 if ends[-1] < 2**31 else np.int64)
+    # np.empty takes no memory before it is written: the peak stays near that of the bands alone
     data, indices = np.empty(ends[-1], np.int32), np.empty(ends[-1], indptr.dtype)
-
-    def copy_rows(number: int) -> None:
-        start, own = upper.starts[number], upper.bands[number]
-        stop = start + len(own)
-        before = [
-            band[:, start - first : stop - first].T
-            for first, band in zip(lower.starts, lower.bands[:number], strict=False)
-        ]
-        square = own[:, : len(own)] + lower.bands[number][:, : len(own)].T
-        rows = np.concatenate([*before, square, own[:, len(own) :]], axis=1)
-        places, kept = np.flatnonzero(rows), slice(ends[start], ends[stop])
-        data[kept], indices[kept] = rows.ravel()[places], places % rows.shape[1]
-
-    for last in range(len(upper.starts), 0, -MOST_THREADS):
-        first = max(0, last - MOST_THREADS)
-        list(pool.map(copy_rows, range(first, last)))
-        del upper.bands[first:], lower.bands[first:]
-    size = len(per_row)
+    for start in reversed(range(0, size, BAND_LABELS)):
+        counts = bands.pop()
+        places = np.flatnonzero(counts)
+        kept = slice(ends[start], ends[start + len(counts)])
+        data[kept], indices[kept] = counts.ravel()[places], places % size
     return sparse.csr_array((data, indices, indptr), shape=(size, size))

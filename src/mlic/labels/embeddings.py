@@ -1,4 +1,4 @@
-"""Label embeddings: a vector a label, from word vectors or from the co-occurrence graph."""
+"""Label embeddings: one vector for each label, from word vectors or the co-occurrence graph."""
 
 from __future__ import annotations
 
@@ -8,42 +8,39 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import laplacian
 
 from mlic.errors import DataError, LabelError, ParameterError
+from mlic.labels.graph import COOCCURRENCE_EXPONENT, affinity
+from mlic.labels.options import EmbeddingOptions
 from mlic.labels.space import LabelSpace
+from mlic.labels.statistics import LabelStatistics
 from mlic.labels.word_vectors import read_glove
 
-if TYPE_CHECKING:
-    from mlic.labels.options import EmbeddingOptions
-    from mlic.labels.statistics import LabelStatistics
-
 __all__ = ["LabelEmbeddings", "embed_labels", "spectral_vectors"]
-
-_EXPONENT = 0.5  # of the co-occurrence graph, as for CGP
 
 
 @dataclass(frozen=True, eq=False)
 class LabelEmbeddings:
-    """Given vectors of labels.
+    """Fixed vectors of labels.
 
     Parameters
     ----------
     space
         The labels, in row order.
     vectors
-        A row a label; shape (C, d), float32. Of the source ``learned`` nothing is given and d
-        is 0: every model draws and learns its own.
+        One row for each label; shape (C, d), float32. For the source ``learned`` d is 0, because
+        every model initialises and learns its own vectors.
     source
-        As in `mlic.labels.options.EmbeddingOptions`.
+        ``"learned"``, ``"glove"`` or ``"spectral"``, as in `mlic.labels.options.EmbeddingOptions`.
 
     Raises
     ------
     LabelError
-        If there is not a row of finite numbers for every label.
+        If the number of rows is not the number of labels, or a vector is not finite.
 
     Examples
     --------
@@ -61,35 +58,38 @@ class LabelEmbeddings:
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.space):
             raise LabelError(
                 f"label embeddings of shape {self.vectors.shape} do not fit {len(self.space)} "
-                "labels: give one row a label"
+                "labels: give one row for each label",
+                found=self.vectors.shape,
+                expected=len(self.space),
             )
         broken = np.flatnonzero(~np.isfinite(self.vectors).all(axis=1))
         if len(broken):
+            label = self.space.names[broken[0]]
             raise LabelError(
-                f"the embedding of label '{self.space.names[broken[0]]}' is not all finite: "
-                "correct its vector"
+                f"the embedding of label '{label}' has values that are not finite: correct them",
+                label=label,
             )
 
     def subset(self, space: LabelSpace) -> LabelEmbeddings:
-        """Embeddings of some of the labels, joined by name.
+        """Return the embeddings of some of the labels, matched by name.
 
         Raises
         ------
         LabelError
-            If a label has none.
+            If a label has no embedding.
         """
         rows = self.space.indices(space.names)
         return LabelEmbeddings(space, self.vectors[rows], self.source)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits over labels, source and vectors."""
+        """Sixteen hex digits that change with labels, source or vectors."""
         digest = hashlib.sha256(f"{self.space.fingerprint}{self.source}".encode())
         digest.update(self.vectors.tobytes())
         return digest.hexdigest()[:16]
 
     def to_tensors(self) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
-        """Arrays and text metadata, fit for one safetensors file."""
+        """Return arrays and text metadata for one safetensors file."""
         names = json.dumps(list(self.space.names), ensure_ascii=False)
         return {"vectors": self.vectors}, {"names": names, "source": self.source}
 
@@ -97,7 +97,7 @@ class LabelEmbeddings:
     def from_tensors(
         cls, tensors: Mapping[str, NDArray[np.float32]], metadata: Mapping[str, str]
     ) -> LabelEmbeddings:
-        """Embeddings from what `to_tensors` gave.
+        """Create embeddings from the result of `to_tensors`.
 
         Raises
         ------
@@ -107,31 +107,32 @@ class LabelEmbeddings:
         missing = {"vectors", "names", "source"} - set(tensors) - set(metadata)
         if missing:
             raise DataError(
-                f"the label embeddings lack {', '.join(sorted(missing))}: embed the labels again"
+                f"the label embeddings lack {', '.join(sorted(missing))}: embed the labels again",
+                name=min(missing),
             )
         space = LabelSpace(tuple(json.loads(metadata["names"])))
         return cls(space, tensors["vectors"], metadata["source"])
 
 
 def embed_labels(statistics: LabelStatistics, options: EmbeddingOptions) -> LabelEmbeddings:
-    """Embed all labels as asked for.
+    """Embed all labels as the options say.
 
     Parameters
     ----------
     statistics
-        The labels; for ``spectral`` also their counts, of training images only.
+        Counts of labels and pairs.
     options
-        Source, file and dimension.
+        Source of the vectors, and their dimension.
 
     Returns
     -------
     LabelEmbeddings
-        Of the source ``learned`` with vectors of no number.
+        For the source ``learned`` with vectors of length 0.
 
     Raises
     ------
     ParameterError
-        If the dimension is not the file's, or more than the graph has.
+        If the dimension differs from that of the file, or the graph has fewer eigenvectors.
     LabelError
         If labels have no vector in the file.
     DataError
@@ -141,7 +142,7 @@ def embed_labels(statistics: LabelStatistics, options: EmbeddingOptions) -> Labe
     if options.source == "spectral":
         vectors = spectral_vectors(statistics, options.dimension)
     elif options.source == "glove":
-        assert options.file is not None
+        assert options.file is not None  # checked by EmbeddingOptions
         vectors = read_glove(Path(options.file), space.names, options.dimension)
     else:
         vectors = np.empty((len(space), 0), dtype=np.float32)
@@ -149,11 +150,12 @@ def embed_labels(statistics: LabelStatistics, options: EmbeddingOptions) -> Labe
 
 
 def spectral_vectors(statistics: LabelStatistics, dimension: int) -> NDArray[np.float32]:
-    """Smoothest coordinates of the labels on their co-occurrence graph: Laplacian eigenmaps.
+    """Laplacian eigenmaps [1]_: the smoothest coordinates of labels on the co-occurrence graph.
 
-    With S the co-occurrence affinity and D its degrees, the eigenvectors of
-    I − D^(−1/2) S D^(−1/2) with the least eigenvalues, but for the trivial one D^(1/2) 1; every
-    column is scaled to a mean square of 1, and its entry of largest size is positive.
+    With the co-occurrence affinity S and its diagonal matrix of degrees D, these are the
+    eigenvectors of I − D^(−1/2) S D^(−1/2) with the smallest eigenvalues, without the trivial
+    one D^(1/2) 1. Every column is scaled to a mean square of 1, and its entry with the largest
+    magnitude is positive.
 
     Parameters
     ----------
@@ -170,7 +172,7 @@ def spectral_vectors(statistics: LabelStatistics, dimension: int) -> NDArray[np.
     Raises
     ------
     ParameterError
-        If there are not as many eigenvectors.
+        If the graph has fewer eigenvectors.
 
     References
     ----------
@@ -184,23 +186,23 @@ def spectral_vectors(statistics: LabelStatistics, dimension: int) -> NDArray[np.
     >>> spectral_vectors(count_labels(states, LabelSpace(("a", "b", "c", "d"))), 1).T.tolist()
     [[1.0, 1.0, -1.0, -1.0]]
     """
-    from scipy.sparse.csgraph import laplacian
-
-    from mlic.labels.graph import affinity
-
     size = len(statistics.space)
     if dimension > size - 1:
         raise ParameterError(
             f"model.embeddings.dimension={dimension}: the graph of {size} labels has {size - 1} "
-            f"spectral coordinates; set it to {size - 1} or less"
+            f"spectral coordinates; set it to {size - 1} or less",
+            parameter="model.embeddings.dimension",
+            value=dimension,
+            expected=size - 1,
         )
-    weights = affinity(statistics, "co", _EXPONENT)
+    weights = affinity(statistics, "co", COOCCURRENCE_EXPONENT)
     roots = np.sqrt(weights.sum(axis=1))
     trivial = roots / max(float(np.linalg.norm(roots)), np.finfo(float).tiny)
-    # eigenvalues lie in [0, 2]: at 3 the trivial one comes last, also of a graph in pieces
+    # Eigenvalues lie in [0, 2]. Raising the trivial one to 3 puts it last, even if the graph is
+    # disconnected and the eigenvalue 0 occurs several times.
     raised = laplacian(weights, normed=True) + 3 * np.outer(trivial, trivial)
     vectors = np.linalg.eigh(raised)[1][:, :dimension] * np.sqrt(size)
-    # rounded, so that of two entries of one size the first decides everywhere
+    # rounded, so that the first of several equal magnitudes decides the sign on every machine
     largest = np.abs(vectors).round(6).argmax(axis=0)
     signs = np.sign(vectors[largest, np.arange(dimension)])
     turned: NDArray[np.float32] = (vectors * signs).astype(np.float32)

@@ -1,24 +1,22 @@
-"""Label graphs: labels that keep company (co-occurrence), and labels that do not."""
+"""Label graphs: which labels occur together (co-occurrence), and which do not (dis-occurrence)."""
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import networkx as nx
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from mlic.errors import ParameterError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from mlic.labels.statistics import LabelStatistics
+from mlic.labels.statistics import LabelStatistics
+from mlic.utils.suggestions import did_you_mean
 
 __all__ = [
-    "COMPANY_EXPONENT",
+    "COOCCURRENCE_EXPONENT",
     "KINDS",
     "affinity",
     "label_affinity",
@@ -26,15 +24,15 @@ __all__ = [
     "require_exponent",
 ]
 
-COMPANY_EXPONENT = 0.5  # of S, the one yardstick of company, whatever a graph's own exponent
+COOCCURRENCE_EXPONENT = 0.5  # exponent of S wherever partitions are compared or embedded
 KINDS = {"cgp": "co", "dgp": "dis", "random": "co"}  # strategy -> kind of its graph
-WHOLE_LABELS = 1000  # half a million edges: what networkx and a person's JSON reader take
-NEIGHBOURS = 50  # so that ten thousand labels have half a million edges too
-BLOCK_LABELS = 512  # bounds the working memory
+FULL_GRAPH_LABELS = 1000  # up to half a million edges, which networkx and JSON readers can handle
+NEIGHBOURS = 50  # edges kept for each label: half a million edges for ten thousand labels
+BLOCK_LABELS = 512  # labels processed at once, which limits the working memory
 
 
 def label_affinity(statistics: LabelStatistics, exponent: float) -> sparse.csr_array:
-    """Company that labels keep, sparse: S = (Q + Qᵀ) / 2.
+    """Compute the sparse co-occurrence affinity S = (Q + Qᵀ) / 2, with Q as in `affinity`.
 
     Parameters
     ----------
@@ -46,8 +44,8 @@ def label_affinity(statistics: LabelStatistics, exponent: float) -> sparse.csr_a
     Returns
     -------
     scipy.sparse.csr_array
-        Symmetric, in (0, 1] where labels were seen together; shape (C, C), float64. It shares the
-        places of ``statistics.together``: copy it before changing it.
+        Symmetric, in (0, 1] for labels that occur together; shape (C, C), float64. It shares its
+        index arrays with ``statistics.together``: copy it before changing it.
 
     Raises
     ------
@@ -72,7 +70,7 @@ def label_affinity(statistics: LabelStatistics, exponent: float) -> sparse.csr_a
         rows = start + np.repeat(np.arange(len(ends) - 1, dtype=columns.dtype), np.diff(ends))
         seen = together.data[block]
         first, second = counts[rows], counts[columns]
-        if hidden.nnz:
+        if hidden.nnz:  # count only the images in which the other label is known
             first = first - _entries(hidden, columns, rows)
             second = second - _entries(hidden, rows, columns)
         data[block] = ((seen / second) ** exponent + (seen / first) ** exponent) / 2
@@ -80,21 +78,26 @@ def label_affinity(statistics: LabelStatistics, exponent: float) -> sparse.csr_a
 
 
 def require_exponent(exponent: float) -> None:
-    """Refuse an exponent of a label graph that is not above 0.
+    """Check that the exponent of a label graph is finite and positive.
 
     Raises
     ------
     ParameterError
-        Saying so.
+        If it is not.
     """
     if not (math.isfinite(exponent) and exponent > 0):
-        raise ParameterError(f"exponent {exponent} of the label graph must be above 0: try 0.5")
+        raise ParameterError(
+            f"exponent {exponent} of the label graph must be above 0: try 0.5",
+            parameter="exponent",
+            value=exponent,
+        )
 
 
 def affinity(statistics: LabelStatistics, kind: str, exponent: float) -> NDArray[np.float64]:
-    """Affinity of every pair of labels, dense.
+    """Compute the affinity of every pair of labels, dense [1]_.
 
-    With P the conditional probabilities and Q = P ** exponent, element by element,
+    With the conditional probabilities P[i, j] = P(i | j) and Q = P ** exponent, element by element,
+    the affinity is
 
     * ``"co"``: S = (Q + Qᵀ) / 2, high between labels that occur together;
     * ``"dis"``: D = 1 − S, high between labels that do not.
@@ -106,7 +109,7 @@ def affinity(statistics: LabelStatistics, kind: str, exponent: float) -> NDArray
     kind
         ``"co"`` or ``"dis"``.
     exponent
-        Positive; below 1 it lifts rare company against frequent company.
+        Positive; an exponent below 1 gives more weight to rare co-occurrences.
 
     Returns
     -------
@@ -132,7 +135,9 @@ def affinity(statistics: LabelStatistics, kind: str, exponent: float) -> NDArray
            [0.75, 0.  ]])
     """
     if kind not in set(KINDS.values()):
-        raise ParameterError(f"label graph kind '{kind}' is unknown: use 'co' or 'dis'")
+        raise ParameterError(
+            f"label graph kind '{kind}' is unknown: use 'co' or 'dis'", parameter="kind", value=kind
+        )
     weights: NDArray[np.float64] = label_affinity(statistics, exponent).toarray()
     if kind == "dis":
         weights = 1.0 - weights
@@ -141,7 +146,7 @@ def affinity(statistics: LabelStatistics, kind: str, exponent: float) -> NDArray
 
 
 def label_graph(statistics: LabelStatistics, strategy: str, exponent: float) -> nx.Graph[str]:
-    """Build the graph that a strategy partitions, to look at and to reuse.
+    """Build the graph of a strategy as a networkx graph, for inspection and for graph models.
 
     Parameters
     ----------
@@ -156,12 +161,13 @@ def label_graph(statistics: LabelStatistics, strategy: str, exponent: float) -> 
     Returns
     -------
     networkx.Graph
-        Nodes are label names with ``count`` and ``index``; edges stand wherever the weight is
-        above 0 and carry ``weight`` and ``cooccurrence``; the graph carries ``strategy``,
-        ``exponent``, ``kind`` and ``neighbours``. That is None of a whole graph. A graph of more
-        than 1,000 labels is too large to be kept whole: each label keeps the edges to the
-        ``neighbours`` labels that it keeps most company with, in a dis-occurrence graph too, and
-        pairs without an edge keep less. `partition_labels` cuts the whole affinity all the same.
+        The nodes are label names with ``count`` and ``index``. The edges are the pairs whose
+        weight is above 0, with ``weight`` and ``cooccurrence``. The graph has the attributes
+        ``strategy``, ``exponent``, ``kind`` and ``neighbours``.
+
+        With more than 1,000 labels only the strongest edges are kept: each label keeps the edges to
+        the ``neighbours`` labels with the highest co-occurrence affinity, in a dis-occurrence graph
+        too. Otherwise ``neighbours`` is None. `partition_labels` always cuts the full affinity.
 
     Raises
     ------
@@ -177,17 +183,22 @@ def label_graph(statistics: LabelStatistics, strategy: str, exponent: float) -> 
     {'weight': 0.75, 'cooccurrence': 1}
     """
     if strategy not in KINDS:
-        raise ParameterError(f"strategy '{strategy}' is unknown: use one of {', '.join(KINDS)}")
+        raise ParameterError(
+            f"strategy '{strategy}' is unknown: {did_you_mean(strategy, KINDS)}"
+            f"use one of {', '.join(KINDS)}",
+            parameter="strategy",
+            value=strategy,
+        )
     kind, names = KINDS[strategy], statistics.space.names
-    company = label_affinity(statistics, exponent)
-    neighbours = NEIGHBOURS if len(names) > WHOLE_LABELS else None
+    similarity = label_affinity(statistics, exponent)
+    neighbours = NEIGHBOURS if len(names) > FULL_GRAPH_LABELS else None
     graph: nx.Graph[str] = nx.Graph(
         strategy=strategy, exponent=float(exponent), kind=kind, neighbours=neighbours
     )
     for index, (name, count) in enumerate(zip(names, statistics.counts.tolist(), strict=True)):
         graph.add_node(name, count=count, index=index)
-    first, second = _pairs(company, kind, neighbours)
-    weights = _entries(company, first, second)
+    first, second = _pairs(similarity, kind, neighbours)
+    weights = _entries(similarity, first, second)
     columns = {
         "weight": weights if kind == "co" else 1.0 - weights,
         "cooccurrence": _entries(statistics.together, first, second),
@@ -204,17 +215,19 @@ def label_graph(statistics: LabelStatistics, strategy: str, exponent: float) -> 
 
 
 def _pairs(
-    company: sparse.csr_array, kind: str, neighbours: int | None
+    similarity: sparse.csr_array, kind: str, neighbours: int | None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pairs of labels i < j that a graph joins, in order."""
-    size = company.shape[0]
+    """Select the pairs of labels i < j that are edges, in order."""
+    size = similarity.shape[0]
     if kind == "dis" and neighbours is None:
         return np.triu_indices(size, k=1)
-    joined = np.zeros(company.nnz, dtype=np.bool_)
-    for start, end in pairwise(company.indptr.tolist()):
-        joined[start + np.argsort(-company.data[start:end], kind="stable")[:neighbours]] = True
-    rows = np.repeat(np.arange(size), np.diff(company.indptr))[joined]
-    columns = company.indices[joined].astype(np.intp)
+    joined = np.zeros(similarity.nnz, dtype=np.bool_)
+    for start, end in pairwise(similarity.indptr.tolist()):
+        # with `neighbours` None this selects the whole row
+        joined[start + np.argsort(-similarity.data[start:end], kind="stable")[:neighbours]] = True
+    rows = np.repeat(np.arange(size), np.diff(similarity.indptr))[joined]
+    columns = similarity.indices[joined].astype(np.intp)
+    # a pair that only one of its labels selected is an edge too
     pairs = np.unique(np.minimum(rows, columns) * size + np.maximum(rows, columns))
     first, second = np.divmod(pairs, size)
     return first, second
@@ -223,6 +236,7 @@ def _pairs(
 def _entries(
     matrix: sparse.csr_array, rows: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> NDArray[Any]:
-    if not matrix.nnz:
-        return np.zeros(len(rows), dtype=matrix.dtype)
+    """Read single cells of a sparse matrix."""
+    if not len(rows):  # here SciPy would return a sparse array
+        return np.zeros(0, dtype=matrix.dtype)
     return np.asarray(matrix[rows, columns])

@@ -1,4 +1,4 @@
-"""Which image carries which label: states in three values, with ids, splits and label space."""
+"""The label matrix: three-valued states of every label in every image, with ids and splits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class LabelMatrix:
-    """States of every label in every image.
+    """States of every label in every image, with image ids and splits.
 
     Parameters
     ----------
@@ -32,12 +32,12 @@ class LabelMatrix:
     states
         1 present, 0 absent, −1 unknown; shape (n, len(space)), int8.
     split
-        ``"train"``, ``"validation"``, ``"test"``, or ``""`` where not decided; shape (n,).
+        ``"train"``, ``"validation"``, ``"test"``, or ``""`` if not assigned yet; shape (n,).
 
     Raises
     ------
     LabelError
-        If shapes disagree, an id stands twice, or a state or split is none of the allowed ones.
+        If shapes disagree, an id occurs twice, or a state or a split is not an allowed value.
 
     Examples
     --------
@@ -57,32 +57,43 @@ class LabelMatrix:
         object.__setattr__(self, "ids", np.asarray(self.ids, dtype=np.str_))
         object.__setattr__(self, "states", np.asarray(self.states, dtype=np.int8))
         object.__setattr__(self, "split", np.asarray(self.split, dtype=np.str_))
-        if self.states.shape != (len(self.ids), len(self.space)) or len(self.split) != len(
-            self.ids
-        ):
+        expected = (len(self.ids), len(self.space))
+        if self.states.shape != expected or len(self.split) != len(self.ids):
             raise LabelError(
                 f"{len(self.ids)} ids, {len(self.split)} splits and {len(self.space)} labels do "
-                f"not fit a label matrix of shape {self.states.shape}"
+                f"not fit label states of shape {self.states.shape}: give one row for each image "
+                "and one column for each label",
+                found=self.states.shape,
+                expected=expected,
             )
         unique, counts = np.unique(self.ids, return_counts=True)
         if len(unique) != len(self.ids):
-            twice = unique[counts > 1]
+            repeated = unique[counts > 1]
             raise LabelError(
-                f"image id '{twice[0]}' stands {counts[counts > 1][0]} times, the first of "
-                f"{len(twice)} that repeat: give every image one row and an id of its own"
+                f"{len(repeated)} image ids occur more than once, the first is '{repeated[0]}' "
+                f"({counts[counts > 1][0]} times): give every image one row and a unique id",
+                name=str(repeated[0]),
             )
-        if self.states.size and not np.isin(self.states, (PRESENT, ABSENT, UNKNOWN)).all():
-            raise LabelError("a label state is neither 1 (present), 0 (absent) nor −1 (unknown)")
+        strange = self.states[~np.isin(self.states, (PRESENT, ABSENT, UNKNOWN))]
+        if strange.size:
+            raise LabelError(
+                f"the label state {strange[0]} is neither 1 (present), 0 (absent) nor −1 "
+                "(unknown): recode the labels",
+                found=int(strange[0]),
+            )
         wrong = set(np.unique(self.split).tolist()) - {*SPLITS, ""}
         if wrong:
-            raise LabelError(f"split '{min(wrong)}' is none of {', '.join(SPLITS)}: rename it")
+            raise LabelError(
+                f"split '{min(wrong)}' is not one of {', '.join(SPLITS)}: rename it",
+                name=min(wrong),
+            )
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits over labels, ids, states and splits."""
+        """Sixteen hex digits that change with labels, ids, states or splits."""
         digest = hashlib.sha256(self.space.fingerprint.encode())
         digest.update("\x1f".join(self.ids.tolist()).encode())
         digest.update(np.ascontiguousarray(self.states).tobytes())
@@ -90,24 +101,24 @@ class LabelMatrix:
         return digest.hexdigest()[:16]
 
     def rows(self, split: str) -> NDArray[np.intp]:
-        """Row numbers of one split, ascending."""
+        """Return the row numbers of one split, ascending."""
         return np.flatnonzero(self.split == split)
 
     def take(self, rows: NDArray[np.intp] | Sequence[int]) -> LabelMatrix:
-        """The matrix of some rows, in the order given."""
+        """Return the matrix of some rows, in the given order."""
         rows = np.asarray(rows, dtype=np.intp)
         return LabelMatrix(self.space, self.ids[rows], self.states[rows], self.split[rows])
 
     def in_split(self, split: str) -> LabelMatrix:
-        """The matrix of one split."""
+        """Return the matrix of one split."""
         return self.take(self.rows(split))
 
     def with_labels(self, columns: Sequence[int]) -> LabelMatrix:
-        """The matrix of some labels, in the order given; no image is dropped."""
+        """Return the matrix of some labels, in the given order; all images remain."""
         return LabelMatrix(
             self.space.subset(columns), self.ids, self.states[:, list(columns)], self.split
         )
 
     def with_split(self, split: NDArray[np.str_]) -> LabelMatrix:
-        """The same matrix with another split."""
+        """Return the same matrix with other splits; shape (n,)."""
         return replace(self, split=split)

@@ -1,4 +1,4 @@
-"""The order of labels as an object: names in order, with a fingerprint."""
+"""The label space: label names in a fixed order, with a fingerprint."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mlic.errors import LabelError
+from mlic.utils.suggestions import did_you_mean
 
 __all__ = ["LabelSpace"]
 
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """Names of labels in the order of the columns they stand for.
+    """Label names in the order of the columns of a label matrix.
+
+    A label space travels with every matrix, graph, partition and checkpoint. Two objects with
+    different label spaces cannot be combined by accident, see `require_same`.
 
     Parameters
     ----------
     names
-        Label names, unique and not empty.
+        Label names, unique and not blank.
 
     Raises
     ------
     LabelError
-        If there is no name, an empty name, or a name twice.
+        If there are no names, or a name is blank or occurs twice.
 
     Examples
     --------
@@ -41,16 +45,17 @@ class LabelSpace:
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
         if not self.names:
             raise LabelError("the class list is empty: give at least one label name")
-        if any(not name.strip() for name in self.names):
-            raise LabelError(f"label number {self._first_blank()} has no name: name every label")
         seen: set[str] = set()
-        for name in self.names:
+        for number, name in enumerate(self.names):
+            if not name.strip():
+                raise LabelError(
+                    f"label number {number} has no name: name every label", value=number
+                )
             if name in seen:
-                raise LabelError(f"label '{name}' stands twice in the class list: remove one")
+                raise LabelError(
+                    f"label '{name}' occurs twice in the class list: remove one", label=name
+                )
             seen.add(name)
-
-    def _first_blank(self) -> int:
-        return next(i for i, name in enumerate(self.names) if not name.strip())
 
     def __len__(self) -> int:
         return len(self.names)
@@ -65,50 +70,58 @@ class LabelSpace:
         return hashlib.sha256("\x1f".join(self.names).encode()).hexdigest()[:16]
 
     def index(self, name: str) -> int:
-        """Column of a label.
+        """Return the column of a label.
 
         Raises
         ------
         LabelError
-            If the name is not in this space.
+            If the label is not in this space.
         """
         try:
             return self._positions[name]
         except KeyError:
             raise LabelError(
                 f"label '{name}' is not in the class list of {len(self)} labels "
-                f"({', '.join(self.names[:5])}, …): correct the label or add it to the list"
+                f"({', '.join(self.names[:5])}, …): {did_you_mean(name, self.names)}"
+                "correct the label or add it to the list",
+                label=name,
             ) from None
 
     def indices(self, names: Iterable[str]) -> list[int]:
-        """Columns of several labels, in the order given."""
+        """Return the columns of several labels, in the given order."""
         return [self.index(name) for name in names]
 
     def subset(self, indices: Sequence[int]) -> LabelSpace:
-        """Space of the labels at some columns, in the order given."""
+        """Return the space of the labels at some columns, in the given order."""
         return LabelSpace(tuple(self.names[i] for i in indices))
 
     def require_same(self, other: LabelSpace, ours: str, theirs: str) -> None:
-        """Refuse to join two things whose labels differ.
+        """Check that two objects have the same labels in the same order.
 
         Parameters
         ----------
         other
-            The space of the second thing.
+            Label space of the second object.
         ours, theirs
-            What the two things are called in the message.
+            Names of the two objects for the message.
 
         Raises
         ------
         LabelError
-            Naming the first label in which the two differ.
+            If the label spaces differ; the message names the first difference.
         """
         if self.names == other.names:
             return
+        found: str | int = len(other)
+        expected: str | int = len(self)
+        difference = f"{ours} has {expected} labels but {theirs} has {found}"
         for i, (mine, its) in enumerate(zip(self.names, other.names, strict=False)):
             if mine != its:
                 difference = f"label {i} is '{mine}' in {ours} but '{its}' in {theirs}"
+                found, expected = its, mine
                 break
-        else:
-            difference = f"{ours} has {len(self)} labels but {theirs} has {len(other)}"
-        raise LabelError(f"labels do not match: {difference}; make both from the same class list")
+        raise LabelError(
+            f"labels do not match: {difference}; make both from the same class list",
+            found=found,
+            expected=expected,
+        )

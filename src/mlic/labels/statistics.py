@@ -1,37 +1,33 @@
-"""Label statistics: how often labels occur, and occur together, where they are known."""
+"""Label statistics: counts of labels and label pairs, over the images in which they are known."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from mlic.errors import DataError, LabelError
-from mlic.labels.co_occurrence import count_pairs, count_states
+from mlic.labels.co_occurrence import States, count_pairs, count_states
 from mlic.labels.matrix import PRESENT, UNKNOWN
 from mlic.labels.space import LabelSpace
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mlic.labels.co_occurrence import States
-
 __all__ = ["LabelStatistics", "count_labels"]
 
-PAIRS = ("together", "hidden", "unknown")
-PARTS = ("data", "indices", "indptr")
+PAIRS = ("together", "hidden", "unknown")  # fields of LabelStatistics with a count for each pair
+CSR_ARRAYS = ("data", "indices", "indptr")
 
 
 @dataclass(frozen=True, eq=False)
 class LabelStatistics:
     """Counts of labels and of pairs of labels over a set of images.
 
-    Pairs are kept sparse, so that memory grows with the pairs that were seen and not with C²; the
-    properties are dense, for a person's eye and for up to some thousand labels.
+    Counts of pairs are sparse, so that memory grows with the number of observed pairs and not with
+    C². The properties below return dense matrices, for up to some thousand labels.
 
     Parameters
     ----------
@@ -42,18 +38,18 @@ class LabelStatistics:
     counts
         Images in which a label is present; shape (C,), int64.
     together
-        Images in which both labels are present, nothing on the diagonal; shape (C, C), sparse
-        rows of int32.
+        Images in which both labels are present, with an empty diagonal; shape (C, C), sparse rows
+        of int32.
     hidden
-        ``hidden[i, j]``: images in which j is present and i is unknown; of the same form.
+        ``hidden[i, j]``: images in which j is present and i is unknown; same format.
     unknown
-        Images in which both labels are unknown; on the diagonal, those in which the one label
-        is; of the same form.
+        Images in which both labels are unknown, and on the diagonal the images in which the label
+        is unknown; same format.
 
     Raises
     ------
     LabelError
-        If a shape does not fit the labels.
+        If a shape does not match the number of labels.
     """
 
     space: LabelSpace
@@ -70,7 +66,10 @@ class LabelStatistics:
             if getattr(self, name).shape != shape:
                 raise LabelError(
                     f"label statistics: '{name}' has shape {getattr(self, name).shape} but "
-                    f"{size} labels need {shape}; count the labels again"
+                    f"{size} labels need {shape}; count the labels again",
+                    name=name,
+                    found=getattr(self, name).shape,
+                    expected=shape,
                 )
 
     @property
@@ -80,40 +79,63 @@ class LabelStatistics:
 
     @property
     def known(self) -> NDArray[np.int64]:
-        """Images in which neither label is unknown; shape (C, C), int64.
+        """Images in which both labels are known; shape (C, C), int64.
 
-        On the diagonal, those in which the one label is known.
+        The diagonal counts the images in which the label is known.
         """
         both, alone = _dense(self.unknown), self.unknown.diagonal().astype(np.int64)
+        # inclusion-exclusion: all images, less those in which one label is unknown or the other
         known: NDArray[np.int64] = self.num_images - alone - alone[:, None] + both
         return known
 
     @property
     def support(self) -> NDArray[np.int64]:
-        """``support[i, j]``: images in which j is present and i known; shape (C, C), int64."""
+        """``support[i, j]``: images with j present and i known; shape (C, C), int64."""
         return self.counts - _dense(self.hidden)
 
     @property
     def conditional(self) -> NDArray[np.float64]:
-        """P[i, j] = P(i present | j present, i known); 0 where never seen; shape (C, C)."""
+        """P[i, j] = P(i present | j present, i known), 0 without such images; shape (C, C)."""
         return _ratio(self.cooccurrence, self.support)
 
     @property
     def lift(self) -> NDArray[np.float64]:
-        """P(i, j) / P(i) P(j) where both are known; shape (C, C).
+        """P(i, j) / (P(i) P(j)) over the images in which both labels are known; shape (C, C).
 
-        1 for independent labels, 0 where never seen together and on the diagonal. Every factor is
-        of the same images, so lift is symmetric and no unknown state bends it.
+        It is 1 for independent labels, and 0 for labels that never occur together and on the
+        diagonal. All three probabilities are estimated from the same images, so that the lift is
+        symmetric and unknown states do not bias it.
         """
         support = self.support
         return _ratio(self.cooccurrence * self.known, support * support.T)
 
+    def subset(self, space: LabelSpace) -> LabelStatistics:
+        """Restrict the statistics to some of the labels, in the order of the new space.
+
+        Parameters
+        ----------
+        space
+            Labels of these statistics, in any order.
+
+        Raises
+        ------
+        LabelError
+            If a label was not counted.
+        """
+        columns = self.space.indices(space.names)
+        pairs = []
+        for name in PAIRS:
+            matrix = getattr(self, name)[columns][:, columns]
+            matrix.sort_indices()  # selecting columns in another order leaves rows unsorted
+            pairs.append(matrix)
+        return LabelStatistics(space, self.num_images, self.counts[columns], *pairs)
+
     def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-        """Arrays and text metadata, fit for one safetensors file."""
+        """Return arrays and text metadata for one safetensors file."""
         tensors = {
             f"{name}.{part}": np.ascontiguousarray(getattr(getattr(self, name), part))
             for name in PAIRS
-            for part in PARTS
+            for part in CSR_ARRAYS
         }
         names = json.dumps(list(self.space.names), ensure_ascii=False)
         return {"counts": self.counts, **tensors}, {
@@ -125,30 +147,31 @@ class LabelStatistics:
     def from_tensors(
         cls, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
     ) -> LabelStatistics:
-        """Statistics from what `to_tensors` gave.
+        """Create statistics from the result of `to_tensors`.
 
         Raises
         ------
         DataError
             If an array or a metadata entry is missing.
         """
-        arrays = {f"{name}.{part}" for name in PAIRS for part in PARTS}
+        arrays = {f"{name}.{part}" for name in PAIRS for part in CSR_ARRAYS}
         missing = ({"counts", "names", "num_images"} | arrays) - set(tensors) - set(metadata)
         if missing:
             raise DataError(
-                f"the label statistics lack {', '.join(sorted(missing))}: count the labels again"
+                f"the label statistics lack {', '.join(sorted(missing))}: count the labels again",
+                name=min(missing),
             )
         space = LabelSpace(tuple(json.loads(metadata["names"])))
         shape = (len(space), len(space))
         pairs = [
-            sparse.csr_array(tuple(tensors[f"{name}.{part}"] for part in PARTS), shape=shape)
+            sparse.csr_array(tuple(tensors[f"{name}.{part}"] for part in CSR_ARRAYS), shape=shape)
             for name in PAIRS
         ]
         return cls(space, int(metadata["num_images"]), tensors["counts"], *pairs)
 
 
 def count_labels(states: States, space: LabelSpace) -> LabelStatistics:
-    """Count labels and pairs of labels, leaving unknown states out pair by pair.
+    """Count labels and pairs of labels; unknown states are excluded separately for each pair.
 
     Parameters
     ----------
@@ -166,14 +189,14 @@ def count_labels(states: States, space: LabelSpace) -> LabelStatistics:
     Raises
     ------
     LabelError
-        If the columns do not fit the labels, or a state is none of the three.
+        If the number of columns is not the number of labels, or a state is not 1, 0 or −1.
 
     Notes
     -----
-    See `count_pairs` for time and memory.
+    See `mlic.labels.co_occurrence.count_pairs` for time and memory.
 
-    Conditional probabilities of this kind were put to use by ML-GCN [1]_; leaving out the
-    unknown keeps them unbiased where labels are missing at random.
+    ML-GCN [1]_ uses such conditional probabilities. Excluding unknown states keeps them unbiased if
+    labels are missing at random.
 
     References
     ----------
@@ -190,12 +213,14 @@ def count_labels(states: States, space: LabelSpace) -> LabelStatistics:
     if states.ndim != 2 or states.shape[1] != len(space):
         raise LabelError(
             f"label states of shape {states.shape} do not fit {len(space)} labels: "
-            "give one row an image and one column a label"
+            "give one row for each image and one column for each label",
+            found=states.shape,
+            expected=len(space),
         )
     counts, unknown = count_states(states)
     together = count_pairs(states, PRESENT, PRESENT)
     hidden = both = sparse.csr_array(together.shape, dtype=np.int32)
-    if unknown.any():
+    if unknown.any():  # without unknown states two thirds of the work are saved
         hidden = count_pairs(states, UNKNOWN, PRESENT)
         both = count_pairs(states, UNKNOWN, UNKNOWN)
         both = sparse.csr_array(both + sparse.diags_array(unknown, dtype=np.int32))
@@ -209,5 +234,6 @@ def _dense(pairs: sparse.csr_array) -> NDArray[np.int64]:
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
+    """Divide; 0 where the denominator is 0."""
     ratio: NDArray[np.float64] = np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
     return ratio

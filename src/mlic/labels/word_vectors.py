@@ -1,4 +1,4 @@
-"""Word vectors of label names, read from a file."""
+"""Word vectors of label names, from GloVe text or from an .npz file."""
 
 from __future__ import annotations
 
@@ -14,54 +14,57 @@ from mlic.errors import DataError, LabelError, ParameterError
 
 __all__ = ["read_glove"]
 
-ARRAYS = (("names", "vectors"), ("classes", "glove"))  # how .npz files call names and vectors
+ARRAYS = (("names", "vectors"), ("classes", "glove"))  # accepted array names in .npz files
+FILE = "model.embeddings.file"
 
 
 def read_glove(path: Path, names: Sequence[str], dimension: int) -> NDArray[np.float32]:
-    """Word vectors of label names.
+    """Look up the word vectors of label names.
 
-    A name has the vector of its lower-case form, or else the mean of the vectors of its words,
-    which spaces, hyphens, underscores, slashes and commas part.
+    A name gets the vector of its lower-case form. If there is none, it gets the mean of the vectors
+    of its words, which are separated by spaces, hyphens, underscores, slashes or commas.
 
     Parameters
     ----------
     path
-        Text as GloVe gives it out, ``word v1 … vd`` a line, or an ``.npz`` file of names and
-        their vectors, called ``names`` and ``vectors``, or ``classes`` and ``glove``.
+        GloVe text [1]_, one line ``word v1 … vd`` for each word; or an ``.npz`` file with names and
+        vectors, in arrays called ``names`` and ``vectors``, or ``classes`` and ``glove``.
     names
         Label names.
     dimension
-        Numbers a vector.
+        Length of the vectors.
 
     Returns
     -------
     numpy.ndarray
-        As in the file, not normalised; shape (len(names), dimension), float32.
+        Vectors as in the file, not normalised; shape (len(names), dimension), float32.
 
     Raises
     ------
     LabelError
-        Listing every name without a vector.
+        If names have no vector; the message lists all of them.
     ParameterError
-        If the file's vectors are of another dimension.
+        If the vectors of the file have another length.
     DataError
-        If the file is missing or of another form.
+        If the file is missing or has another format.
 
     References
     ----------
     .. [1] Pennington et al., "GloVe: global vectors for word representation", EMNLP 2014.
     """
     if not path.is_file():
-        raise DataError(f"model.embeddings.file: there is no file {path}; correct the path")
+        raise DataError(f"{FILE}: there is no file {path}; correct the path", path=path)
     wanted = {word for name in names for word in (name.lower(), *_words(name))}
     read = _read_arrays if path.suffix == ".npz" else _read_text
     known = read(path, wanted.__contains__, dimension)
     found = {name: vectors for name in names if (vectors := _lookup(name, known))}
-    lost = [name for name in names if name not in found]
-    if lost:
+    missing = [name for name in names if name not in found]
+    if missing:
         raise LabelError(
-            f"{path} has no vector of {len(lost)} labels ({', '.join(lost)}): rename them to words "
-            "that it has, or give an .npz file with a row for each of them"
+            f"{path} has no vectors for {len(missing)} labels ({', '.join(missing)}): rename them "
+            "to words of the file, or use an .npz file with a vector for each of them",
+            path=path,
+            label=missing[0],
         )
     return np.stack([np.mean(found[name], axis=0) for name in names])
 
@@ -71,7 +74,7 @@ def _words(name: str) -> list[str]:
 
 
 def _lookup(name: str, known: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-    """The vector of the name, or those of all its words, or nothing."""
+    """Return the vector of the name, or those of all its words, or an empty list."""
     if name.lower() in known:
         return [known[name.lower()]]
     words = _words(name)
@@ -85,11 +88,16 @@ def _read_arrays(
         with np.load(path, allow_pickle=False) as file:
             pairs = [(file[a], file[b]) for a, b in ARRAYS if a in file and b in file]
     except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"model.embeddings.file: {path} is no .npz file ({error})") from error
+        raise DataError(
+            f"{FILE}: {path} is not a readable .npz file ({error}); write it again without pickled "
+            "objects",
+            path=path,
+        ) from error
     if not pairs or pairs[0][0].ndim != 1 or pairs[0][1].shape[:-1] != pairs[0][0].shape:
         raise DataError(
-            f"model.embeddings.file: {path} lacks the arrays 'names', of n names, and 'vectors', "
-            "of n rows: write both into it"
+            f"{FILE}: {path} lacks the array 'names' with n names or the array 'vectors' with n "
+            "rows; write both into it",
+            path=path,
         )
     names, vectors = pairs[0]
     _require_dimension(path, vectors.shape[-1], dimension)
@@ -100,15 +108,17 @@ def _read_arrays(
 def _read_text(
     path: Path, wanted: Callable[[str], bool], dimension: int
 ) -> dict[str, NDArray[np.float32]]:
-    """Only the wanted lines are taken apart: the file may hold millions."""
+    """Read the wanted words; only their lines are parsed, because a file may have millions."""
     try:
+        # newline="\n": a carriage return inside a line must not end it
         with path.open(encoding="utf-8", newline="\n") as file:
             _require_dimension(path, len(file.readline().split(" ")) - 1, dimension)
             file.seek(0)
             return dict(_wanted_lines(file, wanted, dimension))
-    except ValueError as error:  # also what no UTF-8 is
+    except ValueError as error:  # includes UnicodeDecodeError
         raise DataError(
-            f"model.embeddings.file: {path} is no text of words and their numbers ({error})"
+            f"{FILE}: {path} is not a text of words and numbers ({error}); use GloVe text or .npz",
+            path=path,
         ) from error
 
 
@@ -119,13 +129,18 @@ def _wanted_lines(
         word, _, rest = line.partition(" ")
         if wanted(word):
             numbers = rest.split()
-            if len(numbers) == dimension:  # else an entry of several words, as GloVe 840B has some
+            # GloVe 840B has entries of several words, such as "at name@domain.com"
+            if len(numbers) == dimension:
                 yield word, np.array(numbers, dtype=np.float32)
 
 
-def _require_dimension(path: Path, found: int, asked: int) -> None:
-    if found != asked:
+def _require_dimension(path: Path, found: int, dimension: int) -> None:
+    if found != dimension:
         raise ParameterError(
-            f"model.embeddings.dimension={asked}, but the vectors of {path} have {found} numbers; "
-            f"set it to {found}, or give another file"
+            f"model.embeddings.dimension={dimension}, but the vectors of {path} have length "
+            f"{found}; set it to {found}, or use another file",
+            path=path,
+            parameter="model.embeddings.dimension",
+            value=dimension,
+            expected=found,
         )

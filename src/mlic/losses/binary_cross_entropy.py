@@ -1,4 +1,4 @@
-"""Plain binary cross-entropy a label."""
+"""Binary cross-entropy for each label."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mlic.errors import ParameterError
+from mlic.losses.base import Loss
 
 __all__ = ["BinaryCrossEntropy"]
 
 
-class BinaryCrossEntropy:
-    """Binary cross-entropy from logits.
+class BinaryCrossEntropy(Loss):
+    """Binary cross-entropy on logits.
 
     Parameters
     ----------
     smoothing
-        Targets become ``smoothing / 2`` and ``1 − smoothing / 2``; in [0, 1).
+        Label smoothing in [0, 1): targets become ``smoothing / 2`` and ``1 − smoothing / 2``.
 
     Raises
     ------
     ParameterError
-        If it is out of range.
+        If `smoothing` is out of range.
 
     Examples
     --------
@@ -35,7 +36,7 @@ class BinaryCrossEntropy:
         self.smoothing = smoothing
 
     def __call__(self, logits: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-        """One term a cell; shape (B, C), float32, zero where the state is −1."""
+        """Compute one term for each image and label; see `Loss`."""
         targets = (states == 1).float() * (1 - self.smoothing) + self.smoothing / 2
         loss = binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")
         return loss * (states >= 0)

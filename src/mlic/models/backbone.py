@@ -1,27 +1,25 @@
-"""A timm model without its classifier, with the weights a person asked for."""
+"""timm backbones without classifier, with the weights that the options name."""
 
 from __future__ import annotations
 
 import logging
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mlic.errors import CheckpointError, ParameterError
-from mlic.models.branch import BranchedBackbone, Trunk
-from mlic.models.options import BranchedModelOptions
+from mlic.models.branch import BranchedBackbone
+from mlic.models.options import BranchedModelOptions, ModelOptions
 from mlic.models.torchvision_shim import allow_torchvision_without_cuda
+from mlic.models.trunk import Trunk
+from mlic.utils.suggestions import did_you_mean
 
-if TYPE_CHECKING:
-    from mlic.models.options import ModelOptions
+__all__ = ["build_backbone", "build_trunk", "normalisation", "pool_features"]
 
-__all__ = ["build_backbone", "build_trunk", "normalisation"]
-
-Backbone = Any  # timm's models share methods, not a base class
+Backbone = Any  # timm's models have common methods, but no common base class
 
 
 def build_backbone(options: ModelOptions, load_weights: bool = True) -> Backbone:
@@ -30,21 +28,21 @@ def build_backbone(options: ModelOptions, load_weights: bool = True) -> Backbone
     Parameters
     ----------
     options
-        Name, constructor options, weights, what of them to keep frozen, and its branch, if any.
+        Name, constructor options, weights, frozen parts, and the branch, if any.
     load_weights
-        False where a checkpoint's own weights follow.
+        Whether to load the weights that the options name.
 
     Returns
     -------
     torch.nn.Module
-        With timm's ``forward_features`` and ``forward_head``, and no classifier.
+        A model with timm's ``forward_features`` and ``forward_head``, and without classifier.
 
     Raises
     ------
     ParameterError
-        If timm does not know the name or refuses an option, or a part to freeze is not there.
+        If timm does not know the name or refuses an option, or a part to freeze does not exist.
     CheckpointError
-        If the weights cannot be had or do not fit.
+        If the weights cannot be loaded or do not fit.
     """
     if isinstance(options, BranchedModelOptions):
         return BranchedBackbone(build_trunk(options, load_weights))
@@ -52,7 +50,7 @@ def build_backbone(options: ModelOptions, load_weights: bool = True) -> Backbone
 
 
 def build_trunk(options: BranchedModelOptions, load_weights: bool = True) -> Trunk:
-    """Build what branches share; arguments and errors are those of `build_backbone`."""
+    """Build the layers that branches share; see `build_backbone`."""
     return Trunk(_build_timm(options, load_weights), options.branch)
 
 
@@ -60,7 +58,8 @@ def _build_timm(options: ModelOptions, load_weights: bool) -> Backbone:
     allow_torchvision_without_cuda()
     import timm
 
-    logging.getLogger("huggingface_hub").handlers.clear()  # it would say everything twice
+    # its own handler would print every message a second time
+    logging.getLogger("huggingface_hub").handlers.clear()
     fetch = load_weights and options.weights == "pretrained"
     try:
         model = timm.create_model(
@@ -69,13 +68,14 @@ def _build_timm(options: ModelOptions, load_weights: bool) -> Backbone:
     except (RuntimeError, TypeError) as error:
         if fetch and timm.is_model(options.backbone):
             raise _not_fetched(options.backbone, error) from error
-        close = get_close_matches(options.backbone, timm.list_models(), n=1)
-        hint = f"did you mean '{close[0]}'? " if close and close[0] != options.backbone else ""
+        hint = did_you_mean(options.backbone, timm.list_models())
         raise ParameterError(
             f"model.backbone='{options.backbone}' with options {options.backbone_options} cannot "
-            f"be built by timm: {error}; {hint}timm.list_models() lists the names"
+            f"be built by timm: {error}; {hint}timm.list_models() lists the names",
+            parameter="model.backbone",
+            value=options.backbone,
         ) from error
-    except OSError as error:  # what a hub raises when it is out of reach
+    except OSError as error:  # the hub cannot be reached
         raise _not_fetched(options.backbone, error) from error
     if load_weights and options.weights and not fetch:
         _load_file(model, Path(options.weights))
@@ -83,7 +83,7 @@ def _build_timm(options: ModelOptions, load_weights: bool) -> Backbone:
 
 
 def _freeze(model: Backbone, options: ModelOptions) -> Backbone:
-    """Keep parts as they are; their batch norms neither learn nor follow the batches."""
+    """Freeze parts; their batch norms then use and keep their loaded statistics."""
     from timm.layers import freeze_batch_norm_2d
     from timm.utils import freeze
 
@@ -93,20 +93,23 @@ def _freeze(model: Backbone, options: ModelOptions) -> Backbone:
         except AttributeError as error:
             parts = ", ".join(child for child, _ in model.named_children())
             raise ParameterError(
-                f"model.frozen: '{options.backbone}' has no part '{name}'; its parts are {parts}"
+                f"model.frozen: '{options.backbone}' has no part '{name}'; its parts are {parts}",
+                parameter="model.frozen",
+                value=name,
             ) from error
     return freeze_batch_norm_2d(model) if options.freeze_batch_norm else model
 
 
 def _not_fetched(backbone: str, error: Exception) -> CheckpointError:
     return CheckpointError(
-        f"pretrained weights of '{backbone}' cannot be fetched ({error}): "
-        "give the path of a safetensors file as model.weights, or model.weights=null"
+        f"pretrained weights of '{backbone}' cannot be downloaded ({error}): "
+        "give the path of a safetensors file as model.weights, or set model.weights=null",
+        name=backbone,
     )
 
 
 def _load_file(model: Backbone, path: Path) -> None:
-    """Load a safetensors file in timm's names; only a classifier may be left over."""
+    """Load a safetensors file with timm's names; only the weights of a classifier may be unused."""
     if not path.is_file():
         raise CheckpointError(f"model.weights: there is no file {path}; correct the path")
     try:
@@ -135,12 +138,12 @@ def _load_file(model: Backbone, path: Path) -> None:
 
 
 def normalisation(backbone: Backbone) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation, a channel each, of inputs in [0, 1] that a backbone expects."""
+    """Mean and standard deviation of each channel that a backbone expects, for pixels in [0, 1]."""
     config = backbone.pretrained_cfg
     return tuple(config["mean"]), tuple(config["std"])
 
 
-def out_of_the_head(backbone: Backbone, features: torch.Tensor) -> torch.Tensor:
-    """Pooled features as timm's own classifier would see them; shape (B, head_hidden_size)."""
+def pool_features(backbone: Backbone, features: torch.Tensor) -> torch.Tensor:
+    """Pool features as for timm's own classifier; shape (B, head_hidden_size)."""
     pooled: torch.Tensor = backbone.forward_head(features, pre_logits=True)
     return pooled

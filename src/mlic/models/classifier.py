@@ -1,55 +1,54 @@
-"""A backbone and a head as one model."""
+"""Multi-label classifiers: a backbone and a head."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from mlic.errors import ParameterError
-from mlic.models.backbone import build_backbone, build_trunk, normalisation, out_of_the_head
-from mlic.models.branch import BranchedClassifiers, UpperModel
-from mlic.models.options import HEADS
+from mlic.labels.context import LabelContext
+from mlic.labels.embeddings import LabelEmbeddings
+from mlic.models.backbone import build_backbone, build_trunk, normalisation, pool_features
+from mlic.models.branch import BranchedClassifiers, BranchHead
+from mlic.models.heads.base import Head
+from mlic.models.options import HEADS, BranchedModelOptions, ModelOptions
+from mlic.models.trunk import Trunk
 from mlic.utils.plugins import build_plugin, find_plugin
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from mlic.models.branch import Trunk
-    from mlic.models.options import BranchedModelOptions, ModelOptions
-
-__all__ = ["MultiLabelClassifier", "build_classifier", "build_classifiers", "build_upper"]
+__all__ = ["MultiLabelClassifier", "build_branch_head", "build_classifier", "build_classifiers"]
 
 
 class MultiLabelClassifier(nn.Module):
-    """From normalised images to one logit a label.
+    """Model from normalised images to one logit for each label.
 
     Parameters
     ----------
     backbone
         A timm model without classifier.
     head
-        One of `mlic.models.heads`.
+        A head of `mlic.models.heads`.
     """
 
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, head: Head) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
 
     def forward(self, images: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
-        """Logits.
+        """Compute the logits.
 
         Parameters
         ----------
         images
             Normalised images; shape (B, 3, H, W).
         known
-            Label states already known (1, 0, −1); shape (B, C). Heads may ignore them.
+            Label states that the model may use (1 present, 0 absent, −1 unknown); shape (B, C).
+            Heads may ignore them.
 
         Returns
         -------
@@ -58,135 +57,121 @@ class MultiLabelClassifier(nn.Module):
         """
         features = self.backbone.forward_features(images)  # type: ignore[operator]
         if self.head.pooled:
-            features = out_of_the_head(self.backbone, features)
+            features = pool_features(self.backbone, features)
         logits: torch.Tensor = self.head(features, known)
         return logits
 
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation the backbone expects."""
+        """Mean and standard deviation of each channel that the backbone expects."""
         return normalisation(self.backbone)
 
 
 def build_classifier(
-    options: ModelOptions,
-    num_labels: int,
-    load_weights: bool = True,
-    embeddings: NDArray[np.float32] | None = None,
+    options: ModelOptions, context: LabelContext, load_weights: bool = True
 ) -> MultiLabelClassifier:
-    """Build backbone and head from options.
+    """Build backbone and head.
 
     Parameters
     ----------
     options
-        Architecture and starting weights.
-    num_labels
-        Number of logits.
+        Architecture and initial weights.
+    context
+        The labels, one logit each, and what the head needs to know about them.
     load_weights
-        False where a checkpoint's own weights follow, label embeddings among them.
-    embeddings
-        Vectors of the labels, for a head that takes them, unless they are learned; shape
-        (num_labels, d).
+        Whether to load the backbone's weights. False where the weights of a checkpoint are loaded
+        afterwards; label embeddings are then zeros of the right shape.
 
     Raises
     ------
     ParameterError
-        If backbone or head refuse an option, or the label embeddings are not those asked for.
+        If backbone or head refuse an option, or the context lacks what the head needs.
     CheckpointError
-        If the backbone's weights cannot be had or do not fit.
+        If the backbone's weights cannot be loaded or do not fit.
 
     Examples
     --------
-    >>> from mlic.models.options import ModelOptions
-    >>> model = build_classifier(ModelOptions(backbone="test_resnet"), num_labels=3)
+    >>> from mlic.labels import LabelSpace
+    >>> context = LabelContext(LabelSpace(("cat", "dog", "sofa")))
+    >>> model = build_classifier(ModelOptions(backbone="test_resnet"), context)
     >>> model(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 3])
     """
     backbone = build_backbone(options, load_weights)
-    width = backbone.head_hidden_size
-    return MultiLabelClassifier(
-        backbone, _build_head(options, width, num_labels, load_weights, embeddings)
-    )
+    head = _build_head(options, backbone.head_hidden_size, context, load_weights)
+    return MultiLabelClassifier(backbone, head)
 
 
 def build_classifiers(
-    options: BranchedModelOptions,
-    num_labels: Sequence[int],
-    load_weights: bool = True,
-    embeddings: Sequence[NDArray[np.float32] | None] | None = None,
+    options: BranchedModelOptions, contexts: Sequence[LabelContext], load_weights: bool = True
 ) -> BranchedClassifiers:
-    """Build several classifiers on one trunk; arguments and errors are as `build_classifier`'s.
+    """Build several classifiers on one trunk, one for each context; see `build_classifier`.
 
     Examples
     --------
-    >>> from mlic.models.options import BranchedModelOptions
-    >>> model = build_classifiers(BranchedModelOptions(backbone="test_resnet", branch={}), [3, 2])
+    >>> from mlic.labels import LabelSpace
+    >>> contexts = [LabelContext(LabelSpace(names)) for names in (("cat", "dog"), ("sofa",))]
+    >>> model = build_classifiers(BranchedModelOptions(backbone="test_resnet", branch={}), contexts)
     >>> model(torch.zeros(2, 3, 32, 32)).shape
-    torch.Size([2, 5])
+    torch.Size([2, 3])
     """
     trunk = build_trunk(options, load_weights)
-    vectors = embeddings or [None] * len(num_labels)
-    uppers = [
-        build_upper(trunk, options, number, load_weights, own)
-        for number, own in zip(num_labels, vectors, strict=True)
-    ]
-    return BranchedClassifiers(trunk, uppers)
+    heads = [build_branch_head(trunk, options, context, load_weights) for context in contexts]
+    return BranchedClassifiers(trunk, heads, [context.num_labels for context in contexts])
 
 
-def build_upper(
-    trunk: Trunk,
-    options: ModelOptions,
-    num_labels: int,
-    load_weights: bool = True,
-    embeddings: NDArray[np.float32] | None = None,
-) -> UpperModel:
-    """Build a new branch of a trunk and its head; the rest as in `build_classifier`."""
-    branch, width = trunk.grow(), trunk.head_hidden_size
-    head = _build_head(options, width, num_labels, load_weights, embeddings)
-    return UpperModel(branch, head, trunk.pool)
+def build_branch_head(
+    trunk: Trunk, options: ModelOptions, context: LabelContext, load_weights: bool = True
+) -> BranchHead:
+    """Build a new branch on a trunk, and its head; see `build_classifier`."""
+    branch = trunk.make_branch()  # before the head: the order decides the random initial weights
+    head = _build_head(options, trunk.head_hidden_size, context, load_weights)
+    return BranchHead(branch, head, trunk.pool)
 
 
 def _build_head(
-    options: ModelOptions,
-    width: int,
-    num_labels: int,
-    load_weights: bool,
-    embeddings: NDArray[np.float32] | None,
-) -> nn.Module:
-    arguments: list[Any] = [width, num_labels]
-    if getattr(find_plugin(HEADS, options.head), "embedded", False):
-        arguments.append(_embed(options, num_labels, load_weights, embeddings))
+    options: ModelOptions, num_features: int, context: LabelContext, load_weights: bool
+) -> Head:
+    needs = find_plugin(HEADS, options.head).needs
+    head_options: dict[str, Any] = dict(options.head_options)
+    if "embeddings" in needs:
+        context = _with_embeddings(options, context, load_weights)
+        head_options.setdefault("label_dim", options.embeddings.dimension)
     elif options.embeddings.source != "learned":
         raise ParameterError(
             f"model.embeddings.source='{options.embeddings.source}': the head '{options.head}' "
-            "takes no label embeddings; leave model.embeddings out, or choose another head"
+            "takes no label embeddings; leave model.embeddings out, or choose another head",
+            parameter="model.embeddings.source",
         )
-    head: nn.Module = build_plugin(HEADS, options.head, options.head_options, *arguments)
+    for member in sorted(needs - {"embeddings"}):
+        if getattr(context, member) is None:
+            raise ParameterError(
+                f"the head '{options.head}' needs the labels' {member}, which are not given: run "
+                "the label_statistics pipeline again",
+                parameter="model.head",
+            )
+    head: Head = build_plugin(HEADS, options.head, head_options, num_features, context)
     return head
 
 
-def _embed(
-    options: ModelOptions,
-    num_labels: int,
-    load_weights: bool,
-    vectors: NDArray[np.float32] | None,
-) -> nn.Embedding:
-    """Random rows to be learnt, or the given ones, frozen."""
+def _with_embeddings(
+    options: ModelOptions, context: LabelContext, load_weights: bool
+) -> LabelContext:
+    """Context with the embeddings that the options ask for, of the right shape."""
     chosen = options.embeddings
-    shape = (num_labels, chosen.dimension)
+    shape = (context.num_labels, chosen.dimension)
     if chosen.source == "learned":
-        return nn.Embedding(*shape)
-    if vectors is None and not load_weights:
-        return _fixed(torch.zeros(shape))
-    if vectors is None or vectors.shape != shape:
-        found = "none are given" if vectors is None else f"those given are of {vectors.shape}"
+        return replace(context, embeddings=None)
+    given = context.embeddings and context.embeddings.subset(context.space)
+    if given is None and not load_weights:
+        # a checkpoint holds the vectors themselves; only their shape is needed here
+        zeros = LabelEmbeddings(context.space, np.zeros(shape, np.float32), chosen.source)
+        return replace(context, embeddings=zeros)
+    if given is None or given.vectors.shape != shape:
+        found = "none are given" if given is None else f"those given have {given.vectors.shape}"
         raise ParameterError(
             f"model.embeddings.source='{chosen.source}' needs vectors of shape {shape}, but "
-            f"{found}: run the label_statistics pipeline again"
+            f"{found}: run the label_statistics pipeline again",
+            parameter="model.embeddings.source",
         )
-    return _fixed(torch.tensor(vectors))
-
-
-def _fixed(rows: torch.Tensor) -> nn.Embedding:
-    embedding = nn.Embedding(rows.shape[0], rows.shape[1], _weight=rows)
-    return embedding.requires_grad_(False)
+    return context

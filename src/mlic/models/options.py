@@ -1,4 +1,4 @@
-"""What a person may say about the model."""
+"""Model configuration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADS = "mlic.models.heads"
 
 
 class ModelOptions(StrictModel):
-    """Architecture and starting weights of every model of a run."""
+    """Architecture and initial weights of every model of a run."""
 
     backbone: str = Field(description="name of a timm model")
     backbone_options: dict[str, Any] = Field(
@@ -24,18 +24,19 @@ class ModelOptions(StrictModel):
     )
     weights: str | None = Field(
         default=None,
-        description="'pretrained' (timm fetches them), the path of a safetensors file, or nothing",
+        description="'pretrained' (timm downloads them), the path of a safetensors file, or null: "
+        "random weights",
     )
     frozen: tuple[str, ...] = Field(
-        default=(), description="parts of the backbone that keep their loaded weights"
+        default=(), description="parts of the backbone whose loaded weights are not trained"
     )
     freeze_batch_norm: bool = Field(
-        default=False, description="keep the loaded batch norms of the whole backbone"
+        default=False, description="whether no batch norm of the backbone is trained or updated"
     )
     head: str = Field(default="linear", description="a module of mlic.models.heads")
     head_options: dict[str, Any] = Field(default_factory=dict, description="passed to the head")
     embeddings: EmbeddingOptions = Field(
-        default=EmbeddingOptions(), description="of the labels, for heads that take them"
+        default=EmbeddingOptions(), description="label embeddings, for heads that use them"
     )
 
     @field_validator("head")
@@ -45,28 +46,28 @@ class ModelOptions(StrictModel):
         return name
 
     @model_validator(mode="after")
-    def _nothing_random_frozen(self) -> Self:
+    def _check_frozen_weights(self) -> Self:
         if (self.frozen or self.freeze_batch_norm) and self.weights is None:
-            raise ValueError("frozen and freeze_batch_norm would keep random weights: give weights")
+            raise ValueError("frozen and freeze_batch_norm need loaded weights: set weights")
         return self
 
 
 class BranchOptions(StrictModel):
-    """Where teachers on one trunk part ways, and what each has of its own."""
+    """Branches of teachers that share a trunk: where they begin, and how wide they are."""
 
     after: int = Field(
         default=-1,
-        description="last shared stage, of timm's feature_info; -1: the whole backbone is shared, "
-        "and a residual branch follows",
+        description="last shared stage, counted in timm's feature_info; -1: the whole backbone is "
+        "shared, and a residual branch follows",
     )
     width: int | None = Field(
         default=None,
         ge=1,
-        description="channels of the branch's bottleneck; nothing: a 32nd of the trunk's, or 16",
+        description="channels of the branch's bottleneck; null: a 32nd of the trunk's, at least 16",
     )
 
 
 class BranchedModelOptions(ModelOptions):
-    """A model of shared lower layers and a branch of its own."""
+    """Model that consists of a shared trunk and a branch of its own."""
 
     branch: BranchOptions

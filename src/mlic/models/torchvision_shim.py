@@ -1,9 +1,9 @@
-"""Let torchvision load beside a torch whose CUDA support differs.
+"""Make torchvision importable with a torch whose CUDA support differs.
 
-A torchvision wheel built for CUDA beside a CPU build of torch fails at import with
-``operator torchvision::nms does not exist`` (pytorch/vision#9085), and takes timm with it.
-Declaring the two operators that its meta registrations look for is enough for all that
-mlic needs of it.
+A torchvision wheel built for CUDA fails at import with a CPU build of torch:
+``operator torchvision::nms does not exist`` (pytorch/vision#9085), and importing timm fails too.
+Declaring the two operators that its meta registrations look for is enough for everything that mlic
+uses.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import torch
 
 __all__ = ["allow_torchvision_without_cuda"]
 
-_declared: list[torch.library.Library] = []  # a library's declarations live as long as it does
+# a library object must stay alive: its declarations are removed with it
+_declared: list[torch.library.Library] = []
 
 
 def allow_torchvision_without_cuda() -> None:
-    """Declare torchvision's operators if its compiled part cannot be loaded; else do nothing.
+    """Declare torchvision's operators if its compiled library cannot be loaded; else do nothing.
 
-    Call before the first import of torchvision or timm.
+    Call this before the first import of torchvision or timm.
     """
     spec = find_spec("torchvision")
     if _declared or spec is None or spec.origin is None or torch.version.cuda is not None:

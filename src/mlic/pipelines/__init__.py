@@ -1,7 +1,7 @@
-"""Kedro's side of mlic: small functions in nodes.py, tables that wire them in pipeline.py."""
+"""Pipelines: small functions in nodes.py, and the tables that connect them in pipeline.py."""
 
 import warnings
 
-# Namespaced entries hold dots; Kedro warns of every node that reads one from outside its namespace,
-# as the report does, or frozen teachers, whose layers are the baseline's.
+# The dots in "baseline.checkpoint" are namespaces. Kedro warns about every node that reads such an
+# entry from outside its namespace, as the report and frozen teachers do.
 warnings.filterwarnings("ignore", message="One or more dataset names contain")

@@ -24,7 +24,7 @@ def tabulate_pair_errors(predictions: Predictions, labels: LabelMatrix) -> DataF
     import numpy as np
     import pandas as pd
 
-    from mlic.evaluation.pair_errors import claim_as_many, pair_errors
+    from mlic.evaluation.error_analysis import claim_as_many, pair_errors
 
     test = labels.in_split("test")
     claims = {

@@ -18,15 +18,15 @@ __all__ = ["group_tables", "quality_table", "survey_blocks"]
 _QUALITY = {
     "ncut": ("normalised cut", "co-occurrence cut between groups, relative to what each has"),
     "modularity": ("modularity", "co-occurrence inside groups beyond what chance puts there"),
-    "mass_counts": ("pairs inside", "share of all label pairs seen that fall into one group"),
-    "mass_counts_random": ("… at random", "the same for random groups of these sizes"),
-    "mass_counts_random_sd": ("… its spread", "standard deviation over random groupings"),
-    "mass_graph": ("weight inside", "share of the co-occurrence graph's weight within groups"),
-    "mass_graph_random": ("… at random", "the same for random groups of these sizes"),
-    "mass_graph_random_sd": ("… its spread", "standard deviation over random groupings"),
+    "coverage_counts": ("pairs inside", "share of all label pairs seen that fall into one group"),
+    "coverage_counts_random": ("… at random", "the same for random groups of these sizes"),
+    "coverage_counts_random_sd": ("… its spread", "standard deviation over random groupings"),
+    "coverage_graph": ("weight inside", "share of the co-occurrence graph's weight within groups"),
+    "coverage_graph_random": ("… at random", "the same for random groups of these sizes"),
+    "coverage_graph_random_sd": ("… its spread", "standard deviation over random groupings"),
     "stability": ("stability", "adjusted Rand index between cuts of several seeds: 1, all alike"),
 }
-_SURVEYED = ("ncut", "mass_graph", "mass_graph_random", "stability")
+_SURVEYED = ("ncut", "coverage_graph", "coverage_graph_random", "stability")
 
 
 def group_tables(summary: Mapping[str, Any]) -> list[Block]:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from mlic.labels import LabelMatrix
-    from mlic.labels.partition.partition import Partition
+    from mlic.labels.partition import Partition
     from mlic.labels.statistics import LabelStatistics
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
     DataFrame = Figure = LabelMatrix = Partition = LabelStatistics = Any

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mlic.evaluation.predictions import Predictions
     from mlic.labels.options import PartitionOptions
-    from mlic.labels.partition.partition import Partition
+    from mlic.labels.partition import Partition
     from mlic.training.options import TeacherOptions, TrainingOptions
 
 __all__ = [

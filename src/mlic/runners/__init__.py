@@ -1,4 +1,4 @@
-"""Kedro's runners that leave out what is up to date, and train side by side in processes."""
+"""Kedro's runners, one after the other or in parallel, which skip nodes that are up to date."""
 
 from mlic.runners.parallel import ParallelRunner
 from mlic.runners.sequential import SequentialRunner

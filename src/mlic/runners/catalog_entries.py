@@ -1,4 +1,4 @@
-"""What the catalog says of the data of a node, read without making a dataset of it."""
+"""What the catalog says about the data of a node, read without building a dataset."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Entry", "read_entry"]
 
-_PLACES = ("filepath", "path", "folder")  # keys of an entry that name files even where none lie
-_ASIDE = ("metadata", "credentials")  # keys that decide nothing
-_HANDLE = "DirectoryDataset"  # the type of what a node is given to fill
+_PATH_KEYS = ("filepath", "path", "folder")  # keys that name files, whether they exist or not
+_IGNORED_KEYS = ("metadata", "credentials")  # keys that do not change the data
+_FOLDER_TYPE = "DirectoryDataset"  # type of the folders that nodes are given to fill
 
 
 @dataclass(frozen=True)
@@ -24,63 +24,67 @@ class Entry:
 
     Parameters
     ----------
-    about
-        The configuration of a dataset, or the value of a parameter, as JSON.
+    description
+        Configuration of a dataset, or value of a parameter, as JSON.
     paths
         Files and folders that these name.
-    is_handle
-        Whether it is a folder that the node fills which reads it.
-    is_kept
-        Whether all that it holds lies in these files, or in the parameters.
+    is_filled_by_reader
+        Whether it is a folder that is filled by the node that reads it.
+    is_on_disk
+        Whether all of its data lie in these files, or in the parameters.
     """
 
-    about: str
+    description: str
     paths: tuple[Path, ...]
-    is_handle: bool
-    is_kept: bool
+    is_filled_by_reader: bool
+    is_on_disk: bool
 
 
 def read_entry(catalog: Any, name: str) -> Entry:
-    """Look a name up.
+    """Look up a name.
 
     Parameters
     ----------
     catalog
         Kedro's catalog; its datasets need not be importable.
     name
-        A parameter, or a dataset; one that is in memory or has versions is not kept.
+        A parameter, or a dataset. A dataset in memory or with versions is not on disk in the sense
+        of `Entry`.
     """
     if name == "parameters" or name.startswith("params:"):
-        value = _plain(catalog.get(name).load())
-        return Entry(json.dumps(value, sort_keys=True), tuple(_paths(value)), False, True)
-    entry = _configuration(catalog, name)
-    paths = tuple(_paths(entry, _PLACES))
-    handle = str(entry.get("type")).endswith(_HANDLE)
-    about = json.dumps(entry, sort_keys=True, default=str)
-    return Entry(about, paths, handle, bool(paths) and not entry.get("versioned"))
+        value = _as_json(catalog.get(name).load())
+        return Entry(json.dumps(value, sort_keys=True), tuple(_find_paths(value)), False, True)
+    configuration = _read_configuration(catalog, name)
+    paths = tuple(_find_paths(configuration, _PATH_KEYS))
+    return Entry(
+        json.dumps(configuration, sort_keys=True, default=str),
+        paths,
+        str(configuration.get("type")).endswith(_FOLDER_TYPE),
+        bool(paths) and not configuration.get("versioned"),
+    )
 
 
-def _configuration(catalog: Any, name: str) -> dict[str, Any]:
+def _read_configuration(catalog: Any, name: str) -> dict[str, Any]:
     resolver = catalog.config_resolver
     known = name in resolver.config or resolver.match_dataset_pattern(name)
     if not known and resolver.match_user_catch_all_pattern(name) is None:
         return {}
-    entry = resolver.resolve_pattern(name)
-    return {key: value for key, value in entry.items() if key not in _ASIDE}
+    configuration = resolver.resolve_pattern(name)
+    return {key: value for key, value in configuration.items() if key not in _IGNORED_KEYS}
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     from pydantic_core import to_jsonable_python
 
     return to_jsonable_python(value, fallback=repr)
 
 
-def _paths(tree: Any, places: Sequence[str] = ()) -> list[Path]:
-    """Files that a tree of values names, and whatever lies under some keys of it, in order."""
+def _find_paths(tree: Any, keys: Sequence[str] = ()) -> list[Path]:
+    """Files that a tree of values names, and whatever stands under some keys of it, in order."""
     if not isinstance(tree, dict):
         return []
     found = []
     for key, value in tree.items():
-        named = isinstance(value, str) and (key in places or os.path.isfile(value))
-        found += [Path(value)] if named else _paths(value, places)
+        is_path = isinstance(value, str) and (key in keys or os.path.isfile(value))
+        found += [Path(value)] if is_path else _find_paths(value, keys)
     return found

@@ -1,16 +1,16 @@
-"""What each node was made from and what it made, as it lay then: so a run knows what to leave out.
+"""Records of what each node read and wrote, by which a run skips the nodes that are up to date.
 
-Like make, with content where that has time stamps: a file that was written anew and is the same
-makes nothing else new. A node is left out only if its code, its parameters, the catalog's entries
-for its data, and all files behind these are what they were. What is kept nowhere cannot be looked
-at, and neither can libraries: a node that touches the former always runs, and a new version of the
-latter is not noticed. Trainings keep their own stores beneath this, with their own fingerprints.
+The principle is that of make, but content counts, not only time: a file that was written again
+with the same content makes nothing else stale. A node is skipped only if its code, its parameters,
+the catalog's entries of its data and all files behind them are as recorded. Two things are not
+seen: data that lie on no disk, so a node that uses such data always runs; and libraries, so their
+new versions are not noticed. Trainings have their own store below this, see
+`mlic.caching.store.ArtifactStore`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,9 @@ from urllib.parse import quote
 
 from kedro.pipeline import Pipeline
 
-from mlic.caching.code_version import code_version
-from mlic.caching.content_state import ContentState, FileState, Signature, look_at
+from mlic.caching.atomic import atomic_write
+from mlic.caching.code_version import source_tree
+from mlic.caching.content_state import ContentState, FileState, Signature, scan_files
 from mlic.runners.catalog_entries import read_entry
 
 if TYPE_CHECKING:
@@ -29,32 +30,49 @@ if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline.node import Node
 
-__all__ = ["NEW", "NodeCache", "filter_stale_nodes"]
+__all__ = ["NEW", "NodeCache", "filter_stale_nodes", "take_stale_nodes"]
 
 NEW = "it has not run yet"
 ENTRY = "node_records"  # the catalog's entry for the folder of all records
+CODE_MEMO = ".code.json"  # in that folder: what source files mean
+
+_stale_by_run: dict[str, Pipeline] = {}  # of the latest run, until its runner takes it
 
 
-def filter_stale_nodes(pipeline: Pipeline, catalog: CatalogProtocol[str, Any]) -> Pipeline:
-    """Pick the nodes that are not up to date, and all that come after them.
+def filter_stale_nodes(
+    pipeline: Pipeline, catalog: CatalogProtocol[str, Any], run_id: str | None = None
+) -> Pipeline:
+    """Select the nodes that are not up to date, and all nodes after them.
 
-    Some of the latter may turn out to be up to date once those before them have run.
+    Some of the latter may turn out to be up to date once the nodes before them have run.
 
     Parameters
     ----------
     pipeline
         All nodes.
     catalog
-        The entries of their data, and of the records.
+        The entries of their data and of the records.
+    run_id
+        Kedro's id of the run. The result is then held for the runner, which takes it by
+        `take_stale_nodes` instead of computing it again.
     """
-    ledger = NodeCache(catalog, cache(look_at))
+    nodes = NodeCache(catalog, cache(scan_files))  # many nodes read the same files
     changed: set[str] = set()
     names = []
     for node in pipeline.nodes:
-        if changed & _bare(node.inputs) or ledger.reason(node):
-            changed |= _bare(node.outputs)
+        if changed & _without_at(node.inputs) or nodes.why_stale(node):
+            changed |= _without_at(node.outputs)
             names.append(node.name)
-    return pipeline.filter(node_names=names) if names else Pipeline([])
+    stale = pipeline.filter(node_names=names) if names else Pipeline([])
+    if run_id is not None:
+        _stale_by_run.clear()
+        _stale_by_run[run_id] = stale
+    return stale
+
+
+def take_stale_nodes(run_id: str | None) -> Pipeline | None:
+    """Return, once, what `filter_stale_nodes` found for a run; None if nobody asked it."""
+    return _stale_by_run.pop(run_id, None) if run_id is not None else None
 
 
 class NodeCache:
@@ -63,82 +81,90 @@ class NodeCache:
     Parameters
     ----------
     catalog
-        Without the entry nothing is recorded, and everything runs.
-    look
-        Tells the states of files.
+        Without the entry nothing is recorded, and every node is stale.
+    scan
+        Finds the states of files.
     """
 
     def __init__(
         self,
         catalog: CatalogProtocol[str, Any],
-        look: Callable[[Path], tuple[FileState, ...] | None] = look_at,
+        scan: Callable[[Path], tuple[FileState, ...] | None] = scan_files,
     ) -> None:
         self._entry = cache(partial(read_entry, catalog))
-        self._look = look
+        self._scan = scan
         self._folder = next(iter(self._entry(ENTRY).paths), None)
 
-    def reason(self, node: Node) -> str | None:
+    def why_stale(self, node: Node) -> str | None:
         """Why a node has to run, in a few words; None if it is up to date."""
-        kept = self._read(node)
-        if kept is None:
+        recorded = self._read(node)
+        if recorded is None:
             return NEW
-        matters = {**self._before(node), **self._after(node)}
-        for name, matter in matters.items():
-            if name not in kept or not matter.is_what(kept[name]):
-                return f"{name} is missing" if matter.files is None else f"{name} changed"
-        if any(matter.state != kept[name].state for name, matter in matters.items()):
-            self._write(node, {name: matter.sign() for name, matter in matters.items()})
+        states = {**self._before(node), **self._after(node)}
+        for name, state in states.items():
+            if name not in recorded or not state.matches(recorded[name]):
+                return f"{name} is missing" if state.files is None else f"{name} changed"
+        if any(state.state != recorded[name].state for name, state in states.items()):
+            # The same content with other times of change: do not read it again next time.
+            self._write(node, {name: state.sign() for name, state in states.items()})
         return None
 
     @contextmanager
-    def recording(self, node: Node) -> Iterator[None]:
-        """Run a node in this block; what it read is signed before, what it made afterwards."""
-        touched = map(self._entry, (*node.inputs, *node.outputs))
-        if self._folder is None or not all(entry.is_kept for entry in touched):
+    def record(self, node: Node) -> Iterator[None]:
+        """Record a node that runs in this block; if it fails, nothing is recorded."""
+        entries = map(self._entry, (*node.inputs, *node.outputs))
+        if self._folder is None or not all(entry.is_on_disk for entry in entries):
             yield
             return
-        before = {name: matter.sign() for name, matter in self._before(node).items()}
+        # Inputs are signed first: a change while the node runs must make it stale.
+        before = {name: state.sign() for name, state in self._before(node).items()}
         yield
-        after = {name: matter.sign() for name, matter in self._after(node).items()}
+        after = {name: state.sign() for name, state in self._after(node).items()}
         self._write(node, before | after)
 
     def _before(self, node: Node) -> dict[str, ContentState]:
-        """What a node is made from."""
-        entries = [self._entry(name).about for name in (*node.inputs, *node.outputs)]
-        wiring = [node.name, node.func.__qualname__, node.inputs, node.outputs]
-        given = [name for name in node.inputs if not self._entry(name).is_handle]
+        """States of everything that a node depends on."""
+        assert self._folder is not None
+        data = (*node.inputs, *node.outputs)
+        code = source_tree(self._folder / CODE_MEMO).version(
+            node.func.__module__, *(self._entry(name).description for name in data)
+        )
+        wiring = json.dumps([node.name, node.func.__qualname__, node.inputs, node.outputs])
+        read = [name for name in node.inputs if not self._entry(name).is_filled_by_reader]
         return {
-            "its code": ContentState(code_version(" ".join([node.func.__module__, *entries]))),
-            "its wiring": ContentState(json.dumps(wiring)),
-            **self._matters(given),
+            "its code": ContentState(code),
+            "its wiring": ContentState(wiring),
+            **{name: self._state(name) for name in read},
         }
 
     def _after(self, node: Node) -> dict[str, ContentState]:
-        """What a node makes; of a folder that it shares with others, what is named like that."""
-        filled = [name for name in node.inputs if self._entry(name).is_handle]
-        return {name: self._share(name, node) for name in filled} | self._matters(node.outputs)
+        """States of everything that a node writes."""
+        filled = [name for name in node.inputs if self._entry(name).is_filled_by_reader]
+        return {name: self._state_of_share(name, node) for name in filled} | {
+            name: self._state(name) for name in node.outputs
+        }
 
-    def _share(self, name: str, node: Node) -> ContentState:
-        """Of ``store``, what a node with the output ``baseline.checkpoint`` has in ``baseline``."""
+    def _state(self, name: str) -> ContentState:
         entry = self._entry(name)
-        own = {name.removesuffix(".checkpoint") for name in node.outputs}
-        looks = [self._look(path / part) for path in entry.paths for part in sorted(own)]
-        return ContentState(entry.about, tuple(file for files in looks for file in files or ()))
+        scans = [self._scan(path) for path in entry.paths]
+        missing = any(files is None for files in scans)
+        files = None if missing else tuple(file for files in scans for file in files or ())
+        return ContentState(entry.description, files)
 
-    def _matters(self, names: Iterable[str]) -> dict[str, ContentState]:
-        return {name: self._matter(name) for name in names}
+    def _state_of_share(self, name: str, node: Node) -> ContentState:
+        """State of what a node has in a folder that it shares with other nodes.
 
-    def _matter(self, name: str) -> ContentState:
+        Of ``store``, the node with the output ``baseline.checkpoint`` has the folder ``baseline``.
+        """
         entry = self._entry(name)
-        files: list[FileState] = []
-        for path in entry.paths:
-            found = self._look(path)
-            if found is None:
-                return ContentState(entry.about, None)
-            files += found
-        return ContentState(entry.about, tuple(files))
+        own = sorted({output.removesuffix(".checkpoint") for output in node.outputs})
+        scans = [self._scan(path / part) for path in entry.paths for part in own]
+        return ContentState(
+            entry.description, tuple(file for files in scans for file in files or ())
+        )
 
     def _path(self, node: Node) -> Path | None:
+        # File names are limited to 255 bytes, and another 30 are needed while the file is written.
         return self._folder and self._folder / f"{quote(node.name, safe='')[:200]}.json"
 
     def _read(self, node: Node) -> dict[str, Signature] | None:
@@ -146,21 +172,18 @@ class NodeCache:
         if path is None or not path.is_file():
             return None
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            return {name: Signature(*signature) for name, signature in kept.items()}
-        except (ValueError, TypeError, AttributeError):  # half a file, or of another version
+            recorded = json.loads(path.read_text(encoding="utf-8"))
+            return {name: Signature(*signature) for name, signature in recorded.items()}
+        except (ValueError, TypeError, AttributeError):  # damaged, or of another version
             return None
 
     def _write(self, node: Node, signatures: Mapping[str, Signature]) -> None:
         path = self._path(node)
         assert path is not None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept = {name: [one.state, one.content] for name, one in signatures.items()}
-        written = path.with_suffix(f".{os.getpid()}.partial")
-        written.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-        os.replace(written, path)
+        with atomic_write(path) as written:
+            written.write_text(json.dumps(signatures, indent=1), encoding="utf-8")
 
 
-def _bare(names: Iterable[str]) -> set[str]:
-    """Names without Kedro's ``@``, behind which stands in what form the same data are read."""
+def _without_at(names: Iterable[str]) -> set[str]:
+    """Names without Kedro's ``@``, after which stands how the same data are read."""
     return {name.partition("@")[0] for name in names}

@@ -1,4 +1,4 @@
-"""Nodes side by side in processes, less those that are up to date: teachers, above all."""
+"""Nodes in parallel processes, above all teachers; those that are up to date are skipped."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ __all__ = ["ParallelRunner"]
 
 
 class ParallelRunner(SkipUnchanged, KedroParallelRunner):  # type: ignore[misc]
-    """Kedro's parallel runner, which leaves out what is up to date and gives each worker a GPU.
+    """Kedro's parallel runner, which skips nodes that are up to date and gives each worker a GPU.
 
-    Workers are spawned, never forked: neither CUDA nor OpenMP's threads outlive a fork. Hooks of
-    nodes and datasets are not called in them, as ever under Kedro's parallel runner.
+    Workers are spawned, never forked: neither CUDA nor the threads of OpenMP survive a fork. Hooks
+    of nodes and datasets are not called in the workers; this is so in Kedro's parallel runner too.
 
     Parameters
     ----------
     max_workers
-        Processes. By default one a GPU; without a GPU as many as the machine holds when each has
-        ``training.threads`` threads, but two at least.
+        Number of processes. By default one for each GPU; without a GPU, as many as the cores allow
+        when each has ``training.threads`` threads, but at least two.
     is_async
-        Whether a node's data are loaded and saved by threads.
+        Whether the data of a node are loaded and saved by threads.
     """
 
     def __init__(self, max_workers: int | None = None, is_async: bool = False) -> None:
         super().__init__(max_workers, is_async)
-        self._asked = max_workers
+        self._requested = max_workers
         self._gpus: list[str] = []
 
     def _run(
@@ -57,7 +57,7 @@ class ParallelRunner(SkipUnchanged, KedroParallelRunner):  # type: ignore[misc]
     ) -> None:
         if pipeline.nodes:
             self._gpus = visible_gpus()
-            self._max_workers = self._asked or len(self._gpus) or _workers_on_cpu(catalog)
+            self._max_workers = self._requested or len(self._gpus) or _workers_on_cpu(catalog)
             super()._run(pipeline, catalog, hook_manager, run_id)
 
     def _get_executor(self, max_workers: int) -> ProcessPoolExecutor:
@@ -65,11 +65,11 @@ class ParallelRunner(SkipUnchanged, KedroParallelRunner):  # type: ignore[misc]
         devices: SimpleQueue[str] = context.SimpleQueue()
         for worker in range(max_workers if self._gpus else 0):
             devices.put(self._gpus[worker % len(self._gpus)])
-        return _Pool(self._has_to_run, max_workers, context, _set_up, (devices,))
+        return _Pool(self._has_to_run, max_workers, context, _set_up_worker, (devices,))
 
 
 class _Pool(ProcessPoolExecutor):
-    """Runs Kedro's tasks, if they have to run, and records them where they run."""
+    """Runs those of Kedro's tasks that have to run, and records them in the workers."""
 
     def __init__(self, has_to_run: Callable[[Node, NodeCache], bool], *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -77,25 +77,25 @@ class _Pool(ProcessPoolExecutor):
 
     def submit(self, task: Task) -> Future[Node]:  # type: ignore[override]
         if self._has_to_run(task.node, NodeCache(task.catalog)):
-            return super().submit(_Recorded(task))
+            return super().submit(_RecordedTask(task))
         done: Future[Node] = Future()
         done.set_result(task.node)
         return done
 
 
 @dataclass(frozen=True)
-class _Recorded:
-    """A task that leaves a record; called in a worker."""
+class _RecordedTask:
+    """A task that records its node; called in a worker."""
 
     task: Task
 
     def __call__(self) -> Node:
-        with NodeCache(self.task.catalog).recording(self.task.node):
+        with NodeCache(self.task.catalog).record(self.task.node):
             return self.task()
 
 
 def visible_gpus() -> list[str]:
-    """Names of the GPUs that torch may use, as ``CUDA_VISIBLE_DEVICES`` spells them."""
+    """Names of the GPUs that torch may use, as ``CUDA_VISIBLE_DEVICES`` lists them."""
     import torch
 
     number = torch.cuda.device_count()
@@ -109,9 +109,10 @@ def _workers_on_cpu(catalog: SharedMemoryCatalogProtocol) -> int:
     return max(2, (os.cpu_count() or 1) // threads)
 
 
-def _set_up(devices: SimpleQueue[str]) -> None:
-    """Let this worker log as the run does, and show it one GPU before it starts CUDA."""
+def _set_up_worker(devices: SimpleQueue[str]) -> None:
+    """Let this worker log as the main process does, and give it one GPU."""
     set_up_logging()
-    logging.getLogger("kedro_viz").setLevel(logging.ERROR)  # warns of every dataset in a worker
+    logging.getLogger("kedro_viz").setLevel(logging.ERROR)  # warns about every dataset in a worker
+    # CUDA reads the variable when it is first used, which is later, in a node.
     if not devices.empty():
         os.environ["CUDA_VISIBLE_DEVICES"] = devices.get()

@@ -1,4 +1,4 @@
-"""One node after the other, less those that are up to date."""
+"""One node after the other; those that are up to date are skipped."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ logger = logging.getLogger(__name__)
 
 
 class SequentialRunner(SkipUnchanged, KedroSequentialRunner):  # type: ignore[misc]
-    """Kedro's sequential runner, which leaves out what is up to date; the default of `kedro run`.
+    """Kedro's sequential runner, which skips nodes that are up to date; the default of `kedro run`.
 
     Parameters
     ----------
     is_async
-        Whether a node's data are loaded and saved by threads.
+        Whether the data of a node are loaded and saved by threads.
     """
 
     def __str__(self) -> str:
-        """Kedro-Viz shows how a sequential run went, which it knows by these very words."""
+        """Name of the runner as Kedro-Viz expects it."""
+        # Kedro-Viz shows durations and states only of runs whose runner has this name in its text.
         return f"<{__name__}: a kedro.runner.sequential_runner.SequentialRunner object>"
 
     def _run(
@@ -44,14 +45,14 @@ class SequentialRunner(SkipUnchanged, KedroSequentialRunner):  # type: ignore[mi
         hook_manager: PluginManager | None = None,
         run_id: str | None = None,
     ) -> None:
-        ledger = NodeCache(catalog)
+        nodes = NodeCache(catalog)
         uses = Counter(chain.from_iterable(node.inputs for node in pipeline.nodes))
         done: list[Node] = []
         for node in pipeline.nodes:
-            if self._has_to_run(node, ledger):
+            if self._has_to_run(node, nodes):
                 task = Task(node, catalog, self._is_async, hook_manager, run_id)
                 try:
-                    with ledger.recording(node):
+                    with nodes.record(node):
                         task.execute()
                 except Exception:
                     self._suggest_resume_scenario(pipeline, done, catalog)

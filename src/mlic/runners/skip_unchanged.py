@@ -1,4 +1,4 @@
-"""What both runners share: they leave out what is up to date, and say so."""
+"""What both runners share: they skip nodes that are up to date, and say so."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.runner import AbstractRunner
 
-from mlic.runners.node_cache import NEW, NodeCache, filter_stale_nodes
+from mlic.runners.node_cache import NEW, NodeCache, filter_stale_nodes, take_stale_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class SkipUnchanged(AbstractRunner):  # type: ignore[misc]
-    """A runner whose pipeline is cut down to what is not up to date before it begins."""
+    """A runner that removes the nodes that are up to date from the pipeline before it starts."""
 
     def run(
         self,
@@ -33,30 +33,32 @@ class SkipUnchanged(AbstractRunner):  # type: ignore[misc]
         run_id: str | None = None,
         only_missing_outputs: bool = False,
     ) -> dict[str, Any]:
-        """Run what is not up to date.
+        """Run the nodes that are not up to date.
 
         Parameters
         ----------
         pipeline, catalog, hook_manager, run_id, only_missing_outputs
-            As Kedro's runners take them.
+            Those of Kedro's runners.
 
         Returns
         -------
         dict
             Datasets of the outputs that were made.
         """
-        stale = filter_stale_nodes(pipeline, catalog)
-        left_out = len(pipeline.nodes) - len(stale.nodes)
-        if left_out and stale.nodes:
-            logger.info("%d of %d nodes are up to date", left_out, len(pipeline.nodes))
+        stale = take_stale_nodes(run_id)  # a hook may have asked already
+        if stale is None:
+            stale = filter_stale_nodes(pipeline, catalog)
+        num_skipped = len(pipeline.nodes) - len(stale.nodes)
+        if num_skipped and stale.nodes:
+            logger.info("%d of %d nodes are up to date", num_skipped, len(pipeline.nodes))
         outputs: dict[str, Any] = super().run(
             stale, catalog, hook_manager, run_id, only_missing_outputs
         )
         return outputs
 
-    def _has_to_run(self, node: Node, ledger: NodeCache) -> bool:
-        """Look again, for what was stale before the run may have been made equal in it."""
-        reason = ledger.reason(node)
+    def _has_to_run(self, node: Node, nodes: NodeCache) -> bool:
+        """Check again just before a node runs: its inputs may have been made again equal."""
+        reason = nodes.why_stale(node)
         if reason is None:
             logger.info("%s is up to date after all", node.name)
         elif reason != NEW:
@@ -69,8 +71,9 @@ class SkipUnchanged(AbstractRunner):  # type: ignore[misc]
         done_nodes: Iterable[Node],
         catalog: CatalogProtocol[str, Any],
     ) -> None:
+        # Kedro suggests a command with --from-nodes; here the same command is enough.
         logger.warning(
-            "%d of %d nodes have run; the same command goes on from there",
+            "%d of %d nodes have run; the same command continues from there",
             len(list(done_nodes)),
             len(pipeline.nodes),
         )

@@ -1,7 +1,7 @@
 """MLflow: one parent run for each pipeline run, one child run for each training.
 
-The parent's id and the store's address travel in the environment, so a training reaches them from
-whatever process it runs in. Runs are named by id throughout: MLflow's "active run" belongs to one
+The parent's id and the store's address are passed in environment variables, so that a training
+finds them in any process. Runs are addressed by id throughout: MLflow's "active run" belongs to one
 thread, and MLflow closes it as FINISHED when Python exits, whatever happened.
 
 mlflow is imported inside functions, because Kedro imports this module when it starts.
@@ -24,7 +24,7 @@ from mlic.tracking.store import (
     warn_if_refused,
 )
 from mlic.utils.git import git_commit
-from mlic.utils.signals import exit_on_sigterm, leaving_worker
+from mlic.utils.signals import exit_on_sigterm, finish_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,24 +45,24 @@ __all__ = [
 ]
 
 _RUN, _STORE, _SAMPLING = "MLIC_MLFLOW_RUN", "MLIC_MLFLOW_URI", "MLIC_MLFLOW_SAMPLING"
-_OWN = ("mlflow.runName", "mlflow.note.content")  # what a child has not from its parent
+_NOT_INHERITED = ("mlflow.runName", "mlflow.note.content")  # tags that a child does not inherit
 
 
 class TrainingRun:
-    """What a training may tell MLflow. This one stands where there is nobody to tell."""
+    """Run that a training logs to. This one is a no-op, used when tracking is off."""
 
-    def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Log the metrics of one epoch; NaN is left out.
 
         Parameters
         ----------
         epoch
-            The step they are logged under.
+            Step of the metrics.
         metrics
-            Names and values.
+            Values by name.
         """
 
-    def attach(self, path: Path, folder: str) -> None:
+    def log_file(self, path: Path, folder: str) -> None:
         """Log a file as an artifact.
 
         Parameters
@@ -75,14 +75,14 @@ class TrainingRun:
 
 
 class _MlflowRun(TrainingRun):
-    """A run in the store. Once it is open, a store that refuses costs a warning, no training."""
+    """Run in MLflow's store. Once it is open, failing requests are warnings: training continues."""
 
     def __init__(self, client: MlflowClient, run_id: str) -> None:
         self._client = client
         self._run_id = run_id
 
-    def report(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Log one batch; NaN is left out."""
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Log the metrics of one epoch in one request; NaN is left out."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
@@ -94,7 +94,7 @@ class _MlflowRun(TrainingRun):
         with warn_if_refused(f"the metrics of epoch {epoch}"):
             self._client.log_batch(self._run_id, metrics=batch)
 
-    def attach(self, path: Path, folder: str) -> None:
+    def log_file(self, path: Path, folder: str) -> None:
         """Log a file as an artifact."""
         with warn_if_refused(f"the file {path}"):
             self._client.log_artifact(self._run_id, str(path), folder)
@@ -104,24 +104,24 @@ class _MlflowRun(TrainingRun):
 def tracked_training(
     name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]
 ) -> Iterator[TrainingRun]:
-    """Open a child run around a training, with system metrics, and close it with a true status.
+    """Open a child run for a training, with system metrics, and close it with the right status.
 
-    FINISHED when the block ends, FAILED on an error, KILLED on Ctrl-C, SIGTERM or any other exit.
-    Outside a pipeline run (a notebook, a node called by hand) nothing is opened or imported.
+    The status is FINISHED when the block ends, FAILED on an error, and KILLED on Ctrl-C, SIGTERM or
+    any other exit. Outside a pipeline run, such as in a notebook, nothing is opened or imported.
 
     Parameters
     ----------
     name
         Name of the run.
     parameters
-        Logged flattened; long values are cut.
+        Logged with nested keys joined by dots; long values are truncated.
     tags
-        Tags of the run, beside those of its parent.
+        Tags of the run, in addition to those of its parent.
 
     Yields
     ------
     TrainingRun
-        To report epochs and attach files to.
+        Logs metrics and files.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def tracked_training(
     Examples
     --------
     >>> with tracked_training("student", {"epochs": 1}, {}) as run:
-    ...     run.report(0, {"loss": 0.5})
+    ...     run.log_epoch(1, {"loss": 0.5})
     """
     if _RUN not in os.environ:
         yield TrainingRun()
@@ -146,7 +146,7 @@ def tracked_training(
         _close(client, run_id, "FAILED")
         raise
     except BaseException as stop:
-        with leaving_worker(stop):
+        with finish_worker(stop):
             _close(client, run_id, "KILLED")
         raise
     else:
@@ -159,7 +159,7 @@ def open_parent(
     parameters: Mapping[str, Any],
     tags: Mapping[str, str],
 ) -> str:
-    """Open the run that the trainings of one pipeline run hang under.
+    """Open the parent run of all trainings of one pipeline run.
 
     Parameters
     ----------
@@ -168,14 +168,14 @@ def open_parent(
     name
         Name of the run.
     parameters
-        Logged flattened; long values are cut.
+        Logged with nested keys joined by dots; long values are truncated.
     tags
         Tags of the run; see `provenance`.
 
     Returns
     -------
     str
-        Id of the run, which is also put in the environment, as is the store's address.
+        Id of the run. It is also stored in the environment, as is the store's address.
 
     Raises
     ------
@@ -193,14 +193,14 @@ def open_parent(
 
 
 def parent_run() -> TrainingRun:
-    """Return the open parent, or a run that tells nobody."""
+    """Return the open parent run, or a no-op run if there is none."""
     if _RUN not in os.environ:
         return TrainingRun()
     return _MlflowRun(connect(os.environ[_STORE]), os.environ[_RUN])
 
 
 def close_parent(status: str) -> None:
-    """Close the parent, if one is open.
+    """Close the parent run, if one is open.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def close_parent(status: str) -> None:
 
 
 def provenance() -> dict[str, str]:
-    """Tags that say who runs what: user, program and, under git, the commit."""
+    """Tags of a run's origin: user, program and, in a git repository, the commit."""
     tags = {"mlflow.user": getpass.getuser(), "mlflow.source.name": "mlic"}
     if commit := git_commit():
         tags["mlflow.source.git.commit"] = commit
@@ -226,7 +226,9 @@ def _open_child(
 ) -> str:
     with explain_refusal(os.environ[_STORE]):
         parent = client.get_run(os.environ[_RUN])
-        inherited = {key: parent.data.tags[key] for key in parent.data.tags if key not in _OWN}
+        inherited = {
+            key: parent.data.tags[key] for key in parent.data.tags if key not in _NOT_INHERITED
+        }
         family = {"mlflow.parentRunId": parent.info.run_id}
         run = client.create_run(
             parent.info.experiment_id, tags={**inherited, **tags, **family}, run_name=name
@@ -253,7 +255,7 @@ def _system_metrics(run_id: str) -> Iterator[None]:
 
 
 def _finish(monitor: SystemMetricsMonitor) -> None:
-    """Stop sampling, with a last sample: a training shorter than the interval has one too."""
+    """Take a last sample and stop, so that even a short training has one."""
     monitor.finish()
     monitor.collect_metrics()
     monitor.publish_metrics(monitor.aggregate_metrics())

@@ -1,4 +1,4 @@
-"""What goes into MLflow as plain data: where it keeps its runs, and nested figures made flat."""
+"""Settings of MLflow, and the plain data that runs are described by."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ SQLITE = "sqlite:///"
 
 @dataclass(frozen=True)
 class TrackingSettings:
-    """Where MLflow keeps its runs, as `mlflow.yml` says.
+    """Settings of MLflow, from ``mlflow.yml``.
 
     Parameters
     ----------
     tracking_uri
-        Any address MLflow knows: a database (``sqlite:///mlflow.db``) or a server's URL.
+        Address of the store: a database (``sqlite:///mlflow.db``) or the URL of a server.
     experiment
-        Name of the experiment; made if there is none.
+        Name of the experiment; it is created if it does not exist.
     sampling_seconds
-        Time between two samples of the system metrics.
+        Seconds between two samples of the system metrics.
     """
 
     tracking_uri: str = "sqlite:///mlflow.db"
@@ -45,12 +45,12 @@ class TrackingSettings:
 
 
 def read_settings(raw: Mapping[str, Any], root: Path) -> TrackingSettings:
-    """Read the content of `mlflow.yml`; a relative SQLite file lies under the project's root.
+    """Read ``mlflow.yml``; a relative path of a SQLite file starts at the project's root.
 
     Parameters
     ----------
     raw
-        Keys and values of the file; a missing key takes its default.
+        Content of the file; a missing key has its default value.
     root
         Root of the project.
 
@@ -67,11 +67,17 @@ def read_settings(raw: Mapping[str, Any], root: Path) -> TrackingSettings:
     """
     known = [field.name for field in fields(TrackingSettings)]
     if unknown := sorted(set(raw) - set(known)):
-        raise ParameterError(f"mlflow.yml has unknown keys {unknown}: it may have {known}")
+        raise ParameterError(
+            f"mlflow.yml has unknown keys {unknown}: its keys are {known}", parameter=unknown[0]
+        )
     settings = TrackingSettings(**raw)
     seconds = settings.sampling_seconds
     if not isinstance(seconds, int | float) or seconds <= 0:
-        raise ParameterError(f"mlflow.yml: sampling_seconds is {seconds!r}: give a number above 0")
+        raise ParameterError(
+            f"mlflow.yml: sampling_seconds is {seconds!r}: set a number above 0",
+            parameter="sampling_seconds",
+            value=seconds,
+        )
     if not settings.tracking_uri.startswith(SQLITE):
         return settings
     database = root / settings.tracking_uri.removeprefix(SQLITE)
@@ -81,19 +87,21 @@ def read_settings(raw: Mapping[str, Any], root: Path) -> TrackingSettings:
 def describe_run(
     run_params: Mapping[str, Any], parameters: Parameters
 ) -> tuple[str, dict[str, str]]:
-    """Name of a pipeline run, and tags that its table is sorted and filtered by.
+    """Name and tags of a pipeline run; MLflow's table can be sorted and filtered by the tags.
 
     Parameters
     ----------
     run_params
-        What Kedro tells its hooks of the run.
+        Kedro's description of the run, as its hooks receive it.
     parameters
-        Those of the run.
+        Parameters of the run.
 
     Returns
     -------
-    str, dict
-        Such as ``synthetic cgp+dgp K=3 seed=0``, after the pipelines' names if they are not all.
+    name : str
+        Such as ``synthetic cgp+dgp K=3 seed=0``; with the names of the pipelines in front unless
+        all of them are run.
+    tags : dict of str
     """
     env = str(run_params.get("env") or "local")
     shape = parameters.partition
@@ -117,7 +125,7 @@ def describe_run(
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turn nested mappings into one, its keys joined by dots.
+    """Flatten nested mappings; keys are joined by dots.
 
     Examples
     --------
@@ -134,7 +142,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def flatten_numbers(tree: Mapping[str, Any]) -> dict[str, float]:
-    """Flatten nested mappings and keep only the numbers.
+    """Flatten nested mappings, and drop everything but numbers.
 
     Examples
     --------

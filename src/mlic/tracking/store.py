@@ -1,4 +1,4 @@
-"""MLflow's store: reached, its experiment made, and what happens where it refuses."""
+"""Connection to MLflow's store, its experiment, and errors of the store."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ __all__ = ["connect", "explain_refusal", "log_parameters", "open_experiment", "w
 logger = logging.getLogger(__name__)
 
 _HAS_VIEWS = "mlic.has_views"
-_LONGEST_VALUE = 500  # the oldest servers' limit, and more than anyone reads in a table
-_PARAMETERS_PER_CALL = 100  # MLflow's limit
+_MAX_VALUE_LENGTH = 500  # the limit of old servers
 
 
 def connect(uri: str) -> MlflowClient:
-    """Client of the store at an address, quiet and patient as a training wants it."""
+    """Connect to the store at an address, with few log messages and short waiting times."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # into progress bars
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 15 s; the default is minutes
-    if uri.startswith(SQLITE):  # a SQLite connection must not be carried into a forked worker
+    os.environ.setdefault(
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
+    )  # would break progress bars
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 15 seconds; by default minutes
+    if uri.startswith(SQLITE):  # a SQLite connection must not be shared with a forked worker
         os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     from mlflow import MlflowClient
 
@@ -41,12 +42,12 @@ def connect(uri: str) -> MlflowClient:
 
 
 def open_experiment(client: MlflowClient, settings: TrackingSettings) -> str:
-    """Id of the experiment, which is made if there is none, and is given views of its runs once.
+    """Return the id of the experiment; create it and its saved views if they do not exist.
 
     Raises
     ------
     TrainingError
-        If it is deleted.
+        If the experiment was deleted.
     """
     experiment = client.get_experiment_by_name(settings.experiment)
     if experiment is None:
@@ -55,16 +56,17 @@ def open_experiment(client: MlflowClient, settings: TrackingSettings) -> str:
         return made
     if experiment.lifecycle_stage == "deleted":
         raise TrainingError(
-            f"MLflow's experiment '{settings.experiment}' is deleted in {settings.tracking_uri}: "
+            f"MLflow's experiment '{settings.experiment}' was deleted in {settings.tracking_uri}: "
             f"run `mlflow experiments restore -x {experiment.experiment_id}` "
-            "or name another in mlflow.yml"
+            "or set another experiment in mlflow.yml",
+            name=settings.experiment,
         )
     _add_views(client, str(experiment.experiment_id), experiment.tags)
     return str(experiment.experiment_id)
 
 
 def _add_views(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> None:
-    """Add what is absent, once: what a person wrote, changed or took away stays as it is."""
+    """Add the saved views once, so that views that a user changed or deleted are not restored."""
     if _HAS_VIEWS in tags:
         return
     with warn_if_refused("the saved views"):
@@ -74,7 +76,7 @@ def _add_views(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]
 
 
 def _artifact_location(settings: TrackingSettings) -> str | None:
-    """Beside a SQLite file; elsewhere the server decides."""
+    """Folder next to a SQLite file; None where a server decides."""
     if not settings.tracking_uri.startswith(SQLITE):
         return None
     database = Path(settings.tracking_uri.removeprefix(SQLITE))
@@ -82,26 +84,26 @@ def _artifact_location(settings: TrackingSettings) -> str | None:
 
 
 def log_parameters(client: MlflowClient, run_id: str, parameters: Mapping[str, Any]) -> None:
-    """Log parameters flattened; long values are cut."""
+    """Log parameters with nested keys joined by dots; long values are truncated."""
     from mlflow.entities import Param
 
-    batch = [Param(key, _cut(str(value))) for key, value in flatten(parameters).items()]
-    for start in range(0, len(batch), _PARAMETERS_PER_CALL):
-        client.log_batch(run_id, params=batch[start : start + _PARAMETERS_PER_CALL])
+    flat = flatten(parameters).items()
+    # the client sends as many requests as MLflow's limit on parameters in one of them asks for
+    client.log_batch(run_id, params=[Param(key, _truncate(str(value))) for key, value in flat])
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+def _truncate(text: str) -> str:
+    return text if len(text) <= _MAX_VALUE_LENGTH else text[: _MAX_VALUE_LENGTH - 1] + "…"
 
 
 @contextmanager
 def explain_refusal(uri: str) -> Iterator[None]:
-    """Tell what to do where a run cannot be opened.
+    """Replace MLflow's exception by an error that says what to do.
 
     Raises
     ------
     TrainingError
-        In place of MLflow's exception.
+        If the store cannot be reached or refuses the run.
     """
     from mlflow.exceptions import MlflowException
 
@@ -110,16 +112,17 @@ def explain_refusal(uri: str) -> Iterator[None]:
     except MlflowException as error:
         raise TrainingError(
             f"MLflow cannot open a run in {uri}: {error}; "
-            "start the server, or set another tracking_uri in mlflow.yml"
+            "start the server, or set another tracking_uri in mlflow.yml",
+            name=uri,
         ) from error
 
 
 @contextmanager
 def warn_if_refused(what: str) -> Iterator[None]:
-    """Log that MLflow did not take something; the work goes on."""
+    """Log a warning if MLflow refuses a request, and continue."""
     from mlflow.exceptions import MlflowException
 
     try:
         yield
     except MlflowException as error:
-        logger.warning("MLflow did not take %s: %s", what, error)
+        logger.warning("MLflow could not store %s: %s", what, error)

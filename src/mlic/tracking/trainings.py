@@ -1,20 +1,17 @@
-"""What every training node does: load what is up to date, else train under an MLflow run."""
+"""Training under MLflow: finished trainings are loaded, others run in an MLflow run each."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from mlic.caching.store import ArtifactStore
 from mlic.tracking.runs import tracked_training
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from mlic.training.checkpoint import Checkpoint
-    from mlic.training.fit import Report
-    from mlic.training.job import TrainingJob
+from mlic.training.checkpoint import Checkpoint
+from mlic.training.job import TrainingJob
+from mlic.training.train import JobReport, make_task, train
 
 __all__ = ["train_or_reuse", "train_or_reuse_all"]
 
@@ -22,78 +19,91 @@ log = logging.getLogger(__name__)
 
 
 def train_or_reuse(job: TrainingJob, store: Path) -> Checkpoint:
-    """Checkpoint of a job, trained only if nothing in the store was made from the same.
+    """Return a job's checkpoint; train only if the store holds none with the same fingerprint.
 
     Parameters
     ----------
     job
-        What to train.
+        The training.
     store
-        Folder of all stores; the training's own is named like it.
+        Folder of finished trainings; the training's own folder has its name.
+
+    Raises
+    ------
+    TrainingError
+        If the training fails.
     """
-
-    def train_one(jobs: Sequence[TrainingJob], reports: Sequence[Report]) -> list[Checkpoint]:
-        from mlic.training.fit import train
-
-        return [train(jobs[0], reports[0])]
-
-    (checkpoint,) = train_or_reuse_all([job], [store / job.name], train_one)
+    artifacts = ArtifactStore(store / job.name, job.name)
+    (checkpoint,) = train_or_reuse_all(
+        [job], [artifacts], lambda jobs, reports: train(make_task(jobs[0]), reports)
+    )
     return checkpoint
 
 
 def train_or_reuse_all(
     jobs: Sequence[TrainingJob],
-    folders: Sequence[Path],
-    train: Callable[[Sequence[TrainingJob], Sequence[Report]], Sequence[Checkpoint]],
+    stores: Sequence[ArtifactStore],
+    train_jobs: Callable[[Sequence[TrainingJob], Sequence[JobReport]], Sequence[Checkpoint]],
     inseparable: bool = False,
 ) -> list[Checkpoint]:
-    """Checkpoints of several jobs; those not up to date are trained together, a run each.
+    """Return the checkpoints of several jobs; those that are not up to date are trained together.
 
     Parameters
     ----------
     jobs
-        What to train.
-    folders
-        The store of each.
-    train
-        Makes checkpoints of those jobs that need it, and reports their epochs.
+        The trainings.
+    stores
+        Store of each.
+    train_jobs
+        Trains some of the jobs, and reports their epochs.
     inseparable
-        Whether all are trained again if one is not up to date.
-    """
-    from mlic.caching.store import CheckpointStore
-    from mlic.training.checkpoint import Checkpoint
+        Whether all jobs are trained again if one is not up to date.
 
-    stores = {
-        job.name: CheckpointStore(at, job.name) for job, at in zip(jobs, folders, strict=True)
-    }
-    kept = {job.name: stores[job.name].load("checkpoint", job.components()) for job in jobs}
-    done = {name: Checkpoint.from_tensors(*found) for name, found in kept.items() if found}
+    Raises
+    ------
+    TrainingError
+        If a training fails.
+    """
+    by_name = {job.name: store for job, store in zip(jobs, stores, strict=True)}
+    stored = {job.name: by_name[job.name].load("checkpoint", job.components()) for job in jobs}
+    done = {name: Checkpoint.from_tensors(*found) for name, found in stored.items() if found}
     missing = [job for job in jobs if job.name not in done]
     if inseparable and done and missing:
         names = ", ".join(job.name for job in missing)
-        log.info("All %d of one pass are trained again: %s must be", len(jobs), names)
+        log.info("All %d jointly trained teachers are trained again: %s must be", len(jobs), names)
         done, missing = {}, list(jobs)
     if missing:
-        with ExitStack() as stack:
-            runs = [
-                stack.enter_context(tracked_training(job.name, job.components(), _tags(job)))
-                for job in missing
-            ]
-            made = train(missing, [run.report for run in runs])
-            for job, run, checkpoint in zip(missing, runs, made, strict=True):
-                store = stores[job.name]
-                path = store.save("checkpoint", job.components(), *checkpoint.to_tensors())
-                run.attach(path, "checkpoint")
-                run.report(checkpoint.info.epoch, _outcome(checkpoint))
-                done[job.name] = checkpoint
+        done |= _train_tracked(missing, by_name, train_jobs)
     return [done[job.name] for job in jobs]
 
 
+def _train_tracked(
+    jobs: Sequence[TrainingJob],
+    stores: dict[str, ArtifactStore],
+    train_jobs: Callable[[Sequence[TrainingJob], Sequence[JobReport]], Sequence[Checkpoint]],
+) -> dict[str, Checkpoint]:
+    """Train, with an MLflow run for each job, and store the checkpoints."""
+    done = {}
+    with ExitStack() as stack:
+        runs = [
+            stack.enter_context(tracked_training(job.name, job.components(), _tags(job)))
+            for job in jobs
+        ]
+        trained = train_jobs(jobs, [run.log_epoch for run in runs])
+        for job, run, checkpoint in zip(jobs, runs, trained, strict=True):
+            tensors = checkpoint.to_tensors()
+            path = stores[job.name].save("checkpoint", job.components(), *tensors)
+            run.log_file(path, "checkpoint")
+            run.log_epoch(checkpoint.info.epoch, _outcome(checkpoint))
+            done[job.name] = checkpoint
+    return done
+
+
 def _outcome(checkpoint: Checkpoint) -> dict[str, float]:
-    """What MLflow's table of runs is sorted by."""
+    """Figures that MLflow's table of runs is sorted by."""
     best = checkpoint.info.validation_map
-    judged = {} if best is None else {"best_validation_mAP": best}
-    return {"seconds": checkpoint.info.seconds, **judged}
+    score = {} if best is None else {"best_validation_mAP": best}
+    return {"seconds": checkpoint.info.seconds, **score}
 
 
 def _tags(job: TrainingJob) -> dict[str, str]:

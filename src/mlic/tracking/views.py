@@ -1,7 +1,7 @@
-"""What an MLflow experiment shows by itself: two saved views, and a description that opens them.
+"""Saved views of an MLflow experiment, and a description with links to them.
 
-MLflow keeps saved views as tags of the experiment, in the form that its own menu *Views* writes
-(3.17). A version that reads another form leaves them out; nothing else depends on them.
+MLflow stores saved views as tags of the experiment. The format is the one that the menu *Views* of
+MLflow 3.17 writes; a version with another format ignores them, and nothing else depends on them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["experiment_tags"]
 
-_CURVES, _GAINS = "Curves of all trainings", "What each run gained"
+_CURVES, _GAINS = "Training curves", "Gain of each run"
 _CHARTS = ("validation_mAP_ema", "validation_mAP_raw", "loss", "learning_rate")
 _TRAINING = (
     *("metrics.`best_validation_mAP`", "metrics.`seconds`", "metrics.`images_per_second`"),
@@ -28,12 +28,12 @@ _RUN = (
 
 
 def experiment_tags(experiment_id: str) -> dict[str, str]:
-    """Tags of an experiment: its views, and links to them.
+    """Tags of an experiment: saved views, and a description with links to them.
 
     Parameters
     ----------
     experiment_id
-        As MLflow named it.
+        Id of the experiment in MLflow.
 
     Examples
     --------
@@ -45,8 +45,8 @@ def experiment_tags(experiment_id: str) -> dict[str, str]:
     """
     address = f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey="
     return {
-        "mlflow.note.content": f"[{_CURVES}]({address}mlic-curves&compareRunsMode=CHART), a run "
-        f"of mlic and its baseline, teachers and student; [{_GAINS}]({address}mlic-gains)",
+        "mlflow.note.content": f"[{_CURVES}]({address}mlic-curves&compareRunsMode=CHART) of "
+        f"baseline, teachers and student; [{_GAINS}]({address}mlic-gains)",
         "mlflow.sharedViewState.mlic-curves": _pack(_CURVES, _curves()),
         "mlflow.sharedViewState.mlic-gains": _pack(_GAINS, {"selectedColumns": list(_RUN)}),
     }
@@ -61,7 +61,7 @@ def _pack(name: str, state: dict[str, Any]) -> str:
 
 
 def _curves() -> dict[str, Any]:
-    """Trainings grouped by role, each with a curve of its own over the epochs."""
+    """Trainings grouped by role, with one curve for each over the epochs."""
     section = {"uuid": "epochs", "name": "Over the epochs", "display": True}
     role = {"mode": "tag", "groupByData": "role"}
     return {

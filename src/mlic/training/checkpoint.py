@@ -1,4 +1,4 @@
-"""A checkpoint describes itself: weights and all that is needed to use them, in one file."""
+"""Checkpoints: weights and everything needed to use them, in one file."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
+from mlic.caching.tensors import load_tensors
 from mlic.errors import CheckpointError
 from mlic.labels import LabelSpace
+from mlic.labels.context import LabelContext
+from mlic.models.input_spec import InputSpec
 from mlic.models.options import BranchedModelOptions, ModelOptions
 from mlic.utils.strict_model import StrictModel
 
@@ -22,34 +26,34 @@ if TYPE_CHECKING:
 
     from mlic.models.classifier import MultiLabelClassifier
 
-__all__ = ["Checkpoint", "CheckpointInfo", "library_versions"]
+__all__ = ["Checkpoint", "CheckpointInfo", "library_versions", "load_checkpoint", "load_model"]
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of what makes weights what they are."""
+    """Versions of the libraries that the weights depend on."""
     return {name: version(name) for name in ("mlic", "torch", "torchvision", "timm")}
 
 
 class CheckpointInfo(StrictModel):
-    """Everything about a checkpoint but its weights."""
+    """Description of a checkpoint: everything but the weights."""
 
     name: str = Field(description="baseline, student or teachers.<strategy>_<part>")
     role: str
-    labels: tuple[str, ...] = Field(description="names of the logits, in order")
+    labels: tuple[str, ...] = Field(description="labels of the logits, in order")
     label_fingerprint: str
     model: BranchedModelOptions | ModelOptions
     image_size: int = Field(description="side of the square input, pixels")
-    mean: tuple[float, ...] = Field(description="a channel, of pixels in [0, 1]")
-    std: tuple[float, ...]
+    mean: tuple[float, ...] = Field(description="mean of each channel, for pixels in [0, 1]")
+    std: tuple[float, ...] = Field(description="standard deviation of each channel")
     components: dict[str, Any] = Field(
-        description="what the weights were made from: fingerprints of data, labels and partition, "
-        "parameters, seed, code"
+        description="what decides the weights: fingerprints of data, labels and partition, "
+        "parameters, seed, code version"
     )
     versions: dict[str, str] = Field(default_factory=library_versions)
-    epoch: int = Field(description="epoch whose weights these are, from 1")
-    averaged: bool = Field(description="whether these are the averaged (EMA) weights")
-    validation_map: float | None = Field(description="mAP on validation, in [0, 1]")
-    seconds: float = Field(description="wall time of the training")
+    epoch: int = Field(description="epoch of the weights, from 1")
+    averaged: bool = Field(description="whether they are the averaged (EMA) weights")
+    validation_map: float | None = Field(description="mAP on the validation split, in [0, 1]")
+    seconds: float = Field(description="wall time of the training, in seconds")
     history: list[dict[str, float]] = Field(description="figures of every epoch")
 
 
@@ -70,12 +74,17 @@ class Checkpoint:
 
     @property
     def space(self) -> LabelSpace:
-        """The labels of the logits, in order."""
+        """Labels of the logits, in order."""
         return LabelSpace(self.info.labels)
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """Size and normalisation of the model's input."""
+        return InputSpec(self.info.image_size, self.info.mean, self.info.std)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits over labels and weights."""
+        """Sixteen hex digits that identify labels and weights."""
         digest = hashlib.sha256(self.info.label_fingerprint.encode())
         for name in sorted(self.weights):
             digest.update(name.encode())
@@ -88,42 +97,84 @@ class Checkpoint:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, NDArray[Any]], metadata: Mapping[str, str]) -> Self:
-        """Read back what `to_tensors` wrote.
+        """Restore what `to_tensors` returned.
 
         Raises
         ------
         CheckpointError
-            If the description is missing, incomplete, or contradicts itself.
+            If the description is missing, incomplete or contradictory.
         """
         try:
             info = CheckpointInfo.model_validate_json(metadata["info"])
         except (KeyError, ValidationError) as error:
             raise CheckpointError(
-                f"this file is no mlic checkpoint, or one of another version ({error}); train anew"
+                f"this file is no mlic checkpoint, or was made by another version ({error}): train "
+                "the model again"
             ) from error
         if LabelSpace(info.labels).fingerprint != info.label_fingerprint:
-            raise CheckpointError("the checkpoint's labels do not match its own fingerprint")
+            raise CheckpointError(
+                "the checkpoint's labels do not match its own fingerprint: train the model again"
+            )
         return cls(dict(tensors), info)
 
     def build(self) -> MultiLabelClassifier:
-        """Build the model and load the weights, from nothing but this checkpoint.
+        """Build the model and load its weights; the checkpoint alone is enough.
 
         Raises
         ------
         CheckpointError
-            If the weights do not fit the architecture they name.
+            If the weights do not fit the described architecture.
         """
         import torch
 
         from mlic.models.classifier import build_classifier
 
-        model = build_classifier(self.info.model, len(self.info.labels), load_weights=False)
+        context = LabelContext(self.space)
+        model = build_classifier(self.info.model, context, load_weights=False)
         state = {name: torch.from_numpy(np.array(value)) for name, value in self.weights.items()}
         try:
             model.load_state_dict(state)
         except RuntimeError as error:
             raise CheckpointError(
                 f"checkpoint '{self.info.name}' does not fit {self.info.model.backbone} "
-                f"({error}); it was made with {self.info.versions}"
+                f"({error}); it was made with {self.info.versions}",
+                name=self.info.name,
             ) from error
         return model.eval()
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint file.
+
+    Parameters
+    ----------
+    path
+        The ``.safetensors`` file of a finished training, such as
+        ``data/06_models/student.safetensors``.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is no checkpoint of mlic.
+    DataError
+        If the file is missing or damaged.
+    """
+    return Checkpoint.from_tensors(*load_tensors(Path(path)))
+
+
+def load_model(path: str | Path) -> MultiLabelClassifier:
+    """Build the model of a checkpoint file, in evaluation mode.
+
+    Parameters
+    ----------
+    path
+        See `load_checkpoint`.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is no checkpoint of mlic, or its weights do not fit.
+    DataError
+        If the file is missing or damaged.
+    """
+    return load_checkpoint(path).build()

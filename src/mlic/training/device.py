@@ -21,14 +21,17 @@ __all__ = ["compiles", "make_fabric", "memory_advice", "send", "why_not_compiled
 
 log = logging.getLogger(__name__)
 
-_LONG = 10_000  # steps; our guess of what wins back the minute or so that compiling takes
+# optimiser steps from which on the faster steps should win back the minute that compiling takes;
+# an estimate, not a measurement
+_LONG = 10_000
 _PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 def make_fabric(options: TrainingOptions) -> Fabric:
-    """Choose one GPU with mixed precision where there is one, else the CPU with 32 bits.
+    """Choose one GPU with mixed precision if there is one, else the CPU with 32 bits.
 
-    Also pins the number of CPU threads, on which the last digits of a training depend.
+    Also fixes the number of CPU threads, because results are reproducible to the bit only for the
+    same number of threads.
     """
     torch.set_num_threads(options.threads)
     precision = options.precision
@@ -40,52 +43,53 @@ def make_fabric(options: TrainingOptions) -> Fabric:
 
 
 def compiles(options: TrainingOptions, device: torch.device, steps: int) -> bool:
-    """Whether a training's forward pass and loss are to be compiled.
+    """Decide whether a training's forward pass and loss are compiled.
 
     Parameters
     ----------
     options
-        Their ``compile`` says yes, no, or to choose: yes on a GPU, from 10,000 steps on.
+        Their ``compile`` is true, false, or ``"auto"``: on a GPU, from 10,000 steps on.
     device
-        Where it trains.
+        Device of the training.
     steps
-        Of the optimiser, in all.
+        Optimiser steps of the whole training.
 
     Raises
     ------
     TrainingError
-        If PyTorch is asked to compile and cannot. Where the choice is free, a warning says so.
+        If compilation is required and PyTorch cannot compile. With ``"auto"`` a warning is logged.
     """
-    free = options.compile == "auto"
-    if not options.compile or (free and (device.type == "cpu" or steps < _LONG)):
+    is_auto = options.compile == "auto"
+    if not options.compile or (is_auto and (device.type == "cpu" or steps < _LONG)):
         return False
     trouble = why_not_compiled(device.type)
     advice = f"training.compile: PyTorch cannot compile here ({trouble}); install a C++ compiler"
-    if trouble and not free:
+    if trouble and not is_auto:
         raise TrainingError(f"{advice}, such as g++, or set training.compile=false")
     if trouble:
         log.warning("%s to train faster", advice)
         return False
-    # each training of a run has labels, and so shapes, of its own: past the limit none is compiled
+    # Every training of a run has another number of labels, and so other shapes; beyond this limit
+    # PyTorch would silently stop compiling.
     torch._dynamo.config.recompile_limit = 64
     return True
 
 
 @cache
 def why_not_compiled(device: str) -> str:
-    """What PyTorch says when it cannot compile for a device; nothing if it can."""
+    """PyTorch's message if it cannot compile for a device; empty if it can."""
     try:
         torch.compile(lambda x: x.sin() + 1)(torch.zeros(8, device=device))
-    except RuntimeError as error:  # the root of what torch.compile raises
+    except RuntimeError as error:  # the base class of what torch.compile raises
         return next((line for line in str(error).splitlines() if ": " in line), repr(error))
     return ""
 
 
 def send(array: NDArray[Any], fabric: Fabric) -> torch.Tensor:
-    """Put an array on the device, without waiting for what a GPU has still to do.
+    """Copy an array to the device, without waiting for the GPU's queued work.
 
-    For a GPU the array is copied to page-locked memory first: from any other the copy would only
-    begin once the device is idle, and the device would then wait for its next orders.
+    For a GPU the array is first copied to page-locked memory: from other memory the copy would
+    start only when the device is idle, and the device would then wait for its next kernel.
     """
     tensor = torch.from_numpy(array)
     if fabric.device.type == "cuda":
@@ -96,12 +100,12 @@ def send(array: NDArray[Any], fabric: Fabric) -> torch.Tensor:
 
 @contextmanager
 def memory_advice(options: TrainingOptions, name: str) -> Iterator[None]:
-    """Turn a lack of memory into advice.
+    """Replace an out-of-memory error by one that names parameters to change.
 
     Raises
     ------
     TrainingError
-        When the wrapped code ran out of memory.
+        If the wrapped code runs out of memory.
     """
     try:
         yield
@@ -113,7 +117,10 @@ def memory_advice(options: TrainingOptions, name: str) -> Iterator[None]:
             raise
         half, twice = max(options.batch_size // 2, 1), options.accumulation * 2
         raise TrainingError(
-            f"{name} ran out of memory at {options.batch_size} images a batch: try "
-            f"training.batch_size={half},training.accumulation={twice} (the same step in two "
-            "halves), a smaller data.image_size, or training.precision=bf16"
+            f"{name} ran out of memory with {options.batch_size} images in a batch: try "
+            f"training.batch_size={half},training.accumulation={twice} (the same optimiser step in "
+            "two halves), a smaller data.image_size, or training.precision=bf16",
+            name=name,
+            parameter="training.batch_size",
+            value=options.batch_size,
         ) from error

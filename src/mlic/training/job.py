@@ -1,30 +1,44 @@
-"""One training as data: what is learnt, from what, with which options."""
+"""Description of one training: labels, data, model, recipe and seeds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlic.caching.fingerprint import code_fingerprint, file_fingerprint
+from mlic.caching.code_version import training_code_version
+from mlic.caching.fingerprint import fingerprint_file
 from mlic.errors import DataError, TrainingError
+from mlic.images.store import ImageStore
+from mlic.labels import LabelMatrix, LabelSpace
+from mlic.labels.context import LabelContext
+from mlic.models.options import ModelOptions
+from mlic.training.optimiser import count_batches
+from mlic.training.options import DistillationOptions, TrainingOptions
 
-if TYPE_CHECKING:
-    from mlic.distillation.targets import SoftTargets
-    from mlic.images.store import ImageStore
-    from mlic.labels import LabelMatrix
-    from mlic.labels.embeddings import LabelEmbeddings
-    from mlic.models.options import ModelOptions
-    from mlic.training.options import DistillationOptions, TrainingOptions
+__all__ = ["TargetReader", "TrainingJob"]
 
-__all__ = ["TrainingJob"]
+
+class TargetReader(Protocol):
+    """What a training needs from the teachers' logits; see `mlic.distillation.targets`."""
+
+    space: LabelSpace
+    ids: NDArray[np.str_]
+    views: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that identify the targets."""
+
+    def read(self, view: int, rows: NDArray[np.intp]) -> dict[str, NDArray[np.floating[Any]]]:
+        """Logits of one view of some training images by strategy; shape (B, C) each."""
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A training, whole: two equal jobs yield equal weights on one machine.
+    """Complete description of one training: equal jobs yield equal weights on one machine.
 
     Parameters
     ----------
@@ -33,23 +47,31 @@ class TrainingJob:
     role
         ``baseline``, ``teacher`` or ``student``.
     labels
-        The labels to learn, for every image, row for row with `images`.
+        The labels to learn, for all images, in the rows' order of `images`.
     images
         The decoded images.
     image_size
         Side of the model's input, in pixels.
     model, options
-        Architecture, and budget and recipe with the role's overrides worked in.
+        Architecture; budget and recipe, with the role's overrides applied.
+    context
+        What the model's head may use about the labels to learn.
     seed
-        The job's own seed, for weights and order.
+        Seed of initial weights, order of the images, and dropout.
     view_seed
-        The run's seed, for the views, which all jobs of a run share.
+        Seed of the images' views, which all jobs of a run share.
     targets, distillation
-        What teachers say and how it is weighed; both or neither.
-    embeddings
-        Vectors of the labels, of these or of more, where the model is given any.
+        Logits of the teachers, and how they are weighted; both or neither.
     provenance
-        What else made this job, such as strategy, part and the partition's fingerprint.
+        What else the job was made from, such as strategy, part and the partition's fingerprint.
+
+    Raises
+    ------
+    DataError
+        If labels, images and soft targets do not belong together.
+    TrainingError
+        If only one of `targets` and `distillation` is given, or the label embeddings are not those
+        that the model asks for.
     """
 
     name: str
@@ -59,85 +81,100 @@ class TrainingJob:
     image_size: int
     model: ModelOptions
     options: TrainingOptions
+    context: LabelContext
     seed: int
     view_seed: int
-    targets: SoftTargets | None = None
+    targets: TargetReader | None = None
     distillation: DistillationOptions | None = None
-    embeddings: LabelEmbeddings | None = None
     provenance: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not np.array_equal(self.labels.ids, self.images.ids):
             raise DataError(
-                "labels and stored images are not of the same images in the same order: run "
-                "the data_preparation pipeline again"
+                "labels and stored images do not hold the same images in the same order: run the "
+                "data_preparation pipeline again"
             )
+        self.context.space.require_same(self.labels.space, "the label context", "the labels")
         self._check_embeddings()
         if (self.targets is None) != (self.distillation is None):
             raise TrainingError(
-                f"{self.name}: soft targets and distillation options go together: give both or "
-                "neither"
+                f"{self.name}: soft targets and distillation options belong together: give both or "
+                "neither",
+                name=self.name,
             )
         if self.targets is not None:
-            self.labels.space.require_same(self.targets.space, "the labels", "the soft targets")
-            same_views = self.targets.views == self.views
-            if not same_views or not np.array_equal(self.train_ids, self.targets.ids):
-                raise DataError(
-                    "the soft targets were written for other training images or other views "
-                    "(training.augmentation, seed): run the teacher_training pipeline again"
-                )
+            self._check_targets(self.targets)
 
     def _check_embeddings(self) -> None:
-        asked = self.model.embeddings.source
-        given = self.embeddings.source if self.embeddings else "none"
-        if asked not in ("learned", given):
+        wanted, given = self.model.embeddings.source, self.context.embeddings
+        found = given.source if given else "none"
+        if wanted not in ("learned", found):
             raise TrainingError(
-                f"{self.name}: model.embeddings.source is '{asked}', but the label embeddings at "
-                f"hand are '{given}': run the label_statistics pipeline again"
+                f"{self.name}: model.embeddings.source is '{wanted}', but the label embeddings in "
+                f"the catalog are '{found}': run the label_statistics pipeline again",
+                name=self.name,
+                expected=wanted,
+                found=found,
             )
 
-    @property
-    def _own_embeddings(self) -> LabelEmbeddings | None:
-        if self.embeddings is None or self.model.embeddings.source == "learned":
-            return None
-        return self.embeddings.subset(self.labels.space)
-
-    @property
-    def label_vectors(self) -> NDArray[np.float32] | None:
-        """Given vectors of the labels to learn, shape (C, d); None where they are learned."""
-        own = self._own_embeddings
-        return own.vectors if own else None
+    def _check_targets(self, targets: TargetReader) -> None:
+        self.labels.space.require_same(targets.space, "the labels", "the soft targets")
+        same_views = targets.views == self.views
+        if not same_views or not np.array_equal(self.train_ids, targets.ids):
+            raise DataError(
+                "the soft targets were written for other training images or other views "
+                "(training.augmentation, seed): run the teacher_training pipeline again"
+            )
 
     @property
     def views(self) -> dict[str, Any]:
-        """What decides the views of an image, JSON-able."""
+        """Everything that decides the views of an image, JSON-able."""
         return {"seed": self.view_seed, **self.options.augmentation.model_dump(mode="json")}
 
     @property
     def train_rows(self) -> NDArray[np.intp]:
-        """Rows to learn from."""
+        """Rows of the training images."""
         return self.labels.rows("train")
 
     @property
     def train_ids(self) -> NDArray[np.str_]:
-        """Ids of the images to learn from."""
+        """Ids of the training images."""
         return self.labels.ids[self.train_rows]
 
+    @property
+    def num_batches(self) -> int:
+        """Batches in an epoch.
+
+        Raises
+        ------
+        TrainingError
+            If no image is in the training split.
+        """
+        if not len(self.train_rows):
+            raise TrainingError(f"{self.name}: no image is in the training split", name=self.name)
+        return count_batches(len(self.train_rows), self.options.batch_size)
+
+    def made_from(self, **sources: Any) -> TrainingJob:
+        """Copy the job with further entries in its provenance."""
+        return replace(self, provenance={**(self.provenance or {}), **sources})
+
     def components(self) -> dict[str, Any]:
-        """All that decides the weights, JSON-able: the training's fingerprint, spelt out."""
-        soft = self.distillation.model_dump(mode="json") if self.distillation else None
-        embeddings = self._own_embeddings
+        """Everything that decides the weights, JSON-able; its digest is the job's fingerprint."""
+        distillation = self.distillation.model_dump(mode="json") if self.distillation else None
+        # learned embeddings start from the seed, whatever the catalog holds
+        uses_embeddings = self.model.embeddings.source != "learned"
+        embeddings = self.context.embeddings if uses_embeddings else None
         return {
             "data": self.images.fingerprint,
             "labels": self.labels.fingerprint,
             "targets": self.targets.fingerprint if self.targets else None,
-            "embeddings": embeddings.fingerprint if embeddings else None,
+            "embeddings": embeddings.subset(self.labels.space).fingerprint if embeddings else None,
             "provenance": self.provenance or {},
             "image_size": self.image_size,
             "model": self.model.model_dump(mode="json"),
-            "weights": file_fingerprint(self.model.weights),
+            "weights": fingerprint_file(self.model.weights),
             "training": self.options.model_dump(mode="json", exclude={"overrides"}),
-            "distillation": soft,
+            "distillation": distillation,
             "seed": [self.seed, self.view_seed],
-            "code": code_fingerprint(),
+            "code": training_code_version(),
         }

@@ -1,76 +1,78 @@
-"""The number that a training minimises, and the terms it is made of."""
+"""Loss and distiller of a training, and the reduction of their terms."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
-from mlic.training.options import DISTILLERS, LOSSES
+from mlic.losses.base import Loss
+from mlic.losses.distillation.base import Distiller
+from mlic.training.options import (
+    DISTILLERS,
+    LOSSES,
+    ROLES,
+    DistillationOptions,
+    TrainingOptions,
+)
 from mlic.utils.plugins import build_plugin
 
-if TYPE_CHECKING:
-    from mlic.training.options import DistillationOptions, TrainingOptions
-
-__all__ = ["Objective"]
+__all__ = ["build_distiller", "build_loss", "check_plugins", "count_known", "reduce_terms"]
 
 
-class Objective:
-    """Loss on the truth and, for a student, distances to its teachers.
+def build_loss(options: TrainingOptions) -> Loss:
+    """Build the loss that the options name.
 
-    ``L = w_h · loss + w_s · Σ_s share_s · distiller(z, T_s)``: section 4 of PSD's recipe, any
-    term of which may be left out.
+    Raises
+    ------
+    ParameterError
+        If the loss refuses its options.
+    """
+    loss: Loss = build_plugin(LOSSES, options.loss.name, options.loss.options)
+    return loss
+
+
+def build_distiller(options: DistillationOptions) -> Distiller:
+    """Build the distiller that the options name.
+
+    Raises
+    ------
+    ParameterError
+        If the distiller refuses its options.
+    """
+    choice = options.distiller
+    distiller: Distiller = build_plugin(DISTILLERS, choice.name, choice.options)
+    return distiller
+
+
+def check_plugins(options: TrainingOptions, distillation: DistillationOptions) -> None:
+    """Build loss and distiller of every role, so that a wrong option fails before the run.
+
+    Raises
+    ------
+    ParameterError
+        If a loss or the distiller refuses its options.
+    """
+    for role in ROLES:
+        build_loss(options.for_role(role))
+    build_distiller(distillation)
+
+
+def count_known(states: torch.Tensor) -> torch.Tensor:
+    """Count the states that are known, at least 1, so that a mean over them is defined."""
+    return (states >= 0).sum().clamp(min=1)
+
+
+def reduce_terms(
+    terms: torch.Tensor, count: torch.Tensor | int, options: TrainingOptions
+) -> torch.Tensor:
+    """Reduce the terms of all images and labels to one number.
 
     Parameters
     ----------
+    terms
+        Shape (B, C); zero where they do not count.
+    count
+        Number of terms that count.
     options
-        Names the loss and the reduction.
-    distillation
-        Names the distiller and the weights; nothing for a training without teachers.
+        Name the reduction: the sum, or the mean over the terms that count.
     """
-
-    def __init__(
-        self, options: TrainingOptions, distillation: DistillationOptions | None = None
-    ) -> None:
-        self.reduction = options.reduction
-        self.loss = build_plugin(LOSSES, options.loss.name, options.loss.options)
-        self.distillation = distillation
-        if distillation is not None:
-            choice = distillation.distiller
-            self.distiller = build_plugin(DISTILLERS, choice.name, choice.options)
-
-    def compile(self) -> None:
-        """Compile the loss, if it has a way to be."""
-        if hasattr(self.loss, "compile"):
-            self.loss.compile()
-
-    def __call__(
-        self,
-        logits: torch.Tensor,
-        states: torch.Tensor,
-        targets: dict[str, torch.Tensor] | None = None,
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """The objective and its unweighted terms.
-
-        Parameters
-        ----------
-        logits
-            Shape (B, C).
-        states
-            1, 0 or −1; shape (B, C).
-        targets
-            Teachers' logits by strategy; shape (B, C) each.
-        """
-        known = (states >= 0).sum().clamp(min=1)
-        terms = {"hard": self._reduce(self.loss(logits, states), known)}
-        if self.distillation is None or targets is None:
-            return terms["hard"], terms
-        total = self.distillation.hard_weight * terms["hard"]
-        for strategy, teacher in targets.items():
-            terms[strategy] = self._reduce(self.distiller(logits, teacher), logits.numel())
-            share = self.distillation.share(strategy, list(targets))
-            total = total + self.distillation.soft_weight * share * terms[strategy]
-        return total, terms
-
-    def _reduce(self, cells: torch.Tensor, count: torch.Tensor | int) -> torch.Tensor:
-        return cells.sum() if self.reduction == "sum" else cells.sum() / count
+    return terms.sum() if options.reduction == "sum" else terms.sum() / count

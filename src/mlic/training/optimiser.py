@@ -1,7 +1,8 @@
-"""Optimiser and schedule of one training."""
+"""Optimiser and learning-rate schedule of one training."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,11 +12,13 @@ from mlic.errors import TrainingError
 if TYPE_CHECKING:
     from mlic.training.options import TrainingOptions
 
-__all__ = ["count_batches", "make_optimiser", "one_cycle"]
+__all__ = ["count_batches", "count_steps", "make_optimiser", "one_cycle"]
 
 
 def count_batches(num_images: int, batch_size: int) -> int:
-    """Batches an epoch, without a last one of a single image: batch norm cannot learn from it.
+    """Count the batches of an epoch.
+
+    A last batch with a single image is dropped: batch norm has no variance to estimate there.
 
     Examples
     --------
@@ -26,13 +29,24 @@ def count_batches(num_images: int, batch_size: int) -> int:
     return full + (rest > 1 or not full)
 
 
+def count_steps(num_batches: int, accumulation: int) -> int:
+    """Count the optimiser steps of an epoch; the last may accumulate fewer batches.
+
+    Examples
+    --------
+    >>> count_steps(num_batches=5, accumulation=3)
+    2
+    """
+    return math.ceil(num_batches / accumulation)
+
+
 def make_optimiser(model: torch.nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
-    """Build an optimiser of timm's, without weight decay on biases and norms.
+    """Build a timm optimiser, without weight decay on biases and norms.
 
     Raises
     ------
     TrainingError
-        If timm does not know it.
+        If timm does not know the optimiser.
     """
     from timm.optim import create_optimizer_v2
 
@@ -45,22 +59,33 @@ def make_optimiser(model: torch.nn.Module, options: TrainingOptions) -> torch.op
         )
     except ValueError as error:
         raise TrainingError(
-            f"training.optimizer='{options.optimizer}' is unknown to timm ({error})"
+            f"training.optimizer='{options.optimizer}' is unknown to timm ({error}): choose one of "
+            "timm.optim.list_optimizers()",
+            parameter="training.optimizer",
+            value=options.optimizer,
         ) from error
     for group in optimiser.param_groups:
-        if "foreach" in group:  # PyTorch takes the slow way on the CPU unless it is told
-            group["foreach"] = True
+        if "foreach" in group:
+            group["foreach"] = True  # PyTorch's default is the slow loop on the CPU
     return optimiser
 
 
 def one_cycle(
     optimiser: torch.optim.Optimizer, options: TrainingOptions, steps: int
 ) -> torch.optim.lr_scheduler.OneCycleLR:
-    """One-cycle schedule (Smith and Topin, arXiv 1708.07120) that peaks on a whole step.
+    """Build a one-cycle schedule (Smith and Topin, arXiv 1708.07120) that peaks on a whole step.
 
-    PyTorch puts the peak at ``pct_start · total − 1``: between two steps it is missed, and at 0
-    it divides by zero.
+    Parameters
+    ----------
+    optimiser
+        The optimiser, whose learning rate is the peak.
+    options
+        Peak and warm-up.
+    steps
+        Optimiser steps of the whole training.
     """
+    # PyTorch puts the peak at ``pct_start · total − 1``: between two steps it would be missed, and
+    # at 0 PyTorch divides by zero.
     total = max(steps, 3)
     peak = min(max(round(options.warmup * steps), 1), total - 2)
     return torch.optim.lr_scheduler.OneCycleLR(

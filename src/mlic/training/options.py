@@ -1,4 +1,4 @@
-"""What a person may say about trainings and distillation."""
+"""Training configuration."""
 
 from __future__ import annotations
 
@@ -24,16 +24,12 @@ __all__ = [
 LOSSES = "mlic.losses"
 DISTILLERS = "mlic.losses.distillation"
 ROLES = ("baseline", "teacher", "student")
-SHARED = (
-    "augmentation",
-    "overrides",
-    "teacher_epoch_factor",
-    "student_epoch_factor",
-)  # the student must see the views its teachers saw
+# options that no role may override: the student must see the views that its teachers saw
+SHARED = ("augmentation", "overrides", "teacher_epoch_factor", "student_epoch_factor")
 
 
 class Choice(StrictModel):
-    """A plug-in by name, with its options."""
+    """Name of a plug-in, and its options."""
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -45,45 +41,50 @@ def _known(package: str, choice: Choice) -> Choice:
 
 
 class TrainingOptions(StrictModel):
-    """The budget and the recipe of one training."""
+    """Budget and recipe of one training."""
 
     epochs: int = Field(ge=1)
     teacher_epoch_factor: float = Field(
-        default=1.0, gt=0, description="a teacher's epochs, in epochs of the baseline"
+        default=1.0, gt=0, description="epochs of a teacher, divided by those of the baseline"
     )
     student_epoch_factor: float = Field(
         default=1.0,
         gt=0,
-        description="the student's epochs, in epochs of the baseline: a patient student learns "
-        "more from its teachers (Beyer et al., arXiv 2106.05237)",
+        description="epochs of the student, divided by those of the baseline: distillation gains "
+        "from long training (Beyer et al., arXiv 2106.05237)",
     )
-    batch_size: int = Field(ge=1, description="images a forward pass")
-    accumulation: int = Field(default=1, ge=1, description="forward passes an optimiser step")
-    optimizer: str = Field(default="adamw", description="a name of timm.optim")
+    batch_size: int = Field(ge=1, description="images in a forward pass")
+    accumulation: int = Field(default=1, ge=1, description="forward passes for one optimiser step")
+    optimizer: str = Field(default="adamw", description="name of an optimiser of timm.optim")
     learning_rate: float = Field(gt=0, description="peak of the one-cycle schedule")
-    weight_decay: float = Field(default=1e-4, ge=0, description="not on biases and norms")
-    warmup: float = Field(default=0.1, gt=0, lt=1, description="share of steps up to the peak")
-    ema_decay: float = Field(default=0.997, ge=0, lt=1)
-    ema_warmup: bool = Field(default=True, description="let the decay grow from 0 at the start")
+    weight_decay: float = Field(
+        default=1e-4, ge=0, description="weight decay, except of biases and norms"
+    )
+    warmup: float = Field(default=0.1, gt=0, lt=1, description="share of the steps before the peak")
+    ema_decay: float = Field(
+        default=0.997, ge=0, lt=1, description="decay of the exponential moving average of weights"
+    )
+    ema_warmup: bool = Field(default=True, description="whether the decay starts at 0 and grows")
     loss: Choice = Choice(name="asymmetric")
     reduction: Literal["mean", "sum"] = Field(
-        default="mean", description="over known cells, or the sum over batch and labels"
+        default="mean", description="mean over the known states, or sum over batch and labels"
     )
     augmentation: AugmentationOptions = AugmentationOptions()
     normalise: bool = Field(
-        default=True, description="by the backbone's mean and deviation; false: pixels in [0, 1]"
+        default=True,
+        description="by the backbone's mean and standard deviation; false: pixels in [0, 1]",
     )
     precision: Literal["auto", "32", "bf16", "16"] = Field(
-        default="auto", description="auto: mixed on a GPU, 32 bits on the CPU"
+        default="auto", description="auto: mixed precision on a GPU, 32 bits on the CPU"
     )
     compile: bool | Literal["auto"] = Field(
         default="auto",
-        description="one kernel of many, by torch.compile; auto: in long trainings on a GPU",
+        description="whether to use torch.compile; auto: in long trainings on a GPU",
     )
     threads: int = Field(default=4, ge=1, description="CPU threads of one training")
     overrides: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="other values for baseline, teacher or student; never of augmentation",
+        description="other values for baseline, teacher or student, except for augmentation",
     )
 
     @field_validator("loss")
@@ -92,12 +93,14 @@ class TrainingOptions(StrictModel):
         return _known(LOSSES, choice)
 
     @model_validator(mode="after")
-    def _sound_overrides(self) -> Self:
+    def _check_overrides(self) -> Self:
         if unknown := set(self.overrides) - set(ROLES):
             raise ValueError(f"overrides: unknown role '{min(unknown)}'; known are {ROLES}")
         for role, own in self.overrides.items():
             if forbidden := [name for name in SHARED if name in own]:
-                raise ValueError(f"overrides.{role}: '{forbidden[0]}' is the same for all roles")
+                raise ValueError(
+                    f"overrides.{role}: '{forbidden[0]}' must be the same for all roles"
+                )
             try:
                 self.for_role(role)
             except ValidationError as error:
@@ -109,7 +112,7 @@ class TrainingOptions(StrictModel):
         return self
 
     def for_role(self, role: str) -> TrainingOptions:
-        """The options of baseline, teacher or student, its overrides worked in.
+        """Options of baseline, teacher or student, with the role's overrides applied.
 
         Examples
         --------
@@ -120,41 +123,42 @@ class TrainingOptions(StrictModel):
         (12, 9)
         """
         factors = {"teacher": self.teacher_epoch_factor, "student": self.student_epoch_factor}
-        plain = self.model_dump(
+        common = self.model_dump(
             exclude={"overrides", *(f"{name}_epoch_factor" for name in factors)}
         )
-        plain["epochs"] = max(round(factors.get(role, 1) * self.epochs), 1)
-        return TrainingOptions(**{**plain, **self.overrides.get(role, {})})
+        common["epochs"] = max(round(factors.get(role, 1) * self.epochs), 1)
+        return TrainingOptions(**{**common, **self.overrides.get(role, {})})
 
 
 class TeacherOptions(StrictModel):
-    """How teachers are trained beside each other, and how what they say is kept."""
+    """How the teachers of a run are trained, and how their logits are stored."""
 
     mode: Literal["separate", "joint", "frozen"] = Field(
         default="joint",
-        description="each a training of its own; all in one training, branches on layers that "
-        "learn from all; or branches on the trained baseline's layers, which stay as they are",
+        description="separate: one training for each teacher; joint: one training of branches on a "
+        "shared trunk; frozen: branches on the trained baseline's layers, which are not trained",
     )
     branch: BranchOptions = Field(
         default=BranchOptions(),
-        description="of joint and frozen teachers: where they part ways, and how wide they are",
+        description="branches of joint and frozen teachers: where they begin, and their width",
     )
     targets: Literal["float16", "float32"] = Field(
-        default="float16", description="precision of stored logits; float16 is off by |z| / 2048"
+        default="float16",
+        description="precision of stored logits; float16: relative error below 1/2048",
     )
 
 
 class DistillationOptions(StrictModel):
-    """How the student weighs truth and teachers.
+    """How the student weights labels and teachers.
 
     ``L = hard_weight · loss + Σ_s soft_weight · share_s · distiller(student, teachers of s)``
     """
 
     distiller: Choice = Choice(name="binary_kl")
-    hard_weight: float = Field(default=0.5, ge=0, description="weight of the loss on the truth")
+    hard_weight: float = Field(default=0.5, ge=0, description="weight of the loss on the labels")
     soft_weight: float = Field(default=0.5, ge=0, description="weight of all teachers together")
     shares: dict[str, float] | None = Field(
-        default=None, description="a strategy's share of soft_weight; nothing: equal shares"
+        default=None, description="share of soft_weight for each strategy; null: equal shares"
     )
 
     @field_validator("distiller")
@@ -163,5 +167,5 @@ class DistillationOptions(StrictModel):
         return _known(DISTILLERS, choice)
 
     def share(self, strategy: str, strategies: list[str]) -> float:
-        """Share of the soft weight that falls to one strategy."""
+        """Share of the soft weight for one strategy."""
         return 1 / len(strategies) if self.shares is None else self.shares.get(strategy, 0.0)

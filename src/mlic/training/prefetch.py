@@ -1,4 +1,4 @@
-"""Reading ahead: the next batch is made on the CPU while the device works on this one."""
+"""Prefetching: the CPU prepares the next batch while the device works on the current one."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ Made = TypeVar("Made")
 def prefetch(
     items: Iterable[Item], make: Callable[[Item], Made], ahead: bool = True
 ) -> Iterator[tuple[Item, Made]]:
-    """Pair every item with what is made of it, one item ahead in a thread.
+    """Pair every item with the result of a function, computed one item ahead in a thread.
 
     Parameters
     ----------
     items
-        What to make something of; drawn in the calling thread, one ahead.
+        The items; taken in the calling thread, one ahead.
     make
-        Called once an item, in order; what it raises is raised at the item's turn.
+        The function; called once for each item, in order. Its exceptions are raised when the item's
+        result is due.
     ahead
-        False makes every item at its turn, without a thread: where the CPU trains too, reading
-        ahead takes from it what it gives.
+        False computes every result when it is due, without a thread: where the CPU also trains,
+        prefetching has no benefit.
 
     Examples
     --------

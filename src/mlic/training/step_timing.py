@@ -1,40 +1,27 @@
-"""How long a training will take on this machine, measured on a few steps."""
+"""Time of a training step on this machine."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from statistics import median
-from typing import TYPE_CHECKING
 
 import torch
+from timm.utils import ModelEmaV3
 
+from mlic.labels import LabelSpace
+from mlic.labels.context import LabelContext
 from mlic.models.classifier import build_classifier, build_classifiers
-from mlic.models.options import BranchedModelOptions
+from mlic.models.options import BranchedModelOptions, ModelOptions
 from mlic.training.device import make_fabric, memory_advice
-from mlic.training.objective import Objective
+from mlic.training.objective import build_loss, count_known, reduce_terms
 from mlic.training.optimiser import make_optimiser
-from mlic.training.options import ROLES
+from mlic.training.options import TrainingOptions
 
-if TYPE_CHECKING:
-    from mlic.models.options import ModelOptions
-    from mlic.training.options import DistillationOptions, TrainingOptions
+__all__ = ["measure_step"]
 
-__all__ = ["check_objectives", "measure_step"]
-
-_STEPS = 8  # the first of them, which warms up, is not counted
-_PATIENCE = 2.0  # seconds; where a step is slow, its warm-up hardly counts, and waiting does
-
-
-def check_objectives(options: TrainingOptions, distillation: DistillationOptions) -> None:
-    """Build the objective of every role, so that a wrong option is told before hours of training.
-
-    Raises
-    ------
-    ParameterError
-        If a loss or the distiller refuses its options.
-    """
-    for role in ROLES:
-        Objective(options.for_role(role), distillation)
+_MAX_STEPS = 8  # the first one warms up and does not count
+_MAX_SECONDS = 2.0  # where steps are slow, the warm-up hardly matters
 
 
 def measure_step(
@@ -49,41 +36,40 @@ def measure_step(
     Parameters
     ----------
     model_options, options
-        Architecture and training.
+        Architecture and recipe.
     image_size
-        Side of the images.
+        Side of the images, in pixels.
     num_labels
-        Of the model, or of each of its branches.
+        Labels of the model, or of each of its branches.
     num_branches
-        Where the model has a branch: how many are trained on one trunk.
+        Branches that are trained on one trunk, if the model has a branch.
 
     Returns
     -------
     seconds : float
-        Of one image in training: the median of seven steps after one to warm up, or of as many
-        as there is patience for.
+        Training time of one image: the median over seven steps after one to warm up, or over fewer
+        if steps are slow.
     parameters : int
-        Of the model.
-    """
-    from timm.utils import ModelEmaV3
+        Number of parameters of the model.
 
+    Raises
+    ------
+    TrainingError
+        If memory runs out.
+    """
     fabric = make_fabric(options)
-    with memory_advice(options, "the trial step"):
-        built: torch.nn.Module
-        if isinstance(model_options, BranchedModelOptions):
-            built = build_classifiers(model_options, [num_labels] * num_branches, False)
-        else:
-            built = build_classifier(model_options, num_labels, load_weights=False)
-        raw = fabric.to_device(built.to(memory_format=torch.channels_last))
+    with memory_advice(options, "the timed step"):
+        raw = fabric.to_device(_build(model_options, num_labels, num_branches))
         average = ModelEmaV3(raw, decay=options.ema_decay)
         model, optimiser = fabric.setup(raw, make_optimiser(raw, options))
-        objective = Objective(options)
+        loss_function = build_loss(options)
         images = torch.rand(options.batch_size, 3, image_size, image_size, device=fabric.device)
         states = torch.zeros(options.batch_size, num_labels * num_branches, device=fabric.device)
         times: list[float] = []
-        while len(times) < _STEPS and sum(times) < _PATIENCE:
+        while len(times) < _MAX_STEPS and sum(times) < _MAX_SECONDS:
             start = time.perf_counter()
-            loss, _terms = objective(model(images), states)
+            terms = loss_function(model(images), states)
+            loss = reduce_terms(terms, count_known(states), options)
             fabric.backward(loss)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
@@ -92,3 +78,19 @@ def measure_step(
             times.append(time.perf_counter() - start)
     parameters = sum(p.numel() for p in model.parameters())
     return median(times[1:] or times) / options.batch_size, parameters
+
+
+def _build(options: ModelOptions, num_labels: int, num_branches: int) -> torch.nn.Module:
+    """Build a model like the ones to be trained, with random weights."""
+    model: torch.nn.Module
+    if isinstance(options, BranchedModelOptions):
+        contexts = [_context(num_labels)] * num_branches
+        model = build_classifiers(options, contexts, load_weights=False)
+    else:
+        model = build_classifier(options, _context(num_labels), load_weights=False)
+    return model.to(memory_format=torch.channels_last)
+
+
+def _context(num_labels: int) -> LabelContext:
+    names: Sequence[str] = [f"label {number}" for number in range(num_labels)]
+    return LabelContext(LabelSpace(tuple(names)))

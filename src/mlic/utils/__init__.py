@@ -1,1 +1,1 @@
-"""What every room may use: seeds, signals, progress, logging, plug-ins."""
+"""Small tools for the whole package: seeds, signals, progress, logging, plug-ins."""

@@ -1,4 +1,4 @@
-"""Which commit of the project a result was made with."""
+"""The commit of the project that a result was made with."""
 
 from __future__ import annotations
 
@@ -12,17 +12,24 @@ __all__ = ["git_commit"]
 
 @cache
 def git_commit() -> str | None:
-    """Commit of the working tree, with ``+changes`` where files differ; None outside git."""
+    """Commit of the project's working tree; None outside git.
+
+    Returns
+    -------
+    str or None
+        The first 12 digits, followed by ``+changes`` if tracked files differ from the commit.
+    """
     git = shutil.which("git")
     if git is None:
         return None
-    head = _ask(git, "rev-parse", "HEAD")
+    head = _run(git, "rev-parse", "HEAD")
     if head is None:
         return None
-    return head[:12] + ("+changes" if _ask(git, "status", "--porcelain", "-uno") else "")
+    return head[:12] + ("+changes" if _run(git, "status", "--porcelain", "-uno") else "")
 
 
-def _ask(*command: str) -> str | None:
+def _run(*command: str) -> str | None:
+    # The commit of this package counts, not that of the folder where the command is run.
     done = subprocess.run(  # noqa: S603
         command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
     )

@@ -1,8 +1,8 @@
-"""How a run speaks: in lines for a person, in lines of JSON, or only of what went wrong.
+"""The format of the log: readable lines, lines of JSON, or only warnings and errors.
 
-The environment's variable ``MLIC_LOG`` says which: unset, ``json`` or ``quiet``. What is worth a
-line stands in `conf/logging.yml`; since Kedro lets no class of a project stand there, its handler
-is exchanged here.
+The environment variable ``MLIC_LOG`` selects it: unset, ``json`` or ``quiet``. Levels are set in
+`conf/logging.yml`. Kedro cannot load classes of a project from there, so its handler is replaced
+here.
 """
 
 from __future__ import annotations
@@ -17,63 +17,69 @@ from rich.logging import RichHandler
 
 from mlic.errors import ParameterError
 
-__all__ = ["log_form", "set_up_logging"]
+__all__ = ["log_format", "set_up_logging"]
 
-_ours: list[logging.Handler] = []  # the handler of this process, if it has one
+_own_handlers: list[logging.Handler] = []  # of this process: one or none
 
 
-def log_form() -> str:
-    """What ``MLIC_LOG`` asks for.
+def log_format() -> str:
+    """Read the format of the log from ``MLIC_LOG``.
 
     Returns
     -------
     str
-        ``""`` (lines for a person), ``"json"`` or ``"quiet"``.
+        ``""`` (readable lines), ``"json"`` or ``"quiet"``.
 
     Raises
     ------
     ParameterError
-        If it asks for something else.
+        If the variable has another value.
     """
-    form = os.environ.get("MLIC_LOG", "")
-    if form not in ("", "json", "quiet"):
-        raise ParameterError(f"MLIC_LOG is '{form}': set it to json or quiet, or unset it")
-    return form
+    style = os.environ.get("MLIC_LOG", "")
+    if style not in ("", "json", "quiet"):
+        raise ParameterError(
+            f"the environment variable MLIC_LOG is '{style}': set it to json or quiet, or unset it",
+            name="MLIC_LOG",
+            value=style,
+        )
+    return style
 
 
 def set_up_logging() -> None:
-    """Let this process log in the form asked for, in place of Kedro's.
+    """Let this process log in the selected format instead of Kedro's.
 
     Raises
     ------
     ParameterError
-        If ``MLIC_LOG`` asks for no known form.
+        If ``MLIC_LOG`` has an unknown value.
     """
-    root, handler = logging.getLogger(), _make_handler(log_form())
-    for other in [one for one in root.handlers if one in _ours or isinstance(one, RichHandler)]:
+    root, handler = logging.getLogger(), _make_handler(log_format())
+    for other in [
+        one for one in root.handlers if one in _own_handlers or isinstance(one, RichHandler)
+    ]:
         root.removeHandler(other)
     root.addHandler(handler)
-    _ours[:] = [handler]
+    _own_handlers[:] = [handler]
 
 
-def _make_handler(form: str) -> logging.Handler:
+def _make_handler(style: str) -> logging.Handler:
     handler: logging.Handler
-    if form == "json":
+    if style == "json":
         handler = logging.StreamHandler(sys.stdout)
         handler.setFormatter(_JsonLines())
     elif sys.stdout.isatty():
-        handler = _BesideBars(rich_tracebacks=True, show_path=False)
+        handler = _HandlerBesideBars(rich_tracebacks=True, show_path=False)
     else:
         handler = logging.StreamHandler(sys.stdout)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handler.setLevel(logging.WARNING if form == "quiet" else logging.NOTSET)
-    for one in (_OneLineANode(), _WarnOnce()):
+    handler.setLevel(logging.WARNING if style == "quiet" else logging.NOTSET)
+    for one in (_OneLinePerNode(), _WarnOnce()):
         handler.addFilter(one)
     return handler
 
 
-class _BesideBars(RichHandler):
-    """Takes the bars away while a line is written, so that it does not run through them."""
+class _HandlerBesideBars(RichHandler):
+    """Hides progress bars while a line is written, so that they do not mix."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
@@ -84,7 +90,7 @@ class _BesideBars(RichHandler):
 
 
 class _JsonLines(logging.Formatter):
-    """One JSON object a record; what is given as ``extra={"data": …}`` stands under ``data``."""
+    """One JSON object per record; what is logged as ``extra={"data": …}`` is its ``data``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format one record."""
@@ -101,13 +107,13 @@ class _JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-class _OneLineANode(logging.Filter):
-    """Makes one line of what Kedro's runners say in two when a node has run."""
+class _OneLinePerNode(logging.Filter):
+    """Joins the two lines that Kedro's runners log after each node."""
 
     _node: object = None
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep a node's name until it is counted; drop the advice on asynchronous loading."""
+        """Hold the name of a node until it is counted; drop the advice on asynchronous loading."""
         message = str(record.msg)
         if message == "Completed node: %s" and isinstance(record.args, tuple):
             (self._node,) = record.args
@@ -118,17 +124,17 @@ class _OneLineANode(logging.Filter):
 
 
 class _WarnOnce(logging.Filter):
-    """Drops a warning that has been given before."""
+    """Drops warnings that have been logged before."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._given: set[str] = set()
+        self._logged: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep what is no warning, and the first of each."""
+        """Pass everything but repeated warnings."""
         if record.levelno != logging.WARNING:
             return True
         message = record.getMessage()
-        known = message in self._given
-        self._given.add(message)
+        known = message in self._logged
+        self._logged.add(message)
         return not known

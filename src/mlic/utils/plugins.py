@@ -1,34 +1,40 @@
-"""Heads, losses and distillers by name: one module each, found by the name of its file."""
+"""Plug-ins such as heads and losses: one module each, found by the name of the module."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from difflib import get_close_matches
+from importlib.util import find_spec
 from inspect import signature
 from typing import Any
 
 from mlic.errors import ParameterError
+from mlic.utils.suggestions import did_you_mean
 
-__all__ = ["build_plugin", "find_plugin", "plugin_names", "refuse_unknown_plugin"]
+__all__ = ["build_plugin", "find_plugin", "list_plugins", "refuse_unknown_plugin"]
+
+_BASE = "base"  # the module of the base class, which is no plug-in
 
 
-def plugin_names(package: str) -> list[str]:
-    """Names of the plug-ins of a package, found without importing any of them.
+def list_plugins(package: str) -> list[str]:
+    """List the plug-ins of a package, without importing the package or any of them.
 
     Examples
     --------
-    >>> "linear" in plugin_names("mlic.models.heads")
+    >>> "linear" in list_plugins("mlic.models.heads")
     True
     """
-    path = importlib.import_module(package).__path__
-    modules = pkgutil.iter_modules(path)
-    return sorted(m.name for m in modules if not m.ispkg and not m.name.startswith("_"))
+    spec = find_spec(package)
+    if spec is None or spec.submodule_search_locations is None:
+        raise ParameterError(f"there is no package {package}", name=package)
+    modules = pkgutil.iter_modules(spec.submodule_search_locations)
+    names = (module.name for module in modules if not module.ispkg)
+    return sorted(name for name in names if name != _BASE and not name.startswith("_"))
 
 
 def find_plugin(package: str, name: str) -> Any:
-    """Give the one public class of the module ``package.name``.
+    """Return the one public class of the module ``package.name``.
 
     Raises
     ------
@@ -38,24 +44,24 @@ def find_plugin(package: str, name: str) -> Any:
     try:
         refuse_unknown_plugin(package, name)
     except ValueError as error:
-        raise ParameterError(f"{package}: {error}") from None
+        raise ParameterError(f"{package}: {error}", name=name) from None
     module = importlib.import_module(f"{package}.{name}")
     return getattr(module, module.__all__[0])
 
 
 def build_plugin(package: str, name: str, options: Mapping[str, object], /, *args: object) -> Any:
-    """Build the one public class of the module ``package.name``.
+    """Build an object of the one public class of the module ``package.name``.
 
     Parameters
     ----------
     package
-        Dotted name of the package that holds one plug-in a module.
+        Dotted name of the package, which holds one plug-in for each module.
     name
         Name of the module.
     options
-        Keyword arguments that a person may set.
+        Keyword arguments from the user's configuration.
     *args
-        Positional arguments that the caller provides.
+        Positional arguments from the calling code.
 
     Raises
     ------
@@ -68,20 +74,22 @@ def build_plugin(package: str, name: str, options: Mapping[str, object], /, *arg
     except (TypeError, ValueError) as error:
         accepted = list(signature(factory).parameters)[len(args) :]
         raise ParameterError(
-            f"{package}.{name}: {error}; its options are {', '.join(accepted) or 'none'}"
+            f"{package}.{name}: {error}; its options are {', '.join(accepted) or 'none'}",
+            name=name,
+            expected=accepted,
         ) from error
 
 
 def refuse_unknown_plugin(package: str, name: str) -> None:
-    """Refuse a name that no plug-in of a package has.
+    """Check that a package has a plug-in of this name.
 
     Raises
     ------
     ValueError
-        With a hint; pydantic's validators want this one.
+        If it has none. (A `ValueError`, because pydantic's validators expect one.)
     """
-    known = plugin_names(package)
+    known = list_plugins(package)
     if name not in known:
-        close = get_close_matches(name, known, n=1)
-        hint = f"did you mean '{close[0]}'? " if close else ""
-        raise ValueError(f"unknown name '{name}'; {hint}known are {', '.join(known)}")
+        raise ValueError(
+            f"unknown name '{name}'; {did_you_mean(name, known)}known are {', '.join(known)}"
+        )

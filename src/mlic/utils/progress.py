@@ -1,7 +1,6 @@
-"""How far long work has come: a bar on a terminal, elsewhere a line in the log now and then.
+"""Progress of long work: a bar on a terminal, elsewhere a line in the log every half minute.
 
-A worker process, a log file and a log of JSON lines are no place for a bar: there a line of the
-same content is logged every half minute.
+Lines are logged where a bar would disturb: in worker processes, log files and logs of JSON lines.
 """
 
 from __future__ import annotations
@@ -21,25 +20,32 @@ __all__ = ["progress"]
 
 logger = logging.getLogger(__name__)
 
-PAUSE = 30.0  # seconds between two lines
+SECONDS_BETWEEN_LINES = 30.0
 _LINE = "{desc}: {percentage:.0f} % of {total_fmt}, {rate_fmt}, {remaining} left{postfix}"
 
 
 def progress(
-    items: Iterable[Any] | None = None, *, what: str, unit: str, total: int | None = None
+    items: Iterable[Any] | None = None,
+    *,
+    what: str,
+    unit: str,
+    total: int | None = None,
+    initial: int = 0,
 ) -> tqdm[Any]:
-    """Show how far work has come, with a rate and the time that is left.
+    """Show the progress of work, with a rate and the estimated time that is left.
 
     Parameters
     ----------
     items
-        Iterated over; without them the bar is moved by its ``update``.
+        What to iterate over. Without items, call ``update`` of the bar.
     what
-        What is done, in a word or two.
+        Name of the work, in a word or two.
     unit
-        What is counted.
+        Name of one item.
     total
-        How many there are; needed where ``items`` do not know.
+        Number of items, where ``items`` has no length.
+    initial
+        Number of items that are done already.
 
     Returns
     -------
@@ -52,31 +58,33 @@ def progress(
     """
     from tqdm import tqdm
 
-    # leave=False: what was done says so in the log
+    # leave=False: a finished bar disappears, because what finishes is logged.
     shared: dict[str, Any] = {"desc": what, "unit": unit, "total": total, "leave": False}
+    shared["initial"] = initial
     if _has_terminal():
         return tqdm(items, **shared)
+    # Slow work would be shown as seconds an item; lines are easier to compare with one unit.
     line = _LINE.replace("rate_fmt", "rate_noinv_fmt")
-    return tqdm(items, **shared, file=_Lines(), mininterval=PAUSE, bar_format=line)
+    return tqdm(items, **shared, file=_Lines(), mininterval=SECONDS_BETWEEN_LINES, bar_format=line)
 
 
 def _has_terminal() -> bool:
-    """Whether a person looks, and nobody else writes."""
-    alone = multiprocessing.parent_process() is None
-    return alone and sys.stderr.isatty() and not os.environ.get("MLIC_LOG")
+    """Whether stderr is a terminal that no other process writes to."""
+    is_main = multiprocessing.parent_process() is None
+    return is_main and sys.stderr.isatty() and not os.environ.get("MLIC_LOG")
 
 
 class _Lines:
-    """A file that logs what is written to it, if it has been silent for a while."""
+    """A file that logs what is written to it, at most one line in an interval."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
 
     def write(self, text: str) -> None:
         line = text.strip()
-        if line and time.monotonic() - self._last >= PAUSE:
+        if line and time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             logger.info("%s", line)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: lines are logged at once."""

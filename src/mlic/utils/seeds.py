@@ -1,4 +1,4 @@
-"""Randomness has one source: the run's seed, from which every node derives its own by name."""
+"""Seeds: every use of randomness derives its own from the seed of the run, by name."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ __all__ = ["derive_seed"]
 
 
 def derive_seed(seed: int, name: str) -> int:
-    """Seed of one use of randomness, the same wherever and whenever that use runs.
+    """Derive the seed of one use of randomness, the same wherever and whenever that use runs.
 
-    Seeds derived under different names are unrelated, so that adding, dropping or reordering
-    nodes changes no other node's figures.
+    Seeds derived under different names are unrelated, so adding, removing or reordering nodes does
+    not change the results of other nodes.
 
     Parameters
     ----------
     seed
-        The run's seed.
+        Seed of the run.
     name
         What the randomness is for, such as ``"split"`` or ``"teachers.cgp_0"``.
 
     Returns
     -------
     int
-        A number in [0, 2³¹), which NumPy, PyTorch and scikit-learn all take as a seed.
+        In [0, 2³¹): NumPy, PyTorch and scikit-learn all accept it as a seed.
 
     Examples
     --------
@@ -33,4 +33,4 @@ def derive_seed(seed: int, name: str) -> int:
     False
     """
     digest = hashlib.sha256(f"{seed}\x1f{name}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
+    return int.from_bytes(digest[:4], "big") >> 1  # 31 bits: signed 32-bit seeds must fit

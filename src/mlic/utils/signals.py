@@ -1,4 +1,4 @@
-"""Being told to stop: SIGTERM unwinds the program, and pool workers really end."""
+"""Interruption: SIGTERM unwinds the program, and workers of a pool end when interrupted."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["exit_on_sigterm", "leaving_worker"]
+__all__ = ["exit_on_sigterm", "finish_worker"]
 
 
 def exit_on_sigterm() -> None:
-    """Let SIGTERM unwind the program like Ctrl-C does, with exit code 143.
+    """Let SIGTERM unwind the program as Ctrl-C does, with exit code 143.
 
-    Only from the main thread, and only where nobody else handles the signal.
+    Nothing is done outside the main thread, or if the signal has a handler already.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -27,8 +27,8 @@ def exit_on_sigterm() -> None:
 
 
 def _raise_exit(*_: object) -> NoReturn:
-    # A pool waits for its workers when it is left: they are told first. Daemons (the workers of a
-    # DataLoader) end with their owner.
+    # Leaving a pool waits for its workers, so they have to be stopped first. Daemons, such as the
+    # workers of a DataLoader, end with their owner.
     for worker in multiprocessing.active_children():
         if not worker.daemon:
             worker.terminate()
@@ -36,20 +36,22 @@ def _raise_exit(*_: object) -> NoReturn:
 
 
 @contextmanager
-def leaving_worker(stop: BaseException) -> Iterator[None]:
-    """End a worker process that was told to stop, after a last deed that is not interrupted.
+def finish_worker(stop: BaseException) -> Iterator[None]:
+    """End a worker process that was interrupted, after a last action that is not interrupted.
 
-    A pool would swallow the exception and hand the worker its next task. Any other exception, and
-    any other process, passes unharmed.
+    The pool of the worker would catch the exception and give the worker its next task. Nothing is
+    done in the main process, or for any other exception.
 
     Parameters
     ----------
     stop
-        The exception that ends the work.
+        The exception that ended the work.
     """
-    told = multiprocessing.parent_process() and isinstance(stop, KeyboardInterrupt | SystemExit)
-    if told and threading.current_thread() is threading.main_thread():
+    is_interrupt = isinstance(stop, KeyboardInterrupt | SystemExit)
+    ends = multiprocessing.parent_process() is not None and is_interrupt
+    if ends and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     yield
-    if told:
+    if ends:
+        # Shells report a process that ended by a signal as 128 + its number: 15 or 2.
         os._exit(143 if isinstance(stop, SystemExit) else 130)

@@ -1,4 +1,4 @@
-"""What all typed parameters have in common."""
+"""The base class of all typed parameters."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -8,8 +8,6 @@ __all__ = ["StrictModel"]
 class StrictModel(BaseModel):
     """A frozen record of checked values that refuses unknown keys.
 
-    Its validator is made when it is first needed: most commands need few of them.
-
     Examples
     --------
     >>> class Size(StrictModel):
@@ -18,4 +16,5 @@ class StrictModel(BaseModel):
     Size(side=3)
     """
 
+    # Building a validator takes milliseconds, and most commands need few of them.
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

@@ -15,7 +15,7 @@ def centred(glyph):
 
 
 @pytest.mark.parametrize(("communities", "members", "most"), [(3, 4, 0.75), (8, 8, 0.95)])
-def test_every_label_has_its_own_name_and_silhouette(communities, members, most):
+def test_labels_have_different_names_and_silhouettes(communities, members, most):
     glyphs = label_glyphs(communities, members)
     assert len(glyphs) == communities * members
     for one, other in combinations([centred(glyph) for glyph in glyphs.values()], 2):
@@ -23,8 +23,8 @@ def test_every_label_has_its_own_name_and_silhouette(communities, members, most)
 
 
 @pytest.mark.parametrize("glyph", [BLOB, STROKE])
-def test_a_quarter_turn_turns_the_pixels(glyph):
-    """Four of them are none, and half a turn is the glyph upside down."""
+def test_rotation_by_quarters_of_a_turn(glyph):
+    """A full turn changes nothing, and half a turn is the glyph upside down."""
     upright = rasterise(glyph, 40, 0)
     np.testing.assert_array_equal(rasterise(glyph, 40, TURN), upright)
     half = rasterise(glyph, 40, TURN // 2)

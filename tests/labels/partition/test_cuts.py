@@ -55,14 +55,14 @@ def test_balanced_max_cut_finds_the_optimum(size, num_parts, seed):
     weights = random_affinity(size, seed)
     sizes = sorted(cuts.equal_sizes(size, num_parts))
     candidates = all_memberships(size, num_parts, lambda found: found == sizes)
-    best = min(cuts.inside_mass(weights, membership) for membership in candidates)
+    best = min(cuts.coverage(weights, membership) for membership in candidates)
     found = cuts.balanced_max_cut(weights, num_parts, np.random.default_rng(seed))
     assert sorted(np.bincount(found)) == sizes
-    assert cuts.inside_mass(weights, found) == pytest.approx(best)
+    assert cuts.coverage(weights, found) == pytest.approx(best)
 
 
 def planted_affinity(size, num_parts, seed):
-    """Company four times as heavy inside hidden groups, a third of all pairs."""
+    """Weights of a third of all pairs, four times as large inside planted groups."""
     rng = np.random.default_rng(seed)
     groups = rng.permutation(size) % num_parts
     weights = np.triu(rng.random((size, size)) * (rng.random((size, size)) < 0.3), 1)
@@ -70,34 +70,34 @@ def planted_affinity(size, num_parts, seed):
     return weights + weights.T, groups
 
 
-def test_many_labels_are_cut_sparse_and_as_well(monkeypatch):
+def test_sparse_cuts_of_many_labels_are_as_good_as_dense_ones(monkeypatch):
     weights, groups = planted_affinity(300, 4, 0)
-    dense = [cut(weights, seed=0) for cut in (company, crossed)]
+    dense = [cut(weights, seed=0) for cut in (cut_cgp, cut_dgp)]
     monkeypatch.setattr(cuts, "DENSE_LABELS", 10)
-    monkeypatch.setattr(local_search, "LABELS_A_CHANGE", 20)
-    refuse_square(monkeypatch)
+    monkeypatch.setattr(local_search, "LABELS_PER_CHANGE", 20)
+    forbid_dense_squares(monkeypatch)
     edges = sparse.csr_array(weights)
-    found = [cut(edges, seed=0) for cut in (company, crossed)]
+    found = [cut(edges, seed=0) for cut in (cut_cgp, cut_dgp)]
     assert adjusted_rand_score(groups, found[0]) == adjusted_rand_score(groups, dense[0]) == 1.0
-    least, reached = (cuts.inside_mass(weights, cut) for cut in (dense[1], found[1]))
+    least, reached = (cuts.coverage(weights, cut) for cut in (dense[1], found[1]))
     assert reached <= 1.01 * least and set(np.bincount(found[1])) == {75}
 
 
-def company(weights, seed):
+def cut_cgp(weights, seed):
     return cuts.normalised_cut(weights, 4, 2, np.random.default_rng(seed))
 
 
-def crossed(weights, seed):
+def cut_dgp(weights, seed):
     return cuts.balanced_max_cut(weights, 4, np.random.default_rng(seed))
 
 
-def refuse_square(monkeypatch):
-    """Let no square sparse matrix be made dense."""
-    whole = sparse.csr_array.toarray
+def forbid_dense_squares(monkeypatch):
+    """Fail if a square sparse matrix is converted to a dense one."""
+    original = sparse.csr_array.toarray
 
     def toarray(matrix, *args, **options):
         assert matrix.shape[0] != matrix.shape[1], "a dense C × C matrix"
-        return whole(matrix, *args, **options)
+        return original(matrix, *args, **options)
 
     monkeypatch.setattr(sparse.csr_array, "toarray", toarray)
 
@@ -108,6 +108,6 @@ def test_equal_sizes(size, num_parts):
     assert sum(sizes) == size and len(sizes) == num_parts and max(sizes) - min(sizes) <= 1
 
 
-def test_nothing_inside_nothing():
-    assert cuts.inside_mass(np.zeros((3, 3)), np.array([0, 0, 1])) == 0.0
+def test_coverage_and_cut_without_affinity_are_zero():
+    assert cuts.coverage(np.zeros((3, 3)), np.array([0, 0, 1])) == 0.0
     assert cuts.cut_value(np.zeros((3, 3)), np.zeros(3, dtype=int)) == 0.0

@@ -10,10 +10,10 @@ from mlic.errors import LabelError
 from mlic.labels import LabelSpace
 from mlic.labels.graph import affinity
 from mlic.labels.options import PartitionOptions
-from mlic.labels.partition.cuts import inside_mass
-from mlic.labels.partition.partition import user_partition
+from mlic.labels.partition import user_partition
+from mlic.labels.partition.cuts import coverage
 from mlic.labels.partition.partitioning import partition_labels, random_partition
-from mlic.labels.partition.quality import modularity, partition_quality, random_mass
+from mlic.labels.partition.quality import modularity, partition_quality, random_coverage
 from mlic.labels.statistics import count_labels
 
 
@@ -25,20 +25,21 @@ def test_modularity_equals_networkx(scenes, seed):
     assert modularity(weights, partition.membership) == pytest.approx(oracle)
 
 
-def test_strategies_pull_apart(scenes):
-    company, apart = (
+def test_cgp_and_dgp_have_opposite_quality(scenes):
+    joined, apart = (
         partition_quality(partition_labels(scenes, s, 3, 0.5), scenes) for s in ("cgp", "dgp")
     )
-    assert company["ncut"] < apart["ncut"] and company["modularity"] > 0 > apart["modularity"]
-    for mass in ("mass_counts", "mass_graph"):
-        assert company[mass] > company[f"{mass}_random"]
-        assert apart[mass] < apart[f"{mass}_random"]
+    assert joined["ncut"] < apart["ncut"] and joined["modularity"] > 0 > apart["modularity"]
+    for name in ("coverage_counts", "coverage_graph"):
+        assert joined[name] > joined[f"{name}_random"]
+        assert apart[name] < apart[f"{name}_random"]
 
 
-def test_random_mass_is_the_share_of_pairs(scenes):
+def test_mean_coverage_of_random_parts_is_the_share_of_pairs_inside(scenes):
     figures = partition_quality(random_partition(scenes.space, [6, 6]), scenes)
-    assert figures["mass_graph_random"] == figures["mass_counts_random"] == pytest.approx(30 / 66)
-    assert 0 < figures["mass_graph_random_sd"] < 0.05
+    assert figures["coverage_graph_random"] == pytest.approx(30 / 66)
+    assert figures["coverage_counts_random"] == pytest.approx(30 / 66)
+    assert 0 < figures["coverage_graph_random_sd"] < 0.05
 
 
 def sparsely(size, seed):
@@ -50,63 +51,66 @@ def sparsely(size, seed):
 @pytest.mark.parametrize("sizes", [[2], [1, 1], [2, 1], [1] * 4, [2, 2], [3, 1], [4, 2], [3, 2, 1]])
 def test_moments_equal_those_over_all_permutations(sizes):
     weights, membership = sparsely(sum(sizes), len(sizes)), np.repeat(range(len(sizes)), sizes)
-    masses = [inside_mass(weights, np.array(order)) for order in permutations(membership)]
-    assert random_mass(weights, sizes) == pytest.approx((np.mean(masses), np.std(masses)))
-    assert random_mass(sparse.csr_array(weights), sizes) == pytest.approx(
-        random_mass(weights, sizes)
+    values = [coverage(weights, np.array(order)) for order in permutations(membership)]
+    assert random_coverage(weights, sizes) == pytest.approx((np.mean(values), np.std(values)))
+    assert random_coverage(sparse.csr_array(weights), sizes) == pytest.approx(
+        random_coverage(weights, sizes)
     )
 
 
-def test_moments_equal_those_of_drawn_partitions():
+def test_moments_equal_those_of_sampled_partitions():
     weights, sizes = sparsely(60, 0), [30, 20, 9, 1]
     rng, membership = np.random.default_rng(0), np.repeat(range(4), sizes)
-    drawn = [inside_mass(weights, rng.permutation(membership)) for _ in range(2000)]
-    mean, deviation = random_mass(weights, sizes)
+    drawn = [coverage(weights, rng.permutation(membership)) for _ in range(2000)]
+    mean, deviation = random_coverage(weights, sizes)
     assert np.mean(drawn) == pytest.approx(mean, abs=4 * deviation / 2000**0.5)
     assert np.std(drawn) == pytest.approx(deviation, rel=0.08)
 
 
-def test_moments_of_counts_that_squared_would_not_fit():
+def test_moments_of_counts_whose_squares_overflow_int32():
     counts = np.array([[0, 2, 0, 0], [2, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]], dtype=np.int32)
-    large = random_mass(sparse.csr_array(counts * 10**8), [2, 2])
-    assert large == pytest.approx(random_mass(counts, [2, 2]))
+    large = random_coverage(sparse.csr_array(counts * 10**8), [2, 2])
+    assert large == pytest.approx(random_coverage(counts, [2, 2]))
 
 
-def test_one_part_is_trivial_and_nothing_is_nothing(scenes):
+def test_quality_of_one_part_and_of_labels_without_co_occurrence(scenes):
     figures = partition_quality(random_partition(scenes.space, [12]), scenes)
-    assert (figures["ncut"], figures["mass_counts"], figures["mass_graph"]) == (0.0, 1.0, 1.0)
+    assert figures["ncut"] == 0.0
+    assert figures["coverage_counts"] == figures["coverage_graph"] == 1.0
     assert figures["modularity"] == pytest.approx(0.0)
     empty = count_labels(np.eye(4, dtype=np.int8), LabelSpace(tuple("abcd")))
     figures = partition_quality(random_partition(empty.space, [2, 2]), empty)
-    assert figures["modularity"] == figures["mass_counts"] == 0.0
+    assert figures["modularity"] == figures["coverage_counts"] == 0.0
 
 
-def test_labels_must_match(scenes):
-    with pytest.raises(LabelError, match="labels do not match"):
+def test_partition_and_statistics_with_other_labels_are_refused(scenes):
+    with pytest.raises(LabelError):
         partition_quality(random_partition(LabelSpace(("a", "c")), [1, 1]), scenes)
 
 
 @pytest.mark.parametrize(("num_parts", "goal"), [(2, 0.4589), (5, 0.1501)])
-def test_the_default_dis_occurrence_cut_reaches_the_best_known(coco, num_parts, goal):
+def test_the_default_dis_occurrence_cut_reaches_the_best_known_figure(coco, num_parts, goal):
     options = PartitionOptions(num_parts=num_parts)
     partition = partition_labels(coco, "dgp", num_parts, options.exponents["dgp"])
     assert partition.exponent == pytest.approx(1 / 3)
     figures = partition_quality(partition, coco)
-    assert figures["mass_graph"] <= goal + 1e-4
+    assert figures["coverage_graph"] <= goal + 1e-4
 
 
 @pytest.mark.parametrize(
-    ("entry", "num_parts", "ncut", "mass_counts", "mass_graph"),
+    ("entry", "num_parts", "ncut", "coverage_counts", "coverage_graph"),
     [
         ("cooccurrence", 5, 3.0296, 0.5828, 0.4949),
         ("cooccurrence", 13, 10.4658, 0.3853, 0.2736),
         ("disoccurrence", 3, 2.122, 0.2948, 0.2936),
     ],
 )
-def test_published_coco_figures(coco, shared, entry, num_parts, ncut, mass_counts, mass_graph):
+def test_published_coco_figures(
+    coco, shared, entry, num_parts, ncut, coverage_counts, coverage_graph
+):
     published = json.loads((shared / "partitions/coco_published.json").read_text())
     partition = user_partition(published[entry][str(num_parts)], coco.space)
     figures = partition_quality(partition, coco)
     assert figures["ncut"] == pytest.approx(ncut, abs=6e-4)
-    assert figures["mass_counts"] == pytest.approx(mass_counts, abs=1e-4)
-    assert figures["mass_graph"] == pytest.approx(mass_graph, abs=1e-4)
+    assert figures["coverage_counts"] == pytest.approx(coverage_counts, abs=1e-4)
+    assert figures["coverage_graph"] == pytest.approx(coverage_graph, abs=1e-4)

@@ -3,21 +3,21 @@ import pytest
 
 from mlic.errors import LabelError, PartitionError
 from mlic.labels import LabelSpace
-from mlic.labels.partition.partition import user_partition
+from mlic.labels.partition import user_partition
 from mlic.labels.partition.partitioning import random_partition
 from mlic.labels.partition.quality import partition_stability
 from mlic.labels.partition.survey import possible_parts, suggest_parts, survey_parts
 from mlic.labels.statistics import count_labels
 
 
-def test_the_planted_number_is_suggested(scenes):
+def test_the_planted_number_of_parts_is_suggested(scenes):
     suggestion = suggest_parts(scenes)
     assert (suggestion.num_parts, suggestion.share) == (3, 1.0) and suggestion.modularity > 0.1
 
 
-def test_labels_without_company_suggest_nothing():
-    lonely = count_labels(np.eye(5, dtype=np.int8), LabelSpace(tuple("abcde")))
-    assert suggest_parts(lonely).num_parts is None
+def test_labels_that_occur_alone_suggest_no_number():
+    alone = count_labels(np.eye(5, dtype=np.int8), LabelSpace(tuple("abcde")))
+    assert suggest_parts(alone).num_parts is None
     states = np.array([[1, 1, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 1]], dtype=np.int8)
     pairs = count_labels(states, LabelSpace(tuple("abcde")))
     assert suggest_parts(pairs).num_parts == 2  # the fifth label is no community
@@ -29,13 +29,14 @@ def test_rows_of_the_survey(scenes):
     assert all(3 <= row["smallest"] <= row["largest"] for row in rows)
     best = rows[1]  # the planted number
     assert best["stability"] == 1.0 and best["modularity"] == max(r["modularity"] for r in rows)
-    assert best["mass_graph"] > best["mass_graph_random"] + 5 * best["mass_graph_random_sd"]
+    mean, deviation = best["coverage_graph_random"], best["coverage_graph_random_sd"]
+    assert best["coverage_graph"] > mean + 5 * deviation
     assert rows == survey_parts(scenes, "cgp", 0.5, [2, 3, 4], seed=1, min_size=3)
 
 
-def test_dis_occurrence_is_surveyed_too(scenes):
+def test_survey_of_dis_occurrence_partitions(scenes):
     (row,) = survey_parts(scenes, "dgp", 1 / 3, [4])
-    assert row["mass_graph"] < row["mass_graph_random"] and row["largest"] == 3
+    assert row["coverage_graph"] < row["coverage_graph_random"] and row["largest"] == 3
 
 
 @pytest.mark.parametrize(
@@ -47,10 +48,12 @@ def test_possible_parts(num_labels, min_size, expected):
 
 
 def test_impossible_parts_are_refused(scenes):
-    with pytest.raises(PartitionError, match="at most 6 parts"):
+    with pytest.raises(PartitionError) as error:
         survey_parts(scenes, "cgp", 0.5, [7])
-    with pytest.raises(PartitionError, match="more seeds"):
+    assert error.value.fields == {"value": 7, "expected": 6}
+    with pytest.raises(PartitionError) as error:
         survey_parts(scenes, "cgp", 0.5, [2], num_seeds=1)
+    assert error.value.fields == {"found": 1, "expected": 2}
 
 
 def test_stability_is_one_for_the_same_and_near_zero_by_chance():
@@ -59,5 +62,5 @@ def test_stability_is_one_for_the_same_and_near_zero_by_chance():
     assert partition_stability(same) == 1.0
     drawn = [random_partition(space, [30, 20, 10], seed) for seed in range(20)]
     assert abs(partition_stability(drawn)) < 0.02
-    with pytest.raises(LabelError, match="labels do not match"):
+    with pytest.raises(LabelError):
         partition_stability([same[0], user_partition([["a"]], LabelSpace(("a",)))])

@@ -1,115 +1,124 @@
-"""Label tokens in an encoder: one classifier for all labels, places without an order."""
+"""Label tokens in an encoder: one classifier for all labels, locations without an order."""
 
+import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from mlic.errors import ParameterError
+from mlic.labels import LabelSpace
+from mlic.labels.context import LabelContext
+from mlic.labels.embeddings import LabelEmbeddings
 from mlic.models.heads.transformer_encoder import TransformerEncoderHead
 from mlic.utils.plugins import build_plugin
 
 SMALL = {"width": 16, "layers": 2, "heads": 2, "feedforward": 24}
 
 
+def label_context(num_labels, dimension=None):
+    """Labels, with random embeddings if a dimension is given."""
+    space = LabelSpace(tuple(f"label {i}" for i in range(num_labels)))
+    if dimension is None:
+        return LabelContext(space)
+    vectors = np.random.default_rng(0).normal(size=(num_labels, dimension))
+    return LabelContext(space, embeddings=LabelEmbeddings(space, vectors, "glove"))
+
+
 def make(num_labels=3, **options):
-    vectors = torch.randn(num_labels, 5)
-    embeddings = nn.Embedding.from_pretrained(vectors)
-    return TransformerEncoderHead(8, num_labels, embeddings, **{**SMALL, **options}).eval()
+    context = label_context(num_labels, dimension=5)
+    return TransformerEncoderHead(8, context, **{**SMALL, **options}).eval()
 
 
 FEATURES = torch.randn(2, 8, 3, 4, generator=torch.Generator().manual_seed(0))
 
 
-def test_its_size_in_full_is_the_one_counted_by_hand():
+def test_size_in_full_equals_the_one_counted_by_hand():
     with torch.device("meta"):
-        embeddings = nn.Embedding.from_pretrained(torch.zeros(80, 300))
-        head = TransformerEncoderHead(2048, 80, embeddings)
-    places, labels = 2048 * 1024 + 1024, 300 * 1024 + 1024
+        head = TransformerEncoderHead(2048, label_context(80, dimension=300))
+    locations, labels = 2048 * 1024 + 1024, 300 * 1024 + 1024
     attention = 4 * (1024 * 1024 + 1024)
     feedforward = 2 * (1024 * 1024 + 1024)
     layer = attention + feedforward + 2 * 2 * 1024
-    learnt = sum(p.numel() for p in head.parameters() if p.requires_grad)
-    assert learnt == places + labels + 3 * layer + 1024 + 1 == 21_312_513
-    assert sum(p.numel() for p in head.parameters()) == learnt + 80 * 300
+    trained = sum(p.numel() for p in head.parameters() if p.requires_grad)
+    assert trained == locations + labels + 3 * layer + 1024 + 1 == 21_312_513
+    assert sum(p.numel() for p in head.parameters()) == trained + 80 * 300
 
 
-def test_no_learnt_weight_depends_on_the_number_of_labels():
+def test_shape_of_no_trained_weight_depends_on_the_number_of_labels():
     few, many = (dict(make(n).named_parameters()) for n in (2, 7))
     shapes = [{k: v.shape for k, v in w.items() if v.requires_grad} for w in (few, many)]
     assert shapes[0] == shapes[1]
 
 
-def test_labels_are_told_apart_by_their_embeddings_alone():
+def test_labels_differ_only_by_their_embeddings():
     head = make(4)
-    turned = torch.tensor([2, 0, 3, 1])
+    permuted = torch.tensor([2, 0, 3, 1])
     logits = head(FEATURES, None)
-    head.embeddings.weight.data = head.embeddings.weight[turned]
-    torch.testing.assert_close(head(FEATURES, None), logits[:, turned])
+    head.embeddings.weight.data = head.embeddings.weight[permuted]
+    torch.testing.assert_close(head(FEATURES, None), logits[:, permuted])
     head.embeddings.weight.data[1] = head.embeddings.weight[0]
     logits = head(FEATURES, None)
     torch.testing.assert_close(logits[:, 0], logits[:, 1])
 
 
-def test_places_are_a_set():
-    head, turned = make(), torch.randperm(12)
-    moved = FEATURES.flatten(2)[:, :, turned].unflatten(2, (3, 4))
+def test_order_of_locations_does_not_matter():
+    head, permuted = make(), torch.randperm(12)
+    moved = FEATURES.flatten(2)[:, :, permuted].unflatten(2, (3, 4))
     torch.testing.assert_close(head(moved, None), head(FEATURES, None))
-    looks = head.attention(FEATURES, None).flatten(2)[:, :, turned].unflatten(2, (3, 4))
-    torch.testing.assert_close(head.attention(moved, None), looks)
+    attention = head.attention(FEATURES, None).flatten(2)[:, :, permuted].unflatten(2, (3, 4))
+    torch.testing.assert_close(head.attention(moved, None), attention)
 
 
-def test_every_label_reads_every_place():
+def test_every_label_attends_to_every_location():
     head, features = make(), FEATURES.clone().requires_grad_()
     (grads,) = torch.autograd.grad(head(features, None)[0, 1], features)
     assert (grads[0].abs().sum(0) > 0).all() and not grads[1].any()
 
 
 def test_attention_is_that_of_the_last_layer():
-    """Against softmax(Q Kᵀ / √d) written out, for one attention head."""
+    """It equals softmax(Q Kᵀ / √d), for one attention head."""
     head = make(layers=1, heads=1)
     tokens = head.layers[0].norm1(head._encode(FEATURES, 0))
     weights = head.layers[0].self_attn
     query, key, _ = (tokens @ weights.in_proj_weight.T + weights.in_proj_bias).chunk(3, 2)
     expected = (query @ key.transpose(1, 2) / 16**0.5).softmax(2)[:, 12:, :12]
-    looks = head.attention(FEATURES, None)
-    assert looks.shape == (2, 3, 3, 4)
-    torch.testing.assert_close(looks.flatten(2), expected)
-    assert (looks.sum((2, 3)) < 1).all()
+    attention = head.attention(FEATURES, None)
+    assert attention.shape == (2, 3, 3, 4)
+    torch.testing.assert_close(attention.flatten(2), expected)
+    assert (attention.sum((2, 3)) < 1).all()
 
 
-def test_layers_start_from_weights_of_their_own():
+def test_layers_start_from_different_weights():
     first, second = make().layers
     assert not torch.equal(first.linear1.weight, second.linear1.weight)
 
 
-def test_without_given_embeddings_they_are_learnt():
-    head = TransformerEncoderHead(8, 3, **SMALL)
+def test_embeddings_are_trained_where_none_are_given():
+    head = TransformerEncoderHead(8, label_context(3), label_dim=7, **SMALL)
     head(FEATURES, None).sum().backward()
-    assert head.embeddings.weight.shape == (3, 300)
+    assert head.embeddings.weight.shape == (3, 7)
     assert head.embeddings.weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "named"),
     [
-        ({"width": "wide"}, "width='wide' must be a whole number above 0"),
-        ({"layers": 0}, "layers=0 must be a whole number above 0"),
-        ({"feedforward": 2.0}, "feedforward=2.0 must be a whole number"),
-        ({"heads": True}, "heads=True must be a whole number"),
-        ({"width": 10, "heads": 4}, "width=10 must be a multiple of heads=4"),
-        ({"dropout": 1}, "dropout=1 must be a number from 0 to below 1"),
+        ({"width": "wide"}, "width='wide'"),
+        ({"layers": 0}, "layers=0"),
+        ({"feedforward": 2.0}, "feedforward=2.0"),
+        ({"heads": True}, "heads=True"),
+        ({"width": 10, "heads": 4}, "width=10"),
+        ({"dropout": 1}, "dropout=1"),
         ({"depth": 1}, "depth"),
     ],
 )
-def test_a_wrong_option_is_named_beside_those_there_are(options, told):
-    with pytest.raises(ParameterError) as caught:
-        build_plugin("mlic.models.heads", "transformer_encoder", options, 8, 3, nn.Embedding(3, 5))
-    assert told in str(caught.value)
-    options = "width, layers, heads, feedforward, dropout"
-    assert str(caught.value).endswith(f"its options are {options}")
+def test_wrong_option_is_named_with_the_known_options(options, named):
+    with pytest.raises(ParameterError, match=named) as caught:
+        build_plugin("mlic.models.heads", "transformer_encoder", options, 8, label_context(3))
+    known = ["label_dim", "width", "layers", "heads", "feedforward", "dropout"]
+    assert caught.value.fields == {"name": "transformer_encoder", "expected": known}
 
 
 @pytest.mark.parametrize("shape", [(2, 12, 8), (2, 3, 4, 8)])
-def test_what_is_no_map_is_refused(shape):
-    with pytest.raises(ParameterError, match=r"needs a feature map.*choose a convolutional"):
+def test_features_that_are_no_map_are_refused(shape):
+    with pytest.raises(ParameterError):
         make()(torch.zeros(shape), None)

@@ -5,7 +5,7 @@ import pytest
 from mlic.errors import LabelError, PartitionError
 from mlic.labels import LabelSpace
 from mlic.labels.graph import label_affinity
-from mlic.labels.partition.partition import user_partition
+from mlic.labels.partition import user_partition
 from mlic.labels.partition.partitioning import random_partition
 from mlic.labels.partition.quality import partition_quality
 from mlic.labels.statistics import count_labels
@@ -86,7 +86,7 @@ def test_titles_tell_the_quality_beside_chance(counted):
         judged.space, "cgp", judged.parts, quality=partition_quality(judged, counted)
     )
     title = draw_networks(counted, {"cgp": judged}).layout.annotations[0].text
-    assert f"{judged.quality['mass_graph']:.0%} of company inside groups" in title
+    assert f"{judged.quality['coverage_graph']:.0%} of company inside groups" in title
     assert "random groups" in title
 
 

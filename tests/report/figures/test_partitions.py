@@ -7,7 +7,7 @@ import pytest
 from mlic.errors import LabelError, PartitionError
 from mlic.labels import LabelSpace
 from mlic.labels.graph import affinity
-from mlic.labels.partition.partition import user_partition
+from mlic.labels.partition import user_partition
 from mlic.labels.partition.partitioning import random_partition
 from mlic.labels.partition.survey import Suggestion
 from mlic.labels.statistics import count_labels
@@ -83,8 +83,8 @@ def test_what_cannot_be_drawn(counted, parts):
 
 
 def survey_rows(ks):
-    figures = {"mass_graph_random": 0.5, "mass_graph_random_sd": 0.1, "stability": 0.9}
-    return [{"num_parts": k, "mass_graph": 1 / k, **figures} for k in ks]
+    figures = {"coverage_graph_random": 0.5, "coverage_graph_random_sd": 0.1, "stability": 0.9}
+    return [{"num_parts": k, "coverage_graph": 1 / k, **figures} for k in ks]
 
 
 def test_survey_marks_what_is_chosen_and_what_is_suggested():

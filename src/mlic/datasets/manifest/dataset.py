@@ -1,4 +1,4 @@
-"""Images listed in a table: one row an image, labels in any of four common forms."""
+"""Images listed in a table: one row per image, labels in any of four common forms."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from kedro.io import AbstractDataset
 
+from mlic.caching.atomic import atomic_write
 from mlic.datasets.base import (
     DatasetDataError,
-    atomic_write,
     label_table,
     preview_labels,
     require_files,
@@ -19,13 +19,13 @@ from mlic.datasets.base import (
 )
 from mlic.datasets.manifest.csv import read_csv
 from mlic.datasets.manifest.labels import Manifest, free_space
+from mlic.datasets.manifest.parquet import read_parquet
 from mlic.images.records import ImageRecords
 from mlic.labels import LabelMatrix, LabelSpace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from kedro_datasets._typing import TablePreview
     from numpy.typing import NDArray
 
@@ -35,30 +35,29 @@ __all__ = ["ManifestDataset"]
 class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
     r"""A CSV or Parquet manifest of labelled images.
 
-    Columns: ``image_id`` (else the path, else the row number); ``path`` or ``image`` (encoded
-    bytes); ``labels`` as a list of names, a list of 1/0/−1, or a delimited string of names in
-    which ``?dog`` means unknown; or, without ``labels``, one column a class with 1, 0, −1 or
-    nothing (unknown). ``split`` (train, validation, test) and ``group`` are optional, and
-    ``source``, ``width`` and ``height`` are not read.
+    Its columns are ``image_id`` (by default the path, else the row number); ``path`` or ``image``
+    (encoded bytes); ``labels`` as a list of names, a list of 1/0/−1, or a delimited string of names
+    in which ``?dog`` means unknown; or, without ``labels``, one column per class with 1, 0, −1 or
+    nothing (unknown). ``split`` (train, validation, test) and ``group`` are optional; ``source``,
+    ``width`` and ``height`` are not read.
 
-    Without a class list, free names are sorted to one, and columns keep the file's order. Beside a
-    column ``labels`` others are not read, and of a CSV file, those without a name and spaces round
-    a cell.
+    Without a class list, free names are sorted and columns keep the file's order. If there is a
+    column ``labels``, further columns are ignored.
 
     Parameters
     ----------
     filepath
         The manifest; ``.csv`` or ``.parquet``.
     folder
-        Where ``path`` starts and what it must not leave; the manifest's folder by default.
+        Folder that paths are relative to and must not leave; by default that of the manifest.
     test_filepath
-        A second manifest whose rows all are the test split.
+        A second manifest, whose rows form the test split.
     label_delimiter
-        Between the labels of a delimited string.
+        Delimiter between the labels of a string.
     classes
-        The class list, or a text file of it, one name a line.
+        The class list, or the path of a text file with one name per line.
     metadata
-        For plugins; not used here.
+        Metadata for plugins, not used by mlic.
 
     Examples
     --------
@@ -103,13 +102,13 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
         return [path for path in (self._filepath, self._test_filepath) if path is not None]
 
     def load(self) -> ImageRecords:
-        """Read the manifest; no image is decoded.
+        """Read the manifest without decoding images.
 
         Raises
         ------
         DatasetDataError
-            If the manifest contradicts itself, its class list or its test manifest, or names
-            images that are missing or lie outside the folder.
+            If the manifest contradicts itself, its class list or its test manifest, or lists
+            images that are missing or outside the folder.
         """
         manifests = [self._read(path) for path in self._files]
         with wrap_errors(self._filepath):
@@ -123,16 +122,21 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
             if path.suffix.lower() == ".csv":
                 frame = read_csv(path, nrows)
             elif path.suffix.lower() == ".parquet":
-                frame, metadata = _read_parquet(path, nrows, images)
+                frame, metadata = read_parquet(path, nrows, images)
             else:
-                raise DatasetDataError(f"{path} is neither .csv nor .parquet: convert it")
+                raise DatasetDataError(
+                    f"{path} is neither .csv nor .parquet: convert it", path=path
+                )
             if not len(frame):
-                raise DatasetDataError(f"{path} lists no image: give one row for each image")
+                raise DatasetDataError(
+                    f"{path} lists no image: give one row for each image", path=path
+                )
             return Manifest(path, frame, metadata, self._label_delimiter)
 
     def _labels(self, manifests: Sequence[Manifest]) -> LabelMatrix:
         space = self._space(manifests)
         splits = [manifest.split for manifest in manifests]
+        # The test manifest is the test split, whatever it declares itself.
         if len(manifests) == 2:
             splits = [splits[0], _all_test(*manifests)]
         return LabelMatrix(
@@ -143,11 +147,12 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
         )
 
     def _space(self, manifests: Sequence[Manifest]) -> LabelSpace:
-        """Class list that all agree on: the dataset's, the files' own, or all names that occur."""
+        """Return the common class list: the dataset's, the files', or all names that occur."""
         given = self._given_space()
         spaces = {} if given is None else {"the dataset's 'classes'": given}
         for manifest in manifests:
             stated = manifest.stated_space()
+            # A given class list joins named labels by name; only positions must be in its order.
             if stated is not None and not (given is not None and manifest.names_labels):
                 spaces[str(manifest.file)] = stated
         if not spaces:
@@ -184,7 +189,9 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
         import pyarrow.parquet as pq
 
         if self._filepath.suffix.lower() != ".parquet" or self._test_filepath is not None:
-            raise DatasetDataError(f"{self._filepath}: a manifest is saved to one .parquet file")
+            raise DatasetDataError(
+                f"{self._filepath}: a manifest is saved to one .parquet file", path=self._filepath
+            )
         with wrap_errors(self._filepath):
             groups = None if data.groups is None else data.groups.tolist()
             table = label_table(data.labels, group=groups, **self._columns(data))
@@ -198,13 +205,14 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
         paths = [Path(s).resolve() for s in data.sources if not isinstance(s, bytes)]
         if len(paths) != len(data) or not all(path.is_relative_to(folder) for path in paths):
             raise DatasetDataError(
-                f"{self._filepath}: the images are not all bytes, nor all files in {folder}: "
-                "give the dataset the 'folder' that holds them"
+                f"{self._filepath}: the images are neither all bytes nor all files in {folder}: "
+                "set the dataset's 'folder' to the one that contains them",
+                path=self._filepath,
             )
         return {"path": [path.relative_to(folder).as_posix() for path in paths]}
 
     def load_labels(self) -> LabelMatrix:
-        """Read ids, labels and splits, and check them as `load` does; images are left alone.
+        """Read and check ids, labels and splits as `load` does, without looking at images.
 
         Raises
         ------
@@ -216,7 +224,7 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
             return self._labels(manifests)
 
     def preview(self, nrows: int = 5) -> TablePreview:
-        """Ids, splits and labels of the first rows, for Kedro-Viz."""
+        """Return ids, splits and labels of the first rows, for Kedro-Viz."""
         manifest = self._read(self._filepath, nrows, images=False)
         with wrap_errors(self._filepath):
             space = self._space([manifest])
@@ -224,45 +232,31 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
         return preview_labels(labels)
 
 
-def _read_parquet(
-    path: Path, nrows: int | None, images: bool
-) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Rows and metadata; without images, gaps stand in their place."""
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(path)
-    metadata = {k.decode(): v.decode() for k, v in (file.schema_arrow.metadata or {}).items()}
-    names = file.schema_arrow.names
-    columns = names if images else [name for name in names if name != "image"]
-    if nrows is None:
-        table = file.read(columns)
-    else:
-        batch = next(file.iter_batches(nrows, columns=columns), None)
-        table = file.schema_arrow.empty_table().select(columns) if batch is None else batch
-    frame = table.to_pandas(ignore_metadata=True)
-    return frame if len(columns) == len(names) else frame.assign(image=None), metadata
-
-
 def _encoded(image: object, manifest: Manifest) -> bytes:
-    """Bytes of a cell; a gap becomes an unreadable image, which decoding sets aside."""
+    """Return the bytes of a cell; an empty one becomes an unreadable image, for the quarantine."""
     if image is not None and not isinstance(image, bytes):
         raise DatasetDataError(
-            f"{manifest.file}: column 'image' holds {type(image).__name__}, not the bytes of "
-            "image files: write the bytes, or use a column 'path'"
+            f"{manifest.file}: column 'image' contains {type(image).__name__}, not the bytes of "
+            "image files: write the bytes, or use a column 'path'",
+            path=manifest.file,
+            found=type(image).__name__,
         )
     return image or b""
 
 
 def _all_test(manifest: Manifest, test: Manifest) -> NDArray[np.str_]:
+    """Return the splits of a test manifest."""
     if (manifest.split == "test").any():
         raise DatasetDataError(
             f"{manifest.file} has rows in split 'test' and there is a test manifest {test.file}: "
-            "keep one of the two"
+            "use one of the two",
+            path=manifest.file,
         )
     return np.full(len(test.ids), "test")
 
 
 def _join_groups(manifests: Sequence[Manifest]) -> NDArray[np.str_] | None:
+    """Concatenate groups; without a column of them, each image forms a group alone."""
     if all(manifest.groups is None for manifest in manifests):
         return None
     alone = [np.char.add("only ", manifest.ids) for manifest in manifests]

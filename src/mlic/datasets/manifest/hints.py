@@ -1,82 +1,108 @@
-"""Slips of the pen in a manifest: columns and labels that are almost what they should be."""
+"""Hints for mistakes in a manifest: columns and labels whose names are almost right."""
 
 from __future__ import annotations
 
+import json
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["RESERVED", "column_slip", "label_slip", "mend_no_label"]
+__all__ = ["RESERVED", "check_columns", "check_delimiter", "check_names", "hint_for_column"]
 
 RESERVED = frozenset(
     {"image_id", "path", "image", "labels", "split", "source", "group", "width", "height"}
 )
-WEIGHTY = ("image_id", "split", "group")  # decide much, and would be left out without a word
+# A misspelt one of these would be ignored without an error, and change the result.
+IMPORTANT = ("image_id", "split", "group")
 
 
-def column_slip(columns: Sequence[str]) -> str | None:
-    """Say what is wrong with the columns of a manifest, and the mend.
+def check_columns(columns: Sequence[str]) -> str | None:
+    """Describe what is wrong with the columns of a manifest, and how to fix it.
 
     Examples
     --------
-    >>> column_slip(["Path", "labels"])
+    >>> check_columns(["Path", "labels"])
     "has no column 'path' or 'image': rename 'Path' to 'path'"
     """
     if not {"path", "image"}.intersection(columns):
         return f"has no column 'path' or 'image': {_missing_path(columns)}"
     for name in columns if "labels" in columns else ():
-        meant = _meant(name)
-        if meant in WEIGHTY and meant not in columns:
+        similar = _similar_reserved(name)
+        if similar in IMPORTANT and similar not in columns:
             return (
-                f"has a column '{name}', which is not read: rename it to '{meant}', or to "
-                "something less like it"
+                f"has a column '{name}', which is not read: rename it to '{similar}', or to a "
+                "less similar name"
             )
     return None
 
 
-def _meant(column: str) -> str | None:
-    """The reserved name that a column's name is most like, if it is much like one."""
+def _similar_reserved(column: str) -> str | None:
+    """Return the reserved name that is most similar to a column's name, if one is."""
+    # Stricter than the hints for parameters: most columns are labels, with names of their own.
     close = get_close_matches(column.strip().lower(), sorted(RESERVED), n=1, cutoff=0.8)
     return close[0] if close else None
 
 
 def _missing_path(columns: Sequence[str]) -> str:
     for column in columns:
-        if _meant(column) in ("path", "image"):
-            return f"rename '{column}' to '{_meant(column)}'"
-    if len(columns) == 1 and (mark := next((m for m in ";\t|" if m in columns[0]), None)):
-        return f"columns are separated by commas, not by {mark!r}: write the file anew"
+        if _similar_reserved(column) in ("path", "image"):
+            return f"rename '{column}' to '{_similar_reserved(column)}'"
     shown = ", ".join(f"'{column}'" for column in columns[:5])
     more = ", …" if len(columns) > 5 else ""
-    return f"its first line, the header, reads {shown}{more}: name the column of paths 'path'"
+    return f"the columns are {shown}{more}; name the column of paths 'path'"
 
 
-def mend_no_label(column: str) -> str:
-    """What to do about a column that was taken for a label."""
-    if meant := _meant(column):
-        return f"or name the column '{meant}', if it is that"
-    return "or take the column out, if it is no label"
-
-
-def label_slip(names: Sequence[str]) -> str | None:
-    """Say which labels' names look like slips of the pen, and the mend.
+def hint_for_column(column: str) -> str:
+    """Suggest what to do about a column that was read as a label.
 
     Examples
     --------
-    >>> label_slip(["cat", "lamp?"])
-    "the label 'lamp?' has its '?' behind it: write ?lamp"
+    >>> hint_for_column("Label")
+    "or rename the column to 'labels', if it contains them"
     """
-    alike = dict[str, str]()
+    if similar := _similar_reserved(column):
+        return f"or rename the column to '{similar}', if it contains them"
+    return "or remove the column, if it is not a label"
+
+
+def check_delimiter(texts: Sequence[str], delimiter: str) -> str | None:
+    r"""Describe the mistake if only another mark than the delimiter separates labels.
+
+    Examples
+    --------
+    >>> check_delimiter(["cat,dog", "cat"], ";")
+    'labels are separated by \',\' and never by \';\': set label_delimiter: ","'
+    """
+    if any(delimiter in text for text in texts):
+        return None
+    mark = next((mark for mark in ";,|\t" if any(mark in text for text in texts)), None)
+    return mark and (
+        f"labels are separated by {mark!r} and never by {delimiter!r}: set "
+        f"label_delimiter: {json.dumps(mark)}"
+    )
+
+
+def check_names(names: Sequence[str]) -> str | None:
+    """Describe which names of labels are probably typing errors, and how to fix them.
+
+    Examples
+    --------
+    >>> check_names(["cat", "lamp?"])
+    "the label 'lamp?' has its '?' at the end: write ?lamp"
+    """
+    seen = dict[str, str]()
     for name in names:
         if name.endswith("?"):
             bare = name.rstrip("? ")
-            return f"the label '{name}' has its '?' behind it: write ?{bare}"
-        twin = alike.setdefault(" ".join(name.casefold().split()), name)
+            return f"the label '{name}' has its '?' at the end: write ?{bare}"
+        # NFC: an accent may be part of its letter or a character of its own, and looks the same.
+        twin = seen.setdefault(" ".join(normalize("NFC", name).casefold().split()), name)
         if twin != name:
             return (
-                f"the labels '{twin}' and '{name}' differ in capitals or spaces only: "
-                "write them alike"
+                f"the labels '{twin}' and '{name}' differ only in capitals, spaces or the encoding "
+                "of accents: use one spelling"
             )
     return None

@@ -1,6 +1,7 @@
-"""The four ways in which a manifest may state labels, read to one matrix of states.
+"""The four forms in which a manifest may state labels, converted to one matrix of states.
 
-A list of names, a list of 1/0/−1, a delimited string of names, or one column a class.
+The forms are a list of names, a list of 1/0/−1, a delimited string of names, or one column per
+class.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlic.datasets.base import DatasetDataError
-from mlic.datasets.manifest.hints import RESERVED, column_slip, label_slip, mend_no_label
+from mlic.datasets.manifest import hints
 from mlic.labels import ABSENT, PRESENT, UNKNOWN, LabelSpace
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Manifest", "free_space"]
 
+# By the text of a cell; an empty cell of a class column is unknown, not absent.
 STATES = {"1": PRESENT, "0": ABSENT, "-1": UNKNOWN, "": UNKNOWN}
 SPLITS = {"train": "train", "test": "test", "": ""} | dict.fromkeys(
     ("validation", "valid", "val"), "validation"
@@ -33,18 +35,23 @@ SPLITS = {"train": "train", "test": "test", "": ""} | dict.fromkeys(
 
 @dataclass(frozen=True)
 class Manifest:
-    """One manifest file as read, before its labels are joined with those of others.
+    """One manifest file as read, before its labels are joined with those of other files.
 
     Parameters
     ----------
     file
-        For messages.
+        Path of the file, for messages.
     frame
-        The rows; missing values are empty strings where a column holds text.
+        The rows; missing values are empty strings where a column contains text.
     metadata
-        The schema's metadata, for the class list under ``classes``.
+        Metadata of the Parquet schema; the class list is stored under ``classes``.
     delimiter
-        Between the labels of a delimited string.
+        Delimiter between the labels of a string.
+
+    Raises
+    ------
+    DatasetDataError
+        If a required column is missing, or a column's name is probably misspelt.
     """
 
     file: Path
@@ -53,8 +60,16 @@ class Manifest:
     delimiter: str
 
     def __post_init__(self) -> None:
-        if slip := column_slip([str(name) for name in self.frame.columns]):
-            raise DatasetDataError(f"{self.file} {slip}")
+        if mistake := hints.check_columns([str(name) for name in self.frame.columns]):
+            raise self._error(f"{self.file} {mistake}")
+
+    def _error(self, message: str, **fields: object) -> DatasetDataError:
+        return DatasetDataError(message, path=self.file, **fields)
+
+    def _label_error(self, label: str, row: int, mistake: str) -> DatasetDataError:
+        name = str(self.ids[row])
+        message = f"label '{label}' of image '{name}' {mistake}"
+        return self._error(f"{self.file}: {message}", label=label, name=name)
 
     @cached_property
     def ids(self) -> NDArray[np.str_]:
@@ -63,27 +78,29 @@ class Manifest:
             if column in self.frame:
                 ids = self.frame[column]
                 if ids.isna().any() or (ids == "").any():
-                    raise DatasetDataError(f"{self.file}: a row has no {column}: fill it in")
+                    raise self._error(f"{self.file}: a row has no {column}: fill it in")
                 return np.asarray(ids.astype(str), dtype=np.str_)
         return np.arange(len(self.frame)).astype(np.str_)
 
     @cached_property
     def split(self) -> NDArray[np.str_]:
-        """Declared splits in mlic's names, empty where none is declared; shape (n,)."""
+        """Declared splits by mlic's names, empty where none is declared; shape (n,)."""
         if "split" not in self.frame:
             return np.full(len(self.frame), "", dtype=np.str_)
         words = [_text(word).lower() for word in self.frame["split"]]
         for word, name in zip(words, self.ids, strict=True):
             if word not in SPLITS:
-                raise DatasetDataError(
+                raise self._error(
                     f"{self.file}: image '{name}' is in split '{word}', which is none of "
-                    f"{', '.join(filter(None, SPLITS))}: rename it or leave it empty"
+                    f"{', '.join(filter(None, SPLITS))}: rename it or leave it empty",
+                    name=str(name),
+                    value=word,
                 )
         return np.asarray([SPLITS[word] for word in words], dtype=np.str_)
 
     @cached_property
     def groups(self) -> NDArray[np.str_] | None:
-        """Groups; an image without one is a group of its own; shape (n,)."""
+        """Groups; an image without one forms a group alone; shape (n,)."""
         if "group" not in self.frame:
             return None
         words = [_text(word) for word in self.frame["group"]]
@@ -92,33 +109,42 @@ class Manifest:
 
     @cached_property
     def _class_columns(self) -> list[str]:
-        return [str(column) for column in self.frame.columns if column not in RESERVED]
+        return [str(column) for column in self.frame.columns if column not in hints.RESERVED]
 
     @cached_property
     def _labels(self) -> list[Any]:
         """Cells of the column ``labels``: strings, or arrays of names or of states."""
         gaps = np.flatnonzero(self.frame["labels"].isna())
         if len(gaps):
-            raise DatasetDataError(
-                f"{self.file}: image '{self.ids[gaps[0]]}' has a null for its labels: write an "
-                "empty list where there is none"
+            name = str(self.ids[gaps[0]])
+            raise self._error(
+                f"{self.file}: the labels of image '{name}' are null: write an empty list if it "
+                "has none",
+                name=name,
             )
         return list(self.frame["labels"])
 
     @cached_property
     def names_labels(self) -> bool:
-        """Whether labels are stated by name, by columns or in rows, and not by position."""
+        """Whether labels are given by name, in columns or in rows, and not by position."""
         if "labels" not in self.frame:
             return True
+        # Empty rows fit both forms; the first other one decides.
         first = next((row for row in self._labels if len(row)), "")
         return isinstance(first, str) or isinstance(first[0], str)
 
     def stated_space(self) -> LabelSpace | None:
-        """Class list that the file itself fixes, or None where its labels are free names."""
+        """Return the class list that the file itself fixes, or None if its labels are free names.
+
+        Raises
+        ------
+        DatasetDataError
+            If the file has no labels at all.
+        """
         if "labels" not in self.frame:
             if not self._class_columns:
-                raise DatasetDataError(
-                    f"{self.file} has neither a column 'labels' nor one column a class: add one"
+                raise self._error(
+                    f"{self.file} has neither a column 'labels' nor one column per class: add one"
                 )
             return LabelSpace(tuple(self._class_columns))
         if "classes" in self.metadata:
@@ -126,36 +152,53 @@ class Manifest:
         return None
 
     def used_names(self) -> set[str]:
-        """Names of labels that occur, where labels are free names."""
+        """Return the names of labels that occur in the file.
+
+        Raises
+        ------
+        DatasetDataError
+            If labels are given by position.
+        """
         if not self.names_labels:
-            raise DatasetDataError(
+            raise self._error(
                 f"{self.file} lists label states without a class list: name the classes in the "
                 "dataset's 'classes', or in the schema's metadata"
             )
         return {name for row in range(len(self.frame)) for name, _ in self._named(row)}
 
     def states(self, space: LabelSpace) -> NDArray[np.int8]:
-        """States of the labels of a class list; shape (n, len(space))."""
+        """Return the states of the labels of a class list; int8, shape (n, len(space)).
+
+        Raises
+        ------
+        DatasetDataError
+            If a state is unknown to mlic, a label is missing in the class list, or states
+            contradict each other.
+        """
         if "labels" not in self.frame:
             return self._column_states(space)
         return self._name_states(space) if self.names_labels else self._list_states(space)
 
     def _column_states(self, space: LabelSpace) -> NDArray[np.int8]:
         for name in self._class_columns:
-            space.index(name)
+            space.index(name)  # raises for columns outside the class list
         states = np.empty((len(self.frame), len(space)), dtype=np.int8)
         for i, name in enumerate(space.names):
             if name not in self.frame:
-                raise DatasetDataError(f"{self.file} has no column for the label '{name}': add it")
+                raise self._error(
+                    f"{self.file} has no column for the label '{name}': add it", label=name
+                )
             states[:, i] = [self._state(word, name, r) for r, word in enumerate(self.frame[name])]
         return states
 
     def _state(self, word: object, label: str, row: int) -> int:
         text = _text(word).removesuffix(".0")  # pandas reads integers beside gaps as floats
         if text not in STATES:
-            raise DatasetDataError(
-                f"{self.file}: label '{label}' of image '{self.ids[row]}' is '{text}': "
-                f"write 1 (present), 0 (absent), -1 or nothing (unknown); {mend_no_label(label)}"
+            raise self._label_error(
+                label,
+                row,
+                f"is '{text}': write 1 (present), 0 (absent), -1 or nothing (unknown); "
+                f"{hints.hint_for_column(label)}",
             )
         return STATES[text]
 
@@ -163,9 +206,13 @@ class Manifest:
         lengths = np.asarray([len(row) for row in self._labels])
         wrong = np.flatnonzero(lengths != len(space))
         if len(wrong):
-            raise DatasetDataError(
-                f"{self.file}: image '{self.ids[wrong[0]]}' has {lengths[wrong[0]]} label states "
-                f"for {len(space)} classes: give one state a class"
+            name, found = str(self.ids[wrong[0]]), int(lengths[wrong[0]])
+            raise self._error(
+                f"{self.file}: image '{name}' has {found} label states for {len(space)} classes: "
+                "give one state per class",
+                name=name,
+                found=found,
+                expected=len(space),
             )
         states = np.stack(self._labels)
         strange = np.argwhere(~np.isin(states, (PRESENT, ABSENT, UNKNOWN)))
@@ -180,20 +227,22 @@ class Manifest:
         for row in range(len(states)):
             for name, state in self._named(row):
                 if name not in columns:
-                    raise DatasetDataError(
-                        f"{self.file}: label '{name}' of image '{self.ids[row]}' is not in the "
-                        f"class list of {len(space)} labels: correct it or add it to the list"
+                    raise self._label_error(
+                        name,
+                        row,
+                        f"is not in the class list of {len(space)} labels: correct it or add it "
+                        "to the list",
                     )
+                # A label may be repeated, but not with another state.
                 if states[row, columns[name]] not in (ABSENT, state):
-                    raise DatasetDataError(
-                        f"{self.file}: label '{name}' of image '{self.ids[row]}' is stated both "
-                        "as present and as unknown: keep one"
+                    raise self._label_error(
+                        name, row, "is given both as present and as unknown: keep one"
                     )
                 states[row, columns[name]] = state
         return states
 
     def _named(self, row: int) -> Iterator[tuple[str, int]]:
-        """Names and states of one row; only in a delimited string does ``?`` mean unknown."""
+        """Yield names and states of one row; ``?`` means unknown in a delimited string only."""
         labels = self._labels[row]
         if not isinstance(labels, str):
             yield from ((str(name), PRESENT) for name in labels)
@@ -201,41 +250,35 @@ class Manifest:
         for word in filter(None, (word.strip() for word in labels.split(self.delimiter))):
             name = word.removeprefix("?").strip()
             if not name:
-                raise DatasetDataError(
-                    f"{self.file}: image '{self.ids[row]}' has a '?' without a label: write it "
-                    "before the label that nobody checked, as in ?dog"
-                )
+                raise self._label_error("?", row, "has no name: write ? before a name, as in ?dog")
             yield name, UNKNOWN if word.startswith("?") else PRESENT
 
-    def delimiter_slip(self) -> str | None:
-        """Say if another mark stands between labels, as the delimiter stands nowhere at all."""
+    def check_delimiter(self) -> str | None:
+        """Describe the mistake if only another mark than the delimiter separates labels."""
         texts = [row for row in self._labels if isinstance(row, str)]
-        if any(self.delimiter in text for text in texts):
-            return None
-        mark = next((mark for mark in ";,|\t" if any(mark in text for text in texts)), None)
-        return mark and (
-            f"no '{self.delimiter}' stands between labels, but {mark!r} does: set "
-            f"label_delimiter: {json.dumps(mark)}"
-        )
+        return hints.check_delimiter(texts, self.delimiter)
 
 
 def free_space(manifests: Sequence[Manifest]) -> LabelSpace:
-    """All names of labels that occur in manifests, sorted.
+    """Return all names of labels that occur in manifests, sorted.
 
     Raises
     ------
     DatasetDataError
-        If names look like slips of the pen; whoever means them gives a class list.
+        If names are probably typing errors. A class list confirms names that are meant so.
     """
     names = sorted(set().union(*(manifest.used_names() for manifest in manifests)))
-    slips = [(manifest.file, manifest.delimiter_slip()) for manifest in manifests]
-    for file, slip in [*slips, (manifests[0].file, label_slip(names))]:
-        if slip:
-            way_out = "or list all names under 'classes' in the catalog's entry"
-            raise DatasetDataError(f"{file}: {slip}, {way_out}")
+    checks = [(manifest.file, manifest.check_delimiter()) for manifest in manifests]
+    for file, mistake in [*checks, (manifests[0].file, hints.check_names(names))]:
+        if mistake:
+            raise DatasetDataError(
+                f"{file}: {mistake}, or list all names under 'classes' in the catalog's entry",
+                path=file,
+            )
     return LabelSpace(tuple(names))
 
 
 def _text(value: object) -> str:
-    """Text of a cell, empty where the cell is."""
-    return "" if value is None or value != value else str(value).strip()  # noqa: PLR0124  NaN
+    """Return the text of a cell, empty where the cell is missing."""
+    # NaN is the one value that differs from itself.
+    return "" if value is None or value != value else str(value).strip()  # noqa: PLR0124

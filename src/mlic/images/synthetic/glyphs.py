@@ -1,4 +1,4 @@
-"""The things that scenes are made of: shapes in integers, and their coverage of pixels."""
+"""Objects of the synthetic scenes: shapes in integer arithmetic, and the pixels they cover."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Ints = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class _Disc:
-    """An ellipse with its axes upright, in glyph units: a glyph spans −100 … 100."""
+    """An axis-parallel ellipse in glyph units; a glyph spans −100 … 100."""
 
     x: int
     y: int
@@ -24,14 +24,14 @@ class _Disc:
     cut: bool = False
 
     def covers(self, u: Ints, v: Ints) -> NDArray[np.bool_]:
-        """Tell which of the points (u, v), in glyph units, lie inside."""
+        """Return which of the points (u, v), in glyph units, are inside."""
         across, down = (u - self.x) * self.ry, (v - self.y) * self.rx
         return across * across + down * down <= (self.rx * self.ry) ** 2
 
 
 @dataclass(frozen=True)
 class _Slab:
-    """An upright trapezium, symmetric about x, half as wide as told at its top and bottom."""
+    """An upright trapezium, symmetric about x, with its half widths at top and bottom."""
 
     x: int
     top: int
@@ -41,7 +41,7 @@ class _Slab:
     cut: bool = False
 
     def covers(self, u: Ints, v: Ints) -> NDArray[np.bool_]:
-        """Tell which of the points (u, v), in glyph units, lie inside."""
+        """Return which of the points (u, v), in glyph units, are inside."""
         below, above = v - self.top, self.bottom - v
         reach = self.half_top * above + self.half_bottom * below
         return (below >= 0) & (above >= 0) & (abs(u - self.x) * (below + above) <= reach)
@@ -56,7 +56,7 @@ def _bar(left: int, top: int, right: int, bottom: int, cut: bool = False) -> _Sl
 
 
 # fmt: off
-# Kitchen, street and garden: four things each, the rarest last.
+# Kitchen, street and garden: four objects each, the rarest last.
 _THINGS: dict[str, Glyph] = {
     "plate": (_Disc(0, 0, 95, 95), _Disc(0, 0, 72, 72, cut=True), _Disc(0, 0, 50, 50)),
     "fork": (
@@ -91,7 +91,7 @@ _THINGS: dict[str, Glyph] = {
     ),
 }
 
-# For any other number of communities: a body for each member, a mark for each community.
+# For any other number of communities: one body for each member, one mark for each community.
 _BODIES: tuple[Glyph, ...] = (
     (_Disc(0, 0, 92, 92),),
     (_bar(-76, -76, 76, 76),),
@@ -116,19 +116,19 @@ BLOB: Glyph = (_Disc(-20, 0, 75, 60), _Disc(45, 20, 50, 70))
 STROKE: Glyph = (_bar(-12, -100, 12, 100),)
 # fmt: on
 TURN = 64  # directions in a full turn
-# Rounded values lie far from one half, so the last digit of a machine's sine cannot change them.
+# No value is near one half before rounding, so differences between machines cannot change them.
 _SINE = [round(1024 * math.sin(2 * math.pi * k / TURN)) for k in range(TURN)]
 
 
 def label_glyphs(communities: int, members: int) -> dict[str, Glyph]:
-    """Name and shape of each label, community by community.
+    """Return the name and shape of each label, community by community.
 
     Parameters
     ----------
     communities
-        How many there are, at most 8.
+        Number of communities, at most 8.
     members
-        Labels of each, at most 8.
+        Number of labels in each, at most 8.
 
     Examples
     --------
@@ -145,25 +145,26 @@ def label_glyphs(communities: int, members: int) -> dict[str, Glyph]:
 
 
 def rasterise(glyph: Glyph, diameter: int, angle: int) -> Ints:
-    """Count the covered of each pixel's four samples, cropped to what the glyph touches.
+    """Count how many of four samples in each pixel a glyph covers, cropped to the glyph.
 
     Parameters
     ----------
     glyph
-        Its parts, from the lowest to the topmost; one that cuts takes away.
+        Its parts, from the lowest to the topmost; a part with ``cut`` removes what is below.
     diameter
-        Pixels across the glyph's span.
+        Diameter of the glyph, in pixels.
     angle
-        Direction it is turned to, of the `TURN` in a full turn.
+        Rotation, in units of 1 / `TURN` of a full turn.
 
     Returns
     -------
     NDArray[np.integer]
-        0 to 4; shape (height, width).
+        Counts from 0 to 4; shape (height, width).
     """
     side = diameter * 10 // 7 + 1
-    # Samples by their distance from the centre, in quarter pixels.
+    # Two samples per pixel and axis, by their distance from the centre in quarter pixels.
     quarter = 2 * np.arange(2 * side, dtype=np.int32) + 1 - 2 * side
+    # Rotation in fixed-point arithmetic; the shift below converts back to glyph units.
     along = quarter * (_SINE[(angle + TURN // 4) % TURN] * 3200 // diameter)
     aside = quarter * (_SINE[angle % TURN] * 3200 // diameter)
     u, v = (along + aside[:, None]) >> 16, (along[:, None] - aside) >> 16

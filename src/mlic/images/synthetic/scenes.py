@@ -1,11 +1,11 @@
-"""The embedded data set: small images of things that keep company, drawn by the project itself.
+"""The built-in data set: small synthetic images of objects that co-occur.
 
-Every image is a scene of one community (a kitchen, a street, a garden) with an occasional guest
-from another. Things of different communities look alike in pairs, a plate and a wheel, a fork and
-a fence, so that a label's companions say something about it that its own pixels do not.
+Every image is a scene of one community (a kitchen, a street, a garden), occasionally with an object
+from another one. Objects of different communities look alike in pairs (a plate and a wheel, a fork
+and a fence), so co-occurring labels carry information about a label that its own pixels do not.
 
-All drawing is integer arithmetic and all chance is integers from one PCG64 stream: a seed gives
-the same bytes on every machine.
+All drawing is integer arithmetic, and all random numbers are integers from one PCG64 stream: a seed
+gives the same bytes on every machine.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _COLOURS = (
     (238, 146, 62), (236, 232, 222), (150, 116, 84), (240, 150, 180), (168, 214, 90), (44, 48, 60),
 )
 # fmt: on
-_FREQUENCY = (40, 20, 10, 1)  # how readily a member is chosen; repeats beyond four
-_TILT = 7  # a thing leans by at most so many directions
-_TRIES = 8  # places tried before a thing is left out
+_FREQUENCY = (40, 20, 10, 1)  # weights of the members of a community; repeated beyond four
+_TILT = 7  # largest rotation of an object, in units of 1 / TURN of a full turn
+_TRIES = 8  # places tried before an object is left out
 
 
 def draw_scenes(options: SyntheticOptions, seed: int) -> tuple[ImageRecords, Pixels]:
@@ -47,24 +47,24 @@ def draw_scenes(options: SyntheticOptions, seed: int) -> tuple[ImageRecords, Pix
     Parameters
     ----------
     options
-        How many, how large, how hard.
+        Number, size and difficulty of the scenes.
     seed
-        Seed of the PCG64 stream from which everything is drawn.
+        Seed of the PCG64 stream of all random numbers.
 
     Returns
     -------
-    ImageRecords
-        Uncompressed BMP bytes with noisy labels; no split is declared.
-    NDArray[np.uint8]
-        Masks, shape (n, size, size): c + 1 where label c is the topmost thing, 0 elsewhere. A
-        label's truth before noise is that it appears in the mask.
+    records : ImageRecords
+        Uncompressed BMP files with noisy labels and no declared splits.
+    masks : numpy.ndarray
+        uint8, shape (n, size, size): c + 1 where label c is the topmost object, 0 elsewhere. Before
+        noise, a label is present exactly if it appears in the mask.
 
     Notes
     -----
-    A thing that would hide more than half of another one is placed elsewhere; where no place is
-    found in a few tries it is left out of image and labels. Label noise exchanges, for each
-    label, ``label_noise`` of its present states with as many absent ones: how often a label
-    occurs never changes.
+    An object that would hide more than half of another one is placed elsewhere; if no place is
+    found in a few tries, it is left out of image and labels. Label noise exchanges, for each label,
+    the fraction ``label_noise`` of its present states with as many absent ones, so that label
+    frequencies never change.
 
     Examples
     --------
@@ -107,28 +107,30 @@ def _draw_scene(
 
 
 def _pick(rng: np.random.Generator, low: int, high: int) -> int:
-    """Pick a number, both ends included."""
+    """Draw an integer; both bounds are included."""
     return int(rng.integers(low, high + 1))
 
 
 def _choose_labels(options: SyntheticOptions, rng: np.random.Generator) -> list[int]:
-    """Choose the labels of one image: a community's own and now and then a guest."""
+    """Choose the labels of one image: mostly of one community, sometimes of another."""
     communities, members = options.num_communities, options.labels_per_community
     chances = np.tile(np.resize(_FREQUENCY, members), (communities, 1))
     at_home = np.arange(communities) == _pick(rng, 0, communities - 1)
     labels: list[int] = []
     for _ in range(_pick(rng, 1, options.max_objects)):
         guest = _pick(rng, 0, 999) < round(1000 * options.cross_probability)
+        # Members of the scene's community, or of all others for a guest, by their weights.
         limits = (chances * (at_home ^ guest)[:, None]).cumsum()
         if limits[-1] > 0:
             labels.append(int(np.searchsorted(limits, rng.integers(limits[-1]), side="right")))
-            chances.flat[labels[-1]] = 0
+            chances.flat[labels[-1]] = 0  # each label at most once
     return labels
 
 
 def _background(size: int, rng: np.random.Generator) -> Ints:
-    """Draw a muted ground with soft spots, shape (size, size, 3)."""
+    """Draw a background with soft spots; int16, shape (size, size, 3)."""
     spots = rng.integers(-28, 29, size=(9, 9))
+    # Bilinear interpolation of a 9 × 9 grid of spots, in integers.
     weights = np.maximum(size - abs(8 * np.arange(size)[:, None] - size * np.arange(9)), 0)
     texture = weights @ spots @ weights.T // (size * size)
     tint = rng.integers(-22, 23, size=3) + _pick(rng, 50, 159)
@@ -137,7 +139,7 @@ def _background(size: int, rng: np.random.Generator) -> Ints:
 
 
 def _add_clutter(canvas: Ints, rng: np.random.Generator) -> None:
-    """Paint a line or a blob of any colour anywhere."""
+    """Paint a line or a blob of any colour at any place."""
     glyph = (BLOB, STROKE)[_pick(rng, 0, 1)]
     diameter = _pick(rng, len(canvas) // 5, len(canvas) // 3)
     coverage = rasterise(glyph, diameter, _pick(rng, 0, TURN - 1))
@@ -145,12 +147,12 @@ def _add_clutter(canvas: Ints, rng: np.random.Generator) -> None:
 
 
 def _solid(coverage: Ints) -> NDArray[np.bool_]:
-    """Tell which pixels a glyph covers by more than half."""
+    """Return which pixels a glyph covers by more than half."""
     return coverage >= 3
 
 
 def _window(coverage: Ints, size: int, rng: np.random.Generator) -> tuple[slice, slice]:
-    """Choose where in an image a glyph goes, wholly inside."""
+    """Choose a place for a glyph that lies entirely in the image."""
     height, width = coverage.shape
     top, left = _pick(rng, 0, size - height), _pick(rng, 0, size - width)
     return slice(top, top + height), slice(left, left + width)
@@ -159,7 +161,7 @@ def _window(coverage: Ints, size: int, rng: np.random.Generator) -> tuple[slice,
 def _free_window(
     mask: Pixels, coverage: Ints, areas: Ints, rng: np.random.Generator
 ) -> tuple[slice, slice] | None:
-    """Choose a place that leaves half of every earlier thing in sight, if there is one."""
+    """Choose a place that leaves half of every earlier object visible, if one is found."""
     visible = np.bincount(mask.ravel(), minlength=len(areas))
     for _ in range(_TRIES):
         window = _window(coverage, len(mask), rng)
@@ -170,13 +172,13 @@ def _free_window(
 
 
 def _paint(canvas: Ints, window: tuple[slice, slice], coverage: Ints, colour: Ints) -> None:
-    """Blend a colour into an image where a glyph covers it."""
+    """Blend a colour into an image, in place, where a glyph covers it."""
     under = canvas[window]
     under += (colour - under) * coverage[:, :, None] // 4
 
 
 def _colour(label: int | None, rng: np.random.Generator) -> Ints:
-    """Choose a colour in some shade; one time in three it is the label's own."""
+    """Choose a colour and its brightness; with probability ⅓, it is the label's own colour."""
     hue = _pick(rng, 0, len(_COLOURS) - 1)
     if label is not None and _pick(rng, 0, 2) == 0:
         hue = label % len(_COLOURS)
@@ -185,15 +187,16 @@ def _colour(label: int | None, rng: np.random.Generator) -> Ints:
 
 
 def _present(masks: Pixels, num_labels: int) -> NDArray[np.bool_]:
-    """Tell which labels each mask shows, shape (n, num_labels)."""
+    """Return which labels appear in each mask; bool, shape (n, num_labels)."""
     present = np.zeros((len(masks), num_labels + 1), dtype=np.bool_)
     present[np.arange(len(masks))[:, None], masks.reshape(len(masks), -1)] = True
     return present[:, 1:]
 
 
 def _move_labels(states: NDArray[np.int8], share: float, rng: np.random.Generator) -> None:
-    """Exchange a share of each label's present states with absent ones, in place."""
+    """Exchange a fraction of each label's present states with absent ones, in place."""
     for column in states.T:
+        # A permutation by sorting integers, the only random numbers used in this module.
         order = rng.integers(2**62, size=len(column)).argsort(kind="stable")
         present, absent = order[column[order] == 1], order[column[order] == 0]
         moved = min(round(share * len(present)), len(absent))

@@ -1,5 +1,5 @@
-"""Partitions of the label space: quality, cuts and their search."""
+"""Partitions of the labels: the checked cover, its cuts, its quality and the choice of K."""
 
-from mlic.labels.partition.partition import Partition
+from mlic.labels.partition.cover import Partition, user_partition
 
-__all__ = ["Partition"]
+__all__ = ["Partition", "user_partition"]

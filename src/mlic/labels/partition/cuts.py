@@ -9,24 +9,30 @@ from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.cluster import KMeans
 
-from mlic.labels.partition.local_moves import Moves, Swaps, fill_parts, shuffle_some, throw_some
-from mlic.labels.partition.local_search import effort, improve
+from mlic.labels.partition.local_moves import (
+    MoveSearch,
+    SwapSearch,
+    fill_parts,
+    perturb,
+    perturb_balanced,
+)
+from mlic.labels.partition.local_search import improve, scaled_effort
 from mlic.labels.partition.part_sums import (
     EPSILON,
     Membership,
     Weights,
-    held,
-    part_links,
+    internal_ratio,
+    part_affinity,
     part_sums,
 )
 
-__all__ = ["balanced_max_cut", "cut_value", "equal_sizes", "inside_mass", "normalised_cut"]
+__all__ = ["balanced_max_cut", "coverage", "cut_value", "equal_sizes", "normalised_cut"]
 
-STARTS = 16  # first assignments for up to 100 labels, fewer beyond
-# Up to so many labels a dense matrix takes little room (32 MB) and is quicker to read row by row.
+STARTS = 16  # initial assignments for up to 100 labels, fewer for more labels
+# Up to this size a dense matrix takes little memory (32 MB), and its rows are faster to read.
 DENSE_LABELS = 2000
-EXACT_LABELS = 500  # up to which all eigenvectors of a matrix are found as soon as a few
-TOLERANCE = 0.01  # of the eigenvalues of more labels: a first assignment needs no better
+EXACT_LABELS = 500  # up to this size, computing all eigenvectors is as fast as computing a few
+TOLERANCE = 0.01  # of the eigenvalues above that size: an initial assignment needs no better
 
 
 def cut_value(weights: Weights, membership: Membership) -> float:
@@ -42,8 +48,8 @@ def cut_value(weights: Weights, membership: Membership) -> float:
     Returns
     -------
     float
-        0 for one part. A part of labels without any affinity counts as wholly cut, 1:
-        nothing keeps it together.
+        0 for one part. A part whose labels have no affinity at all adds 1, as if it were cut
+        completely.
 
     Examples
     --------
@@ -53,12 +59,12 @@ def cut_value(weights: Weights, membership: Membership) -> float:
     """
     if not membership.any():
         return 0.0
-    links = part_links(weights, membership, int(membership.max()) + 1)
-    return float(np.sum(1.0 - held(*part_sums(links, membership))))
+    affinity = part_affinity(weights, membership, int(membership.max()) + 1)
+    return float(np.sum(1.0 - internal_ratio(*part_sums(affinity, membership))))
 
 
-def inside_mass(weights: Weights, membership: Membership) -> float:
-    """Share of all affinity that lies between labels of one part; 0 where there is none.
+def coverage(weights: Weights, membership: Membership) -> float:
+    """Coverage of a partition: the share of all affinity that lies inside parts [1]_.
 
     Parameters
     ----------
@@ -66,6 +72,21 @@ def inside_mass(weights: Weights, membership: Membership) -> float:
         Symmetric, zero diagonal, an array or sparse; shape (C, C).
     membership
         Part of every label; shape (C,).
+
+    Returns
+    -------
+    float
+        From 0 to 1; 0 if there is no affinity at all.
+
+    References
+    ----------
+    .. [1] Fortunato, "Community detection in graphs", Physics Reports 486, 2010.
+
+    Examples
+    --------
+    >>> path = np.array([[0.0, 3.0, 0.0], [3.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    >>> coverage(path, np.array([0, 0, 1]))
+    0.75
     """
     edges = sparse.coo_array(weights)
     total = float(edges.data.sum())
@@ -74,7 +95,7 @@ def inside_mass(weights: Weights, membership: Membership) -> float:
 
 
 def equal_sizes(num_labels: int, num_parts: int) -> list[int]:
-    """Sizes of parts equal to within one, largest first.
+    """Sizes of parts that differ by at most one, largest first.
 
     Examples
     --------
@@ -91,7 +112,7 @@ def normalised_cut(
     min_size: int,
     rng: np.random.Generator,
 ) -> Membership:
-    """Partition with the least normalised cut found.
+    """Search for the partition with the smallest normalised cut.
 
     Parameters
     ----------
@@ -100,9 +121,9 @@ def normalised_cut(
     num_parts
         Number of parts K.
     min_size
-        Labels that every part has at least; K · min_size ≤ C.
+        Smallest number of labels in a part; K · min_size ≤ C.
     rng
-        Source of all randomness.
+        Random generator, the only source of randomness.
 
     Returns
     -------
@@ -111,30 +132,30 @@ def normalised_cut(
 
     Notes
     -----
-    Starts from spectral clusterings (Shi and Malik, 2000) and from random assignments; the cut
-    itself chooses among them, after moves of single labels.
+    The search starts from spectral clusterings (Shi and Malik, 2000) and from random assignments.
+    Each is improved by moves of single labels, and the one with the smallest cut is returned.
     """
     weights = _in_form(weights)
     size = weights.shape[0]
 
-    def search(membership: Membership) -> Moves:
-        """Start a local search from an assignment."""
-        return Moves(weights, membership, num_parts, min_size)
+    def search(membership: Membership) -> MoveSearch:
+        return MoveSearch(weights, membership, num_parts, min_size)
 
-    def shake(membership: Membership) -> Membership:
-        """Throw some labels elsewhere."""
-        return throw_some(weights, membership, num_parts, min_size, rng)
+    def perturbed(membership: Membership) -> Membership:
+        return perturb(weights, membership, num_parts, min_size, rng)
 
     points = _spectral_points(weights, num_parts, rng)
-    starts = effort(STARTS, size)
-    first = [_cluster(points, num_parts, rng) for _ in range(starts)]
-    first += [_deal(size, num_parts, rng) for _ in range(starts // 2)]
-    first = [fill_parts(weights, membership, num_parts, min_size) for membership in first]
-    return improve(search, shake, first)
+    starts = scaled_effort(STARTS, size)
+    initial = [_cluster(points, num_parts, rng) for _ in range(starts)]
+    initial += [_random_assignment(size, num_parts, rng) for _ in range(starts // 2)]
+    initial = [fill_parts(weights, membership, num_parts, min_size) for membership in initial]
+    return improve(search, perturbed, initial)
 
 
 def balanced_max_cut(weights: Weights, num_parts: int, rng: np.random.Generator) -> Membership:
-    """Parts equal in size to within one, with the least affinity found inside parts.
+    """Search for parts of equal size with the smallest affinity inside parts.
+
+    Sizes differ by at most one. The search starts from random assignments and swaps labels.
 
     Parameters
     ----------
@@ -143,7 +164,7 @@ def balanced_max_cut(weights: Weights, num_parts: int, rng: np.random.Generator)
     num_parts
         Number of parts K.
     rng
-        Source of all randomness.
+        Random generator, the only source of randomness.
 
     Returns
     -------
@@ -153,21 +174,19 @@ def balanced_max_cut(weights: Weights, num_parts: int, rng: np.random.Generator)
     weights = _in_form(weights)
     size = weights.shape[0]
 
-    def search(membership: Membership) -> Swaps:
-        """Start a local search from an assignment."""
-        return Swaps(weights, membership, num_parts)
+    def search(membership: Membership) -> SwapSearch:
+        return SwapSearch(weights, membership, num_parts)
 
-    def shake(membership: Membership) -> Membership:
-        """Swap some labels."""
-        return shuffle_some(membership, rng)
+    def perturbed(membership: Membership) -> Membership:
+        return perturb_balanced(membership, rng)
 
-    starts = effort(STARTS, size)
-    first = [_deal(size, num_parts, rng) for _ in range(starts)]
-    return improve(search, shake, first)
+    starts = scaled_effort(STARTS, size)
+    initial = [_random_assignment(size, num_parts, rng) for _ in range(starts)]
+    return improve(search, perturbed, initial)
 
 
 def _in_form(weights: Weights) -> Weights:
-    """Dense for few labels, sparse for many."""
+    """Convert affinity to a dense array for few labels, and to sparse rows for many."""
     if weights.shape[0] > DENSE_LABELS:
         return sparse.csr_array(weights)
     return weights if isinstance(weights, np.ndarray) else weights.toarray()
@@ -179,7 +198,7 @@ def _spectral_points(
     """Rows of the leading eigenvectors of the normalised affinity, scaled; shape (C, K)."""
     degree = weights.sum(axis=1)
     scale = np.divide(1.0, np.sqrt(degree), out=np.zeros(degree.shape), where=degree > EPSILON)
-    # k-means needs distinct points: labels without affinity all lie at the origin.
+    # Noise makes the points distinct for k-means: labels without affinity all lie at the origin.
     points: NDArray[np.float64] = _leading(weights, scale, num_parts) * scale[:, None]
     return points + rng.normal(scale=1e-4 * (points.std() or 1.0), size=points.shape)
 
@@ -188,22 +207,24 @@ def _leading(weights: Weights, scale: NDArray[np.float64], count: int) -> NDArra
     """Eigenvectors of the largest eigenvalues of the scaled affinity; shape (C, count)."""
     size = len(scale)
     if not scale.any():
-        return np.zeros((size, count))  # where there is nothing to iterate on
+        return np.zeros((size, count))  # ARPACK fails on a zero matrix
     if isinstance(weights, np.ndarray) and size <= EXACT_LABELS:
         scaled = scale[:, None] * weights * scale
         return np.asarray(eigh(scaled, subset_by_index=(size - count, size - 1))[1])
     normalised = LinearOperator(
         weights.shape, matvec=lambda vector: scale * (weights @ (scale * vector)), dtype=float
     )
+    # A given start vector makes the result repeatable; this one is the leading eigenvector.
     start = np.divide(1.0, scale, out=np.zeros(size), where=scale > 0)
     return np.asarray(eigsh(normalised, count, which="LA", tol=TOLERANCE, v0=start)[1])
 
 
 def _cluster(points: NDArray[np.float64], num_parts: int, rng: np.random.Generator) -> Membership:
+    """Assign labels to parts by k-means on their spectral points."""
     means = KMeans(num_parts, n_init=1, random_state=int(rng.integers(2**31)))
     return np.asarray(means.fit_predict(points), dtype=np.intp)
 
 
-def _deal(num_labels: int, num_parts: int, rng: np.random.Generator) -> Membership:
-    """Deal labels at random into parts equal to within one."""
+def _random_assignment(num_labels: int, num_parts: int, rng: np.random.Generator) -> Membership:
+    """Assign labels at random to parts whose sizes differ by at most one."""
     return rng.permutation(np.arange(num_labels) % num_parts)

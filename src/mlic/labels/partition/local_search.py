@@ -1,9 +1,10 @@
 """Local search over partitions: Kernighan-Lin passes inside an iterated local search.
 
-Every step of a pass takes the best change still open, better or worse, and locks what it touched;
-of many labels it takes several good ones at once, or passes would take a time that grows with the
-square of their number. The pass is cut back to the best assignment it went through [1]_. Passes
-are repeated from several first assignments, then from perturbations of the best.
+Each step of a pass makes the best change that is still allowed, whether it improves the objective
+or not, and locks the labels that it changed. At the end the pass returns to the best assignment it
+visited [1]_. Passes are repeated from several initial assignments, then from random perturbations
+of the best assignment. With many labels one step makes several good changes at once; with one
+change a step, the time of a pass would grow with the square of the number of labels.
 
 References
 ----------
@@ -13,31 +14,27 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from operator import itemgetter
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from mlic.labels.partition.part_sums import EPSILON
+from mlic.labels.partition.part_sums import EPSILON, Membership
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+__all__ = ["Search", "improve", "max_changes", "scaled_effort"]
 
-    from mlic.labels.partition.part_sums import Membership
-
-__all__ = ["Search", "changes", "effort", "improve"]
-
-PATIENCE = 20  # steps without a new best after which a pass ends
-ROUNDS = 80  # perturbations for up to 100 labels, fewer beyond
-LABELS_A_CHANGE = 500  # a step makes one change for every so many labels, at least one
+PATIENCE = 20  # a pass ends after so many steps without a new best assignment
+PERTURBATIONS = 80  # for up to 100 labels, fewer for more labels
+LABELS_PER_CHANGE = 500  # a step makes one change for every so many labels, at least one
 
 
 class Search(Protocol):
-    """An assignment on its way through one pass, with an objective to lower."""
+    """State of one pass: an assignment of labels to parts, with an objective to lower."""
 
     membership: Membership
 
     @property
     def value(self) -> float:
-        """What the search lowers."""
+        """Objective of the current assignment."""
 
     def step(self) -> bool:
         """Make the best change to labels that are not locked and lock them; False if none."""
@@ -45,28 +42,28 @@ class Search(Protocol):
 
 def improve(
     search: Callable[[Membership], Search],
-    shake: Callable[[Membership], Membership],
-    first: Iterable[Membership],
+    perturb: Callable[[Membership], Membership],
+    initial: Iterable[Membership],
 ) -> Membership:
-    """Search from every first assignment, then around the best one.
+    """Search from every initial assignment, then from perturbations of the best result.
 
     Parameters
     ----------
     search
-        Makes the search that starts from an assignment and leaves that alone.
-    shake
-        Gives an assignment with a random change of some labels.
-    first
-        Assignments to start from; each of shape (C,), intp.
+        Creates the search that starts from an assignment; it must not change its argument.
+    perturb
+        Returns a copy of an assignment in which some labels are changed at random.
+    initial
+        Initial assignments; each of shape (C,), intp.
 
     Returns
     -------
     numpy.ndarray
         The best assignment found; shape (C,), intp.
     """
-    value, best = min((_descend(search, start) for start in first), key=itemgetter(0))
-    for _ in range(effort(ROUNDS, len(best))):
-        lower, found = _descend(search, shake(best))
+    value, best = min((_descend(search, start) for start in initial), key=itemgetter(0))
+    for _ in range(scaled_effort(PERTURBATIONS, len(best))):
+        lower, found = _descend(search, perturb(best))
         if lower < value - EPSILON:
             value, best = lower, found
     return best
@@ -75,19 +72,19 @@ def improve(
 def _descend(
     search: Callable[[Membership], Search], membership: Membership
 ) -> tuple[float, Membership]:
-    """Repeat passes until one brings nothing."""
+    """Repeat passes until one brings no improvement."""
     state = search(membership)
     value = state.value
     while True:
         found = _best_of_pass(state)
-        state = search(found)
+        state = search(found)  # computes all sums again, so rounding errors do not accumulate
         if state.value >= value - EPSILON:
             return value, membership
         value, membership = state.value, found
 
 
 def _best_of_pass(state: Search) -> Membership:
-    """Step on, better or worse, and return the best assignment passed."""
+    """Make steps, better or worse, and return the best assignment visited."""
     best, value, stale = state.membership.copy(), state.value, 0
     while stale < PATIENCE and state.step():
         stale += 1
@@ -96,11 +93,11 @@ def _best_of_pass(state: Search) -> Membership:
     return best
 
 
-def effort(most: int, num_labels: int) -> int:
-    """Scale a number of searches down beyond 100 labels, so that time grows slowly."""
+def scaled_effort(most: int, num_labels: int) -> int:
+    """Reduce a number of searches for more than 100 labels, so that the time grows slowly."""
     return max(1, min(most, int(most * (100 / num_labels) ** 2)))
 
 
-def changes(num_labels: int) -> int:
-    """Count the changes that one step makes at most."""
-    return max(1, num_labels // LABELS_A_CHANGE)
+def max_changes(num_labels: int) -> int:
+    """Return the largest number of changes that one step makes."""
+    return max(1, num_labels // LABELS_PER_CHANGE)

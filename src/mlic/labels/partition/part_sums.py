@@ -1,4 +1,4 @@
-"""What a label or a part has of affinity, and to whom: the sums that every search keeps."""
+"""Sums of affinity between parts and labels, which every local search keeps up to date."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from scipy import sparse
 
 __all__ = [
     "EPSILON",
-    "Links",
+    "Floats",
     "Membership",
     "Weights",
-    "held",
-    "part_links",
+    "internal_ratio",
+    "part_affinity",
     "part_sums",
     "rows_of",
 ]
 
 Membership: TypeAlias = NDArray[np.intp]
-Links: TypeAlias = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.float64]
 Weights: TypeAlias = NDArray[np.float64] | sparse.csr_array
 
-EPSILON = 1e-12
+EPSILON = 1e-12  # volumes and improvements below this are rounding errors
 
 
-def part_links(weights: Weights, membership: Membership, num_parts: int) -> Links:
-    """Affinity of every part to every label.
+def part_affinity(weights: Weights, membership: Membership, num_parts: int) -> Floats:
+    """Sum the affinity of every label to the labels of every part.
 
     Parameters
     ----------
@@ -41,30 +41,33 @@ def part_links(weights: Weights, membership: Membership, num_parts: int) -> Link
     Returns
     -------
     numpy.ndarray
-        A row a part, so that a change of one part is one of neighbouring numbers; shape (K, C).
+        One row for each part, so that changing a part writes to neighbouring memory; shape
+        (K, C), float64.
 
     Examples
     --------
-    >>> part_links(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1]), 2)
+    >>> part_affinity(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1]), 2)
     array([[0., 1.],
            [1., 0.]])
     """
     if isinstance(weights, np.ndarray):
         return np.ascontiguousarray((weights @ np.eye(num_parts)[membership]).T)
-    size, kind = len(membership), weights.indices.dtype  # another would make SciPy copy the weights
-    ends = np.arange(size + 1, dtype=kind)
-    marks = sparse.csr_array((np.ones(size), membership.astype(kind), ends), (size, num_parts))
-    links: Links = np.ascontiguousarray((weights @ marks).toarray().T)
-    return links
+    size = len(membership)
+    index_type = weights.indices.dtype  # with another one, SciPy would copy the weights
+    ends = np.arange(size + 1, dtype=index_type)
+    columns = membership.astype(index_type)
+    marks = sparse.csr_array((np.ones(size), columns, ends), (size, num_parts))
+    sums: Floats = np.ascontiguousarray((weights @ marks).toarray().T)
+    return sums
 
 
-def part_sums(links: Links, membership: Membership) -> tuple[Links, Links]:
-    """Affinity inside each part, both directions, and volume of each part.
+def part_sums(affinity: Floats, membership: Membership) -> tuple[Floats, Floats]:
+    """Sum the affinity inside each part, in both directions, and the volume of each part.
 
     Parameters
     ----------
-    links
-        Of `part_links`; shape (K, C).
+    affinity
+        Result of `part_affinity`; shape (K, C).
     membership
         Part of every label; shape (C,).
 
@@ -73,22 +76,22 @@ def part_sums(links: Links, membership: Membership) -> tuple[Links, Links]:
     inside, volume : numpy.ndarray
         Shape (K,) each.
     """
-    between = links @ np.eye(len(links))[membership]
+    between = affinity @ np.eye(len(affinity))[membership]
     return between.diagonal().copy(), between.sum(axis=0)
 
 
-def held(inside: Links, volume: Links) -> Links:
-    """Share of a part's volume that stays inside; 0 where there is no volume."""
-    share: Links = np.divide(inside, volume, out=np.zeros(inside.shape), where=volume > EPSILON)
-    return share
+def internal_ratio(inside: Floats, volume: Floats) -> Floats:
+    """Divide the affinity inside parts by their volume; 0 where a part has no volume."""
+    ratio: Floats = np.divide(inside, volume, out=np.zeros(inside.shape), where=volume > EPSILON)
+    return ratio
 
 
-def rows_of(weights: Weights, labels: NDArray[np.intp]) -> Links:
-    """Affinity of some labels to all; shape (len(labels), C), dense."""
+def rows_of(weights: Weights, labels: NDArray[np.intp]) -> Floats:
+    """Copy the affinity of some labels to all labels; shape (len(labels), C), dense."""
     if isinstance(weights, np.ndarray):
         return weights[labels]
     rows = np.zeros((len(labels), weights.shape[1]))
-    # SciPy's own selection of rows takes ten times as long for so few of them
+    # For so few rows SciPy's own selection takes ten times as long.
     for row, label in zip(rows, labels.tolist(), strict=True):
         stored = slice(weights.indptr[label], weights.indptr[label + 1])
         row[weights.indices[stored]] = weights.data[stored]

@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import SpectralClustering
 from sklearn.metrics import calinski_harabasz_score
 
 from mlic.errors import ParameterError, PartitionError
 from mlic.labels.graph import (
-    COMPANY_EXPONENT,
+    COOCCURRENCE_EXPONENT,
     KINDS,
     affinity,
     label_affinity,
     require_exponent,
 )
+from mlic.labels.partition.cover import Partition
 from mlic.labels.partition.cuts import balanced_max_cut, equal_sizes, normalised_cut
-from mlic.labels.partition.partition import Partition
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from mlic.labels.space import LabelSpace
-    from mlic.labels.statistics import LabelStatistics
+from mlic.labels.space import LabelSpace
+from mlic.labels.statistics import LabelStatistics
+from mlic.utils.suggestions import did_you_mean
 
 __all__ = ["METHODS", "balanced_sizes", "partition_labels", "random_partition"]
 
-METHODS = {  # strategy of the graph -> methods, the default first
+METHODS = {  # for each strategy its methods, the default first
     "cgp": ("normalised_cut", "published", "random"),
     "dgp": ("balanced_max_cut", "published", "random"),
     "random": ("random",),
 }
-RESTARTS = 4  # of the published procedure
+RESTARTS = 4  # spectral clusterings of the published procedure, of which the best is taken
 
 
 def partition_labels(
@@ -47,7 +43,7 @@ def partition_labels(
     method: str | None = None,
     min_size: int = 2,
 ) -> Partition:
-    """Cut the label graph of a strategy into parts, without making the graph.
+    """Cut the label graph of a strategy into parts, without building the graph object.
 
     Parameters
     ----------
@@ -58,37 +54,40 @@ def partition_labels(
     num_parts
         Number of parts K.
     seed
-        Same statistics, strategy, exponent, K and seed: same partition.
+        Seed of the search; the same arguments and seed give the same partition.
     method
-        ``"normalised_cut"`` for a co-occurrence graph: parts hold what occurs together.
-        ``"balanced_max_cut"`` for a dis-occurrence graph: parts equal in size to within one
-        hold what does not. ``"published"``: the procedure of the paper's authors.
-        ``"random"``: the control, parts equal to within one. By default the strategy chooses.
+        ``"normalised_cut"`` for a co-occurrence graph: labels of a part occur together.
+        ``"balanced_max_cut"`` for a dis-occurrence graph: labels of a part do not occur together,
+        and part sizes differ by at most one. ``"published"``: the procedure of the paper's
+        authors. ``"random"``: the control, with sizes that differ by at most one. None selects the
+        default of the strategy.
     min_size
-        Labels that every part has at least; the published procedure knows no such bound.
+        Smallest number of labels in a part; the published procedure ignores it.
 
     Returns
     -------
     Partition
-        With the strategy, or ``"random"``.
+        Its strategy is the given one, or ``"random"`` for that method.
 
     Raises
     ------
     PartitionError
-        If K parts of that size cannot be had from the labels.
+        If there are not enough labels for K parts of that size.
     ParameterError
-        If the strategy is unknown, the exponent is not positive, or the method does not fit.
+        If the strategy is unknown, the exponent is not positive, or the strategy does not have the
+        method.
 
     Notes
     -----
-    For a dis-occurrence graph D = 1 − S the normalised cut is nearly flat, as D is nearly
-    constant; with sizes fixed the company S inside parts is not, and it alone decides. Our cut
-    weighs it with p = 1/2 whatever the graph's exponent: what dis-occurrence groups keep apart is
-    then what co-occurrence groups keep together. The graph's own exponent, 1/3 by default, is
-    what the published procedure needs to find anything in D.
+    For a dis-occurrence graph D = 1 − S the normalised cut is nearly flat, because D is nearly
+    constant. With fixed part sizes the sum of S inside parts is not flat, and it alone decides our
+    cut. The cut uses S with p = 1/2, whatever the exponent of the graph: dis-occurrence parts then
+    separate what co-occurrence parts join. The exponent of the graph itself, 1/3 by default, is
+    what the published procedure needs to find structure in D.
 
-    Both our cuts thus read S alone, which is sparse where most labels never meet; no C × C matrix
-    is made of more labels than `cuts.DENSE_LABELS`. The published procedure has no sparse form.
+    Both our cuts therefore read S only, which is sparse if most labels never occur together. No
+    dense C × C matrix is made for more than `cuts.DENSE_LABELS` labels. The published procedure
+    has no sparse form.
 
     Examples
     --------
@@ -99,7 +98,7 @@ def partition_labels(
     >>> partition_labels(counted, "cgp", num_parts=2, exponent=0.5).parts
     ((0, 2), (1, 3))
     """
-    method = _method(strategy, method)
+    method = _checked_method(strategy, method)
     require_exponent(exponent)
     space = statistics.space
     sizes = balanced_sizes(len(space), num_parts, 1 if method == "published" else min_size)
@@ -113,29 +112,42 @@ def partition_labels(
     return Partition(space, strategy, parts, exponent, seed)
 
 
-def _method(strategy: str, method: str | None) -> str:
+def _checked_method(strategy: str, method: str | None) -> str:
+    """Return the method, or the default of the strategy if it is None."""
     if strategy not in METHODS:
-        raise ParameterError(f"strategy '{strategy}' is unknown: use one of {', '.join(METHODS)}")
+        raise ParameterError(
+            f"strategy '{strategy}' is unknown: {did_you_mean(strategy, METHODS)}"
+            f"use one of {', '.join(METHODS)}",
+            parameter="strategy",
+            value=strategy,
+        )
     method = method or METHODS[strategy][0]
     if method not in METHODS[strategy]:
         raise ParameterError(
             f"method '{method}' does not cut a '{strategy}' graph: "
-            f"use one of {', '.join(METHODS[strategy])}"
+            f"use one of {', '.join(METHODS[strategy])}",
+            parameter="method",
+            value=method,
         )
     return method
 
 
 def random_partition(space: LabelSpace, sizes: Sequence[int], seed: int = 0) -> Partition:
-    """Labels dealt at random into parts of given sizes: the control of every other partition.
+    """Assign labels at random to parts of given sizes: the control for every other partition.
 
     Parameters
     ----------
     space
         The labels.
     sizes
-        Labels of every part; they add up to all labels.
+        Number of labels of every part; the sizes add up to the number of labels.
     seed
-        Of the deal.
+        Seed of the random assignment.
+
+    Returns
+    -------
+    Partition
+        With the strategy ``"random"``.
 
     Raises
     ------
@@ -150,8 +162,10 @@ def random_partition(space: LabelSpace, sizes: Sequence[int], seed: int = 0) -> 
     """
     if sum(sizes) != len(space):
         raise PartitionError(
-            f"random parts of sizes {list(sizes)} hold {sum(sizes)} labels but there are "
-            f"{len(space)}: make the sizes add up"
+            f"random parts of sizes {list(sizes)} need {sum(sizes)} labels but there are "
+            f"{len(space)}: choose sizes that add up to the number of labels",
+            found=sum(sizes),
+            expected=len(space),
         )
     order = np.random.default_rng(seed).permutation(len(space))
     parts = np.split(order, np.cumsum(sizes)[:-1])
@@ -159,12 +173,12 @@ def random_partition(space: LabelSpace, sizes: Sequence[int], seed: int = 0) -> 
 
 
 def balanced_sizes(num_labels: int, num_parts: int, min_size: int = 1) -> list[int]:
-    """Sizes of parts that are equal to within one.
+    """Return the sizes of parts that differ by at most one, largest first.
 
     Raises
     ------
     PartitionError
-        If so many parts of that least size cannot be had from the labels.
+        If there are not enough labels for that many parts of the smallest size.
 
     Examples
     --------
@@ -173,12 +187,16 @@ def balanced_sizes(num_labels: int, num_parts: int, min_size: int = 1) -> list[i
     """
     if num_parts < 1 or min_size < 1:
         raise PartitionError(
-            f"{num_parts} parts of at least {min_size} labels cannot be made: give 1 or more"
+            f"{num_parts} parts of at least {min_size} labels are impossible: both numbers must be "
+            "1 or more",
+            value=(num_parts, min_size),
         )
     if num_parts * min_size > num_labels:
         raise PartitionError(
-            f"{num_labels} labels do not fill {num_parts} parts of at least {min_size}: ask for "
-            f"at most {num_labels // min_size} parts, or lower the least size"
+            f"{num_labels} labels are too few for {num_parts} parts of at least {min_size}: use "
+            f"at most {num_labels // min_size} parts, or a smaller min_size",
+            value=num_parts,
+            expected=num_labels // min_size,
         )
     return equal_sizes(num_labels, num_parts)
 
@@ -192,22 +210,25 @@ def _cut(
     min_size: int,
     rng: np.random.Generator,
 ) -> NDArray[np.intp]:
+    """Return the part of every label."""
     if method == "normalised_cut":
         return normalised_cut(label_affinity(statistics, exponent), num_parts, min_size, rng)
     if method == "balanced_max_cut":
-        return balanced_max_cut(label_affinity(statistics, COMPANY_EXPONENT), num_parts, rng)
+        return balanced_max_cut(label_affinity(statistics, COOCCURRENCE_EXPONENT), num_parts, rng)
     return _published(affinity(statistics, KINDS[strategy], exponent), strategy, num_parts, rng)
 
 
 def _published(
     weights: NDArray[np.float64], strategy: str, num_parts: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Spectral clustering, the best of four by the Calinski-Harabasz index of affinity rows."""
+    """Run spectral clusterings; take the best by the Calinski-Harabasz index of affinity rows."""
     if num_parts == len(weights):
         return np.arange(num_parts)
-    rows = weights + np.eye(len(weights)) * (strategy == "dgp")  # D = 1 − S has ones there
+    rows = weights + np.eye(len(weights)) * (
+        strategy == "dgp"
+    )  # their D = 1 − S has a unit diagonal
     if connected_components(rows, directed=False, return_labels=False) > 1:
-        rows = rows + 1e-6  # a graph in pieces has no spectral embedding of its own
+        rows = rows + 1e-6  # the spectral embedding of a disconnected graph is not defined
     found = [_spectral(rows, num_parts, int(rng.integers(2**31))) for _ in range(RESTARTS)]
     return max(found, key=lambda labels: float(calinski_harabasz_score(rows, labels)))
 

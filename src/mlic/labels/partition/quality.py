@@ -1,55 +1,51 @@
-"""How good a partition is: cut, modularity, and how much company its parts keep."""
+"""Quality of partitions: normalised cut, modularity, coverage and stability."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from mlic.errors import PartitionError
-from mlic.labels.graph import COMPANY_EXPONENT, label_affinity
-from mlic.labels.partition.cuts import cut_value, inside_mass
+from mlic.labels.graph import COOCCURRENCE_EXPONENT, label_affinity
+from mlic.labels.partition.cover import Partition
+from mlic.labels.partition.cuts import coverage, cut_value
+from mlic.labels.partition.part_sums import Weights
+from mlic.labels.statistics import LabelStatistics
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from mlic.labels.partition.part_sums import Weights
-    from mlic.labels.partition.partition import Partition
-    from mlic.labels.statistics import LabelStatistics
-
-__all__ = ["modularity", "partition_quality", "partition_stability", "random_mass"]
+__all__ = ["modularity", "partition_quality", "partition_stability", "random_coverage"]
 
 
 def partition_quality(
     partition: Partition,
     statistics: LabelStatistics,
-    exponent: float = COMPANY_EXPONENT,
+    exponent: float = COOCCURRENCE_EXPONENT,
 ) -> dict[str, float]:
-    """Figures of a partition, all of them on the co-occurrence graph S.
+    """Compute quality figures of a partition, all on the co-occurrence graph S.
 
     Parameters
     ----------
     partition
-        Any partition of the labels counted.
+        A partition of the counted labels.
     statistics
         Counts of labels and pairs.
     exponent
-        Of S; give every partition to be compared the same.
+        Exponent of S; use the same one for all partitions that are compared.
 
     Returns
     -------
     dict of str to float
-        ``ncut``, the normalised cut; ``modularity`` (Newman, weighted); ``mass_counts`` and
-        ``mass_graph``, the shares of co-occurrence counts and of S inside parts;
-        ``mass_counts_random`` and ``mass_graph_random``, the means of these over all partitions
-        of the same sizes, and ``…_random_sd``, their standard deviations, see `random_mass`. A
-        co-occurrence partition wants a low cut and the rest high, a dis-occurrence partition the
-        opposite.
+        ``ncut``, the normalised cut; ``modularity`` (Newman, weighted); ``coverage_counts`` and
+        ``coverage_graph``, the shares of the co-occurrence counts and of the weight of S that lie
+        inside parts; ``coverage_counts_random`` and ``coverage_graph_random``, the means of these
+        over all partitions of the same sizes, and ``…_random_sd``, their standard deviations, see
+        `random_coverage`. A good co-occurrence partition has a low cut and high other figures, a
+        good dis-occurrence partition the opposite.
 
     Raises
     ------
@@ -58,13 +54,13 @@ def partition_quality(
 
     Examples
     --------
-    >>> from mlic.labels.partition.partition import user_partition
+    >>> from mlic.labels.partition import user_partition
     >>> from mlic.labels.space import LabelSpace
     >>> from mlic.labels.statistics import count_labels
     >>> space = LabelSpace(("sea", "boat", "cow", "field"))
     >>> statistics = count_labels(np.array([[1, 1, 0, 0], [0, 0, 1, 1]]), space)
     >>> parts = user_partition([["sea", "boat"], ["cow", "field"]], space)
-    >>> partition_quality(parts, statistics)["mass_counts"]
+    >>> partition_quality(parts, statistics)["coverage_counts"]
     1.0
     """
     partition.space.require_same(statistics.space, "the partition", "the label statistics")
@@ -75,44 +71,46 @@ def partition_quality(
         "modularity": modularity(weights, membership),
     }
     sizes = np.bincount(membership)
-    for name, edges in (("mass_counts", statistics.together), ("mass_graph", weights)):
-        figures[name] = inside_mass(edges, membership)
-        mean, deviation = random_mass(edges, sizes)
+    for name, edges in (("coverage_counts", statistics.together), ("coverage_graph", weights)):
+        figures[name] = coverage(edges, membership)
+        mean, deviation = random_coverage(edges, sizes)
         figures |= {f"{name}_random": mean, f"{name}_random_sd": deviation}
     return figures
 
 
-def random_mass(weights: Weights, sizes: Sequence[int] | NDArray[np.intp]) -> tuple[float, float]:
-    """Mean and standard deviation of `inside_mass` over all partitions of given sizes.
+def random_coverage(
+    weights: Weights, sizes: Sequence[int] | NDArray[np.intp]
+) -> tuple[float, float]:
+    """Mean and standard deviation of `coverage` over all partitions of given sizes.
 
-    Labels are dealt out at random: every permutation of them is as likely. The moments are exact,
-    and no partition is drawn.
+    Every assignment of the labels to parts of these sizes is equally likely. The moments are exact;
+    no partition is sampled.
 
     Parameters
     ----------
     weights
         Symmetric, zero diagonal, an array or sparse; shape (C, C).
     sizes
-        Labels of each part, together C.
+        Number of labels of each part; they add up to C.
 
     Returns
     -------
     mean, deviation : float
-        Both 0 where there is no weight.
+        Both 0 if there is no weight.
 
     Notes
     -----
-    The sizes fix how many pairs of labels share a part, so that the mean weight, taken off every
-    pair, changes the mean and nothing else. The weights e of pairs then sum to 0; with a = Σ e²
-    over pairs, and b = Σ d² over the sums d of each label's weights, products of the weights of
-    two disjoint pairs sum to a − b, and those of two pairs that share a label to b − 2 a. The
-    variance of the weight inside is
+    The sizes fix how many pairs of labels share a part. Subtracting the mean weight from the weight
+    of every pair therefore changes the mean of the coverage only, and the weights e of pairs then
+    sum to 0. Let a = Σ e² over pairs and b = Σ d² over labels, with d the sum of the weights of a
+    label. The products of the weights of two disjoint pairs sum to a − b, and those of two pairs
+    that share a label sum to b − 2 a. The variance of the weight inside parts is
 
         a p + (b − 2 a) q + (a − b) r,
 
-    with p, q and r the probabilities that two given labels share a part, that three do, and that
-    each of two disjoint pairs does. It is the permutation variance of Mantel [1]_, of a matrix of
-    weights and one of zeros and ones.
+    where p, q and r are the probabilities that two given labels share a part, that three do, and
+    that each of two disjoint pairs does. This is the permutation variance of Mantel [1]_ for a
+    matrix of weights and a matrix of zeros and ones.
 
     References
     ----------
@@ -122,7 +120,7 @@ def random_mass(weights: Weights, sizes: Sequence[int] | NDArray[np.intp]) -> tu
     Examples
     --------
     >>> path = np.diag([1.0, 1.0, 1.0], k=1)
-    >>> mean, deviation = random_mass(path + path.T, [2, 2])  # of 0, 1/3 and 2/3
+    >>> mean, deviation = random_coverage(path + path.T, [2, 2])  # of 0, 1/3 and 2/3
     >>> round(mean, 6), round(deviation, 6)
     (0.333333, 0.272166)
     """
@@ -134,15 +132,16 @@ def random_mass(weights: Weights, sizes: Sequence[int] | NDArray[np.intp]) -> tu
     two, three, four = (_draws(parts, number) for number in (2, 3, 4))
     p, q = two.sum() / _draws(labels, 2), three.sum() / max(1, _draws(labels, 3))
     r = (four.sum() + two.sum() ** 2 - (two**2).sum()) / max(1, _draws(labels, 4))
+    # in float64, because squares of int32 counts may overflow
     squares = float(np.square(entries, dtype=np.float64).sum()) / 2
     a = squares - 2 * total**2 / _draws(labels, 2)
     b = float(np.square(weights.sum(axis=1) - 2 * total / labels).sum())
     variance = a * p + (b - 2 * a) * q + (a - b) * r
-    return float(p), math.sqrt(max(0.0, variance)) / total
+    return float(p), math.sqrt(max(0.0, variance)) / total  # rounding may give −1e-17
 
 
 def _draws(labels: Any, number: int) -> Any:
-    """Ways to draw some labels one after the other, from each of several sets."""
+    """Count the ordered selections of some labels from a set; from each set of an array."""
     return math.prod(labels - drawn for drawn in range(number))
 
 
@@ -152,23 +151,23 @@ def partition_stability(partitions: Sequence[Partition]) -> float:
     Parameters
     ----------
     partitions
-        Of the same labels, by the same procedure from different seeds; at least two.
+        At least two partitions of the same labels, by one procedure with different seeds.
 
     Returns
     -------
     float
-        1 if all are the same, about 0 if they agree no more than chance.
+        1 if all are equal, about 0 if they agree no more than random partitions.
 
     Raises
     ------
     LabelError
-        If two have different labels.
+        If two partitions have different labels.
     PartitionError
-        If there are fewer than two.
+        If there are fewer than two partitions.
 
     Examples
     --------
-    >>> from mlic.labels.partition.partition import user_partition
+    >>> from mlic.labels.partition import user_partition
     >>> from mlic.labels.space import LabelSpace
     >>> space = LabelSpace(("sea", "boat", "cow", "field"))
     >>> first = user_partition([["sea", "boat"], ["cow", "field"]], space)
@@ -176,7 +175,11 @@ def partition_stability(partitions: Sequence[Partition]) -> float:
     -0.5
     """
     if len(partitions) < 2:
-        raise PartitionError("stability compares two partitions or more: cut with more seeds")
+        raise PartitionError(
+            f"stability needs at least two partitions, not {len(partitions)}: cut with more seeds",
+            found=len(partitions),
+            expected=2,
+        )
     first, *others = partitions
     for other in others:
         first.space.require_same(other.space, "the first partition", "another partition")
@@ -197,10 +200,10 @@ def modularity(weights: Weights, membership: NDArray[np.intp]) -> float:
     Returns
     -------
     float
-        Share of weight inside parts less the share expected by degree; 0 without any weight.
+        Share of the weight inside parts minus the share expected from degrees; 0 without weight.
     """
     total = float(weights.sum())
     if total == 0:
         return 0.0
     volume = np.bincount(membership, weights=weights.sum(axis=1))
-    return inside_mass(weights, membership) - float(np.sum((volume / total) ** 2))
+    return coverage(weights, membership) - float(np.sum((volume / total) ** 2))

@@ -1,41 +1,37 @@
-"""How many parts: the quality of a partition over K, and what the communities suggest."""
+"""Choice of the number of parts K: quality for several K, and a suggestion from communities."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import networkx as nx
 
-from mlic.labels.graph import COMPANY_EXPONENT, label_graph
+from mlic.labels.graph import COOCCURRENCE_EXPONENT, label_graph
 from mlic.labels.partition.partitioning import partition_labels
 from mlic.labels.partition.quality import partition_quality, partition_stability
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mlic.labels.statistics import LabelStatistics
+from mlic.labels.statistics import LabelStatistics
 
 __all__ = ["Suggestion", "possible_parts", "suggest_parts", "survey_parts"]
 
-SURVEYED = (2, 3, 4, 5, 6, 8, 10, 13)  # those of the published partitions, and between them
-EDGES = 500_000  # that all runs of the Louvain method go through, each: some five seconds
+SURVEYED = (2, 3, 4, 5, 6, 8, 10, 13)  # K of the published partitions, and values in between
+MAX_EDGES = 500_000  # edges that all runs of the Louvain method visit together: about five seconds
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Number of parts that the communities of the labels suggest; a person decides.
+    """Number of parts that the communities of the labels suggest.
 
     Parameters
     ----------
     num_parts
-        The most frequent number of communities of two labels or more; None where labels keep no
-        company.
+        Most frequent number of communities with two or more labels; None if no two labels occur
+        together.
     share
         Share of the seeds that found this number.
     modularity
-        Mean over the seeds: near 0, there are no communities to speak of.
+        Mean modularity over the seeds; near 0 there are no clear communities.
     """
 
     num_parts: int | None
@@ -44,7 +40,7 @@ class Suggestion:
 
 
 def possible_parts(num_labels: int, min_size: int = 2) -> list[int]:
-    """Numbers of parts worth a look: from 2 to 13, as far as the labels fill them.
+    """Return the numbers of parts to survey: from 2 to 13, as far as there are enough labels.
 
     Examples
     --------
@@ -64,7 +60,7 @@ def survey_parts(
     min_size: int = 2,
     num_seeds: int = 2,
 ) -> list[dict[str, float]]:
-    """Quality of a strategy's partition for every number of parts.
+    """Compute the quality of a strategy's partition for several numbers of parts.
 
     Parameters
     ----------
@@ -75,23 +71,23 @@ def survey_parts(
     ks
         Numbers of parts; see `possible_parts`.
     seed
-        Of the first cut; the others take the next ones.
+        Seed of the first cut; the other cuts use the following seeds.
     min_size
-        Labels that every part has at least.
+        Smallest number of labels in a part.
     num_seeds
-        Cuts for each number, at least two.
+        Number of cuts for each number of parts, at least two.
 
     Returns
     -------
     list of dict
-        A row a K: ``num_parts``; ``smallest`` and ``largest``, sizes; the figures of
-        `partition_quality` on S at p = 1/2, all of them of the first cut; and ``stability``, of
-        `partition_stability`, over all cuts.
+        One row for each K: ``num_parts``; ``smallest`` and ``largest``, the sizes of parts; the
+        figures of `partition_quality` on S with p = 1/2, all for the first cut; and ``stability``,
+        the result of `partition_stability` over all cuts.
 
     Raises
     ------
     PartitionError
-        If a number of parts cannot be had from the labels, or there is one seed only.
+        If there are not enough labels for a number of parts, or only one seed.
 
     Examples
     --------
@@ -101,7 +97,7 @@ def survey_parts(
     >>> states = np.repeat(np.kron(np.eye(2, dtype=np.int8), np.ones((1, 2), np.int8)), 3, axis=0)
     >>> counted = count_labels(states, LabelSpace(("sea", "boat", "cow", "field")))
     >>> row = survey_parts(counted, "cgp", 0.5, ks=[2])[0]
-    >>> row["num_parts"], row["mass_counts"], row["stability"]
+    >>> row["num_parts"], row["coverage_counts"], row["stability"]
     (2, 1.0, 1.0)
     """
     rows: list[dict[str, float]] = []
@@ -120,35 +116,36 @@ def survey_parts(
 
 
 def suggest_parts(statistics: LabelStatistics, seed: int = 0, num_seeds: int = 20) -> Suggestion:
-    """Number of communities in the co-occurrence graph, by the Louvain method [1]_.
+    """Count the communities of the co-occurrence graph with the Louvain method [1]_.
 
     Parameters
     ----------
     statistics
         Counts of labels and pairs.
     seed
-        Of the first run; the others take the next ones.
+        Seed of the first run; the other runs use the following seeds.
     num_seeds
-        Runs to agree; of a graph with very many edges fewer, but three if so many are asked for.
+        Number of runs. Graphs with very many edges get fewer runs, but at least three if three or
+        more are requested.
 
     Returns
     -------
     Suggestion
-        With how many of the runs agree. Labels without company are no community.
+        The most frequent number, and how many runs agree. A single label is not a community.
 
     Notes
     -----
-    Modularity knows no K and no cost of a teacher, so that this is a hint for the reader of
-    `survey_parts` and never a default.
+    Modularity does not account for the cost of a teacher. The suggestion is a hint for the reader
+    of `survey_parts`, and no default depends on it.
 
     References
     ----------
     .. [1] Blondel et al., "Fast unfolding of communities in large networks", J. Stat. Mech. 2008.
     """
-    graph = label_graph(statistics, "cgp", COMPANY_EXPONENT)
+    graph = label_graph(statistics, "cgp", COOCCURRENCE_EXPONENT)
     if graph.number_of_edges() == 0:
         return Suggestion(None, 1.0, 0.0)
-    runs = min(num_seeds, max(3, EDGES // graph.number_of_edges()))
+    runs = min(num_seeds, max(3, MAX_EDGES // graph.number_of_edges()))
     found = [
         nx.community.louvain_communities(graph, seed=seed + run)  # by edge weight
         for run in range(runs)

@@ -1,4 +1,4 @@
-"""Kullback–Leibler divergence of one Bernoulli distribution a label."""
+"""Kullback–Leibler divergence between Bernoulli distributions, one for each label."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mlic.errors import ParameterError
+from mlic.losses.distillation.base import Distiller
 
 __all__ = ["BinaryKL"]
 
 
-class BinaryKL:
-    """``T² KL(σ(t/T) ‖ σ(z/T))`` for each label by itself (Hinton et al. 2015, made binary).
+class BinaryKL(Distiller):
+    """``T² KL(σ(t/T) ‖ σ(z/T))`` for each label (Hinton et al., arXiv 1503.02531, made binary).
 
     Parameters
     ----------
     temperature
-        T, above 0. The factor T² keeps the gradient's size the same for every T.
+        T, above 0. The factor T² makes the size of the gradient independent of T.
 
     Raises
     ------
@@ -36,8 +37,11 @@ class BinaryKL:
         self.temperature = temperature
 
     def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-        """One term a cell; shape (B, C), float32."""
+        """Compute one term for each image and label; see `Distiller`."""
         z, t = student.float() / self.temperature, teacher.float() / self.temperature
-        likely = torch.sigmoid(t)
-        cross, own = (binary_cross_entropy_with_logits(a, likely, reduction="none") for a in (z, t))
-        return self.temperature**2 * (cross - own)
+        probability = torch.sigmoid(t)
+        # KL divergence = cross-entropy − entropy; both from logits, which is stable for large |t|
+        cross_entropy, entropy = (
+            binary_cross_entropy_with_logits(a, probability, reduction="none") for a in (z, t)
+        )
+        return self.temperature**2 * (cross_entropy - entropy)

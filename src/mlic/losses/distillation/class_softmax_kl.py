@@ -1,4 +1,4 @@
-"""Kullback–Leibler divergence of softmax distributions over the labels."""
+"""Kullback–Leibler divergence between softmax distributions over the labels."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import torch
 from torch.nn.functional import log_softmax
 
 from mlic.errors import ParameterError
+from mlic.losses.distillation.base import Distiller
 
 __all__ = ["ClassSoftmaxKL"]
 
 
-class ClassSoftmaxKL:
-    """``T² KL(softmax(t/T) ‖ softmax(z/T))`` over the label axis, as PSD's release offers it.
+class ClassSoftmaxKL(Distiller):
+    """``T² KL(softmax(t/T) ‖ softmax(z/T))`` over the labels, an option of PSD's release.
 
-    A softmax takes labels for exclusive, which those of one image are not: kept to compare
-    with, `binary_kl` is the sound form.
+    A softmax treats the labels as mutually exclusive, which the labels of one image are not. This
+    distiller is for comparison; `binary_kl` is the correct form.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ class ClassSoftmaxKL:
         self.temperature = temperature
 
     def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-        """The summands of the divergence; shape (B, C), float32."""
+        """Compute the summands of the divergence; see `Distiller`."""
         ours = log_softmax(student.float() / self.temperature, dim=1)
         theirs = log_softmax(teacher.float() / self.temperature, dim=1)
         return self.temperature**2 * theirs.exp() * (theirs - ours)

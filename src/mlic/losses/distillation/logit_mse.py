@@ -1,13 +1,15 @@
-"""Squared distance of logits: the distiller of the published PSD models."""
+"""Squared difference of logits: the distiller of the published PSD models."""
 
 from __future__ import annotations
 
 import torch
 
+from mlic.losses.distillation.base import Distiller
+
 __all__ = ["LogitMSE"]
 
 
-class LogitMSE:
+class LogitMSE(Distiller):
     """``(z − T)²`` on raw logits, without sigmoid or temperature (PSD, arXiv 2205.10986).
 
     Examples
@@ -17,5 +19,5 @@ class LogitMSE:
     """
 
     def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-        """One term a cell; shape (B, C), float32."""
+        """Compute one term for each image and label; see `Distiller`."""
         return (student.float() - teacher.float()) ** 2

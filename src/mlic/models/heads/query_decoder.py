@@ -1,4 +1,4 @@
-"""One learnt query a label asks the places of the feature map: Query2Label."""
+"""Query2Label: one learned query for each label attends to the feature map."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ import math
 import torch
 from torch import nn
 
-from mlic.models.heads._common import flatten_map, map_attention, require_sizes
+from mlic.labels.context import LabelContext
+from mlic.models.heads.base import Head, flatten_map, map_attention, require_sizes
 
 __all__ = ["QueryDecoderHead", "sine_code"]
 
 
 def sine_code(height: int, width: int, channels: int) -> torch.Tensor:
-    """Code of every place of a map by sines and cosines of its row and its column.
+    """Encode the position of every location of a map by sines and cosines of its row and column.
 
     With y = 2π · row / height, rows counted from 1, the first half of the channels holds, pair by
     pair, sin(y / 10000^(4i / channels)) and the cosine of the same; the second half holds the
-    same of the columns. Scaled so, maps of two sizes have alike codes at alike places.
+    same for the columns. Positions are relative to the sides, so that maps of different sizes have
+    the same code at corresponding locations.
 
     Parameters
     ----------
     height, width
-        Of the map.
+        Sides of the map.
     channels
-        Of the code; a multiple of 4.
+        Length of the code; a multiple of 4.
 
     Returns
     -------
@@ -41,8 +43,8 @@ def sine_code(height: int, width: int, channels: int) -> torch.Tensor:
     [-1.0, 1.0]
     """
     pairs = channels // 4
-    speeds = 10000.0 ** -(torch.arange(pairs) / pairs)
-    rows, columns = (_waves(size, speeds) for size in (height, width))
+    frequencies = 10000.0 ** -(torch.arange(pairs) / pairs)
+    rows, columns = (_waves(size, frequencies) for size in (height, width))
     grid = [
         rows[:, None].expand(height, width, 2 * pairs),
         columns[None].expand(height, width, 2 * pairs),
@@ -50,17 +52,17 @@ def sine_code(height: int, width: int, channels: int) -> torch.Tensor:
     return torch.cat(grid, dim=2).flatten(0, 1)
 
 
-def _waves(size: int, speeds: torch.Tensor) -> torch.Tensor:
-    """Sine and cosine, by turns, along one side; shape (size, 2 · len(speeds))."""
-    angles = 2 * math.pi * torch.arange(1, size + 1)[:, None] / size * speeds
+def _waves(size: int, frequencies: torch.Tensor) -> torch.Tensor:
+    """Sines and cosines, alternating, along one side; shape (size, 2 · len(frequencies))."""
+    angles = 2 * math.pi * torch.arange(1, size + 1)[:, None] / size * frequencies
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
 
 
 class _AttentionLayer(nn.Module):
     """Post-norm transformer layer: attention to a memory, then a feed-forward block.
 
-    Attending to itself it is an encoder's layer; to something else, a decoder's without
-    self-attention. Codes are added to what is compared, not to what is passed on.
+    With its own tokens as memory it is an encoder layer; with another memory it is a decoder layer
+    without self-attention. Position codes are added to queries and keys, not to values.
     """
 
     def __init__(self, width: int, heads: int, feedforward: int, dropout: float) -> None:
@@ -77,7 +79,7 @@ class _AttentionLayer(nn.Module):
         )
         self.norm_feedforward = nn.LayerNorm(width)
         for weights in self.parameters():
-            if weights.ndim > 1:  # as DETR starts its layers
+            if weights.ndim > 1:  # the initialisation of DETR
                 nn.init.xavier_uniform_(weights)
 
     def forward(
@@ -95,34 +97,34 @@ class _AttentionLayer(nn.Module):
         return passed
 
 
-class QueryDecoderHead(nn.Module):
-    """Query2Label: encoder over the places, decoder from labels to places, a logit a query.
+class QueryDecoderHead(Head):
+    """Query2Label: an encoder over the locations, a decoder from label queries to locations.
 
-    A post-norm encoder lets the places of the feature map attend to each other; then every
-    label's learnt query collects from them what it needs. Queries do not attend to each other,
-    so that a label's logit depends on no other label. The logit is the group-wise linear map of
-    Query2Label [1]_: one weight vector and bias a label, for its own token only. The sizes that
-    PSD [2]_ trained are the defaults.
+    A post-norm encoder lets the locations of the feature map attend to each other; then the
+    learned query of each label attends to the locations. Queries do not attend to each other, so
+    that the logit of a label depends on no other label. The logit is the group-wise linear map of
+    Query2Label [1]_: each label has its own weight vector and bias for its own token. The defaults
+    are the sizes that PSD [2]_ trained.
 
     Parameters
     ----------
     num_features
-        Channels of the feature map; brought to `width` by a linear map where they differ.
-    num_labels
-        Number of logits.
+        Channels of the feature map; a linear map changes them to `width` if they differ.
+    context
+        The labels, one logit each.
     width
         Width of the tokens; a multiple of 4.
     encoder_layers, decoder_layers, heads
-        Layers, and attention heads in each; `width` is shared out among the heads.
+        Number of layers, and of attention heads in each; the heads divide `width` among them.
     feedforward
         Width inside the feed-forward blocks.
     dropout
-        Share dropped in training, in every layer.
+        Dropout rate in every layer.
 
     Raises
     ------
     ValueError
-        If an option is of another type or out of range.
+        If an option has the wrong type or is out of range.
 
     References
     ----------
@@ -132,8 +134,10 @@ class QueryDecoderHead(nn.Module):
 
     Examples
     --------
-    >>> head = QueryDecoderHead(8, 3, width=16, feedforward=16)
-    >>> head(torch.zeros(2, 8, 4, 4), None).shape
+    >>> from mlic.labels import LabelSpace
+    >>> context = LabelContext(LabelSpace(("cat", "dog", "sofa")))
+    >>> head = QueryDecoderHead(8, context, width=16, feedforward=16)
+    >>> head(torch.zeros(2, 8, 4, 4)).shape
     torch.Size([2, 3])
     """
 
@@ -142,7 +146,7 @@ class QueryDecoderHead(nn.Module):
     def __init__(
         self,
         num_features: int,
-        num_labels: int,
+        context: LabelContext,
         width: int = 2048,
         encoder_layers: int = 1,
         decoder_layers: int = 2,
@@ -163,53 +167,54 @@ class QueryDecoderHead(nn.Module):
             raise ValueError(f"width={width} must be a multiple of 4, as the position code needs")
         self.num_features, self.width = num_features, width
         same = num_features == width
-        self.embed_places = nn.Identity() if same else nn.Linear(num_features, width)
+        self.project = nn.Identity() if same else nn.Linear(num_features, width)
         sizes = (width, heads, feedforward, dropout)
         self.encoder = nn.ModuleList(_AttentionLayer(*sizes) for _ in range(encoder_layers))
         self.decoder = nn.ModuleList(_AttentionLayer(*sizes) for _ in range(decoder_layers))
         self.norm = nn.LayerNorm(width)
-        self.queries = nn.Embedding(num_labels, width)
-        self.classify = nn.Linear(width, num_labels)  # used row by row, never as a whole
+        self.queries = nn.Embedding(context.num_labels, width)
+        # only row c is applied to the token of label c, so this is never called as a layer
+        self.classify = nn.Linear(width, context.num_labels)
 
-    def forward(self, features: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
-        """Logits of shape (B, num_labels) of a map of shape (B, F, H, W); `known` is not used."""
+    def forward(self, features: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+        """Compute logits of shape (B, C) from a map of shape (B, F, H, W); `known` is ignored."""
         memory, code = self._encode(features)
         labels = self._decode(memory, code, len(self.decoder))
         logits: torch.Tensor = (self.norm(labels) * self.classify.weight).sum(2)
         return logits + self.classify.bias
 
-    def attention(self, features: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
-        """How much each label looks at each place, in the last decoder layer.
+    def attention(self, features: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+        """Compute how strongly each label attends to each location in the last decoder layer.
 
         Parameters
         ----------
         features
             As in `forward`; shape (B, F, H, W).
         known
-            Not used.
+            Ignored.
 
         Returns
         -------
         torch.Tensor
-            Mean over attention heads; 1 in sum over the places; shape (B, num_labels, H, W).
+            Mean over attention heads, which sums to 1 over the locations; shape (B, C, H, W).
         """
         memory, code = self._encode(features)
         labels = self._decode(memory, code, len(self.decoder) - 1)
         last = self.decoder[-1]
         assert isinstance(last, _AttentionLayer)
-        asked = labels + self.queries.weight
-        return map_attention(last.attention, asked, memory + code, memory, features.shape[2:])
+        queries = labels + self.queries.weight
+        return map_attention(last.attention, queries, memory + code, memory, features.shape[2:])
 
     def _encode(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Places after the encoder, shape (B, H · W, width), and their code."""
-        memory = self.embed_places(flatten_map(features, self.num_features))
+        """Encoded locations, shape (B, H · W, width), and their position code."""
+        memory = self.project(flatten_map(features, self.num_features))
         code = sine_code(features.shape[2], features.shape[3], self.width).to(memory)
         for layer in self.encoder:
             memory = layer(memory, code, memory, code)
         return memory, code
 
     def _decode(self, memory: torch.Tensor, code: torch.Tensor, layers: int) -> torch.Tensor:
-        """Label tokens after some decoder layers; shape (B, C, width)."""
+        """Label tokens after the first `layers` decoder layers; shape (B, C, width)."""
         queries = self.queries.weight
         labels = torch.zeros_like(queries).expand(len(memory), -1, -1)
         for layer in self.decoder[:layers]:

@@ -1,45 +1,52 @@
-"""Label tokens read the image's places, and each other, in a transformer encoder."""
+"""Label tokens attend to the image's locations and to each other in a transformer encoder."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from mlic.models.heads._common import flatten_map, map_attention, require_sizes
+from mlic.labels.context import LabelContext
+from mlic.models.heads.base import (
+    Head,
+    flatten_map,
+    make_label_embedding,
+    map_attention,
+    require_sizes,
+)
 
 __all__ = ["TransformerEncoderHead"]
 
 
-class TransformerEncoderHead(nn.Module):
-    """Transformer encoder over places and labels, with one classifier for all labels.
+class TransformerEncoderHead(Head):
+    """Transformer encoder over locations and labels, with one classifier shared by all labels.
 
-    Every place of the feature map and every label is a token; pre-norm encoder layers [1]_ let
-    all tokens attend to all; one linear map turns each label's token into its logit. No weight
-    but the label embeddings depends on the number of labels. There is no position code: the map
-    counts as a set of places. This is the head "101tf" of PSD [2]_, with its sizes as defaults.
+    Every location of the feature map and every label is a token; in pre-norm encoder layers [1]_
+    all tokens attend to all; one linear map turns each label's token into its logit. Only the label
+    embeddings depend on the number of labels. There is no position code: the locations are a set.
+    This is the head "101tf" of PSD [2]_, with its sizes as defaults.
 
     Parameters
     ----------
     num_features
         Channels of the feature map.
-    num_labels
-        Number of logits.
-    embeddings
-        What the label tokens are made of, a row a label; without it 300 random numbers a label,
-        learnt.
+    context
+        The labels, one logit each. Its embeddings, if any, become the label tokens and are not
+        trained.
+    label_dim
+        Length of the learned label embeddings where the context holds none.
     width
         Width of the tokens.
     layers, heads
-        Encoder layers, and attention heads in each; `width` is shared out among the heads.
+        Number of encoder layers, and of attention heads in each; the heads divide `width`.
     feedforward
         Width inside the feed-forward blocks.
     dropout
-        Share dropped in training, in every layer.
+        Dropout rate in every layer.
 
     Raises
     ------
     ValueError
-        If an option is of another type or out of range.
+        If an option has the wrong type or is out of range.
 
     References
     ----------
@@ -48,19 +55,21 @@ class TransformerEncoderHead(nn.Module):
 
     Examples
     --------
-    >>> head = TransformerEncoderHead(8, 3, width=16, feedforward=16)
-    >>> head(torch.zeros(2, 8, 4, 4), None).shape
+    >>> from mlic.labels import LabelSpace
+    >>> context = LabelContext(LabelSpace(("cat", "dog", "sofa")))
+    >>> head = TransformerEncoderHead(8, context, width=16, feedforward=16)
+    >>> head(torch.zeros(2, 8, 4, 4)).shape
     torch.Size([2, 3])
     """
 
     pooled = False
-    embedded = True
+    needs = frozenset({"embeddings"})
 
     def __init__(
         self,
         num_features: int,
-        num_labels: int,
-        embeddings: nn.Embedding | None = None,
+        context: LabelContext,
+        label_dim: int = 300,
         width: int = 1024,
         layers: int = 3,
         heads: int = 4,
@@ -71,12 +80,12 @@ class TransformerEncoderHead(nn.Module):
         require_sizes(
             heads=heads, width=width, dropout=dropout, layers=layers, feedforward=feedforward
         )
-        self.embeddings = nn.Embedding(num_labels, 300) if embeddings is None else embeddings
-        self.embed_places = nn.Linear(num_features, width)
+        self.embeddings = make_label_embedding(context, label_dim)
+        self.project = nn.Linear(num_features, width)
         self.embed_labels = nn.Sequential(
             nn.Linear(self.embeddings.embedding_dim, width), nn.ReLU()
         )
-        # not nn.TransformerEncoder, which starts all its layers from the same weights
+        # nn.TransformerEncoder would copy one layer, so that all start from the same weights
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
                 width, heads, feedforward, dropout, batch_first=True, norm_first=True
@@ -85,27 +94,27 @@ class TransformerEncoderHead(nn.Module):
         )
         self.classify = nn.Linear(width, 1)
 
-    def forward(self, features: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
-        """Logits of shape (B, num_labels) of a map of shape (B, F, H, W); `known` is not used."""
+    def forward(self, features: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+        """Compute logits of shape (B, C) from a map of shape (B, F, H, W); `known` is ignored."""
         tokens = self._encode(features, len(self.layers))
         logits: torch.Tensor = self.classify(self._labels_of(tokens))
         return logits.squeeze(2)
 
-    def attention(self, features: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
-        """How much each label looks at each place, in the last layer.
+    def attention(self, features: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+        """Compute how strongly each label attends to each location in the last layer.
 
         Parameters
         ----------
         features
             As in `forward`; shape (B, F, H, W).
         known
-            Not used.
+            Ignored.
 
         Returns
         -------
         torch.Tensor
-            Mean over attention heads, in [0, 1]; what is missing from a sum of 1 over the places
-            goes to the labels; shape (B, num_labels, H, W).
+            Mean over attention heads, in [0, 1]; the sum over the locations is below 1, because
+            labels attend to labels too; shape (B, C, H, W).
         """
         last = self.layers[-1]
         assert isinstance(last, nn.TransformerEncoderLayer)
@@ -114,10 +123,10 @@ class TransformerEncoderHead(nn.Module):
         return map_attention(last.self_attn, labels, tokens, tokens, features.shape[2:])
 
     def _encode(self, features: torch.Tensor, layers: int) -> torch.Tensor:
-        """All places, then all labels, after some layers; shape (B, H · W + C, width)."""
-        places = self.embed_places(flatten_map(features, self.embed_places.in_features))
+        """Locations, then labels, after the first `layers` layers; shape (B, H · W + C, width)."""
+        locations = self.project(flatten_map(features, self.project.in_features))
         labels = self.embed_labels(self.embeddings.weight).expand(len(features), -1, -1)
-        tokens = torch.cat([places, labels], dim=1)
+        tokens = torch.cat([locations, labels], dim=1)
         for layer in self.layers[:layers]:
             tokens = layer(tokens)
         return tokens

@@ -1,4 +1,4 @@
-"""The plain model of the same backbone and budget: without it no gain can be seen."""
+"""Train the baseline: the same backbone and budget without teachers, for comparison."""
 
 from mlic.pipelines.baseline_training.pipeline import create_pipeline
 

@@ -1,116 +1,84 @@
-"""Train the models that a person would have trained; let the baseline be a teacher, too."""
+"""Train the models without teachers; predict the baseline's logits, for it may be a teacher too."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlic.images.options import DataOptions
+from mlic.config.cost import count_psd_passes
 from mlic.labels.options import PartitionOptions
-from mlic.models.options import ModelOptions
-from mlic.tracking.trainings import train_or_reuse
-from mlic.training.options import TeacherOptions, TrainingOptions
-from mlic.utils.seeds import derive_seed
+from mlic.training.options import TeacherOptions
 
 if TYPE_CHECKING:
     from mlic.distillation.targets import TeacherLogits
-    from mlic.images.store import ImageStore
-    from mlic.labels import LabelMatrix
-    from mlic.labels.embeddings import LabelEmbeddings
     from mlic.training.checkpoint import Checkpoint
-    from mlic.training.job import TrainingJob
-else:  # Kedro reads the annotations as it starts, and needs only those of parameters
-    ImageStore = LabelMatrix = LabelEmbeddings = Any
-    Checkpoint = TeacherLogits = Any
 
 __all__ = ["predict_teacher_logits", "train_baseline", "train_budget_matched_baseline"]
 
 
-def train_baseline(
-    images: ImageStore,
-    labels: LabelMatrix,
-    data: DataOptions,
-    model: ModelOptions,
-    training: TrainingOptions,
-    seed: int,
-    store: Path,
-    embeddings: LabelEmbeddings | None = None,
-) -> Checkpoint:
-    """Train one plain model of all labels."""
-    options = training.for_role("baseline")
-    job = _describe("baseline", images, labels, data, model, options, seed, embeddings)
-    return train_or_reuse(job, store)
+def train_baseline(store: Path, **inputs: Any) -> Checkpoint:
+    """Train one model of all labels, without teachers.
+
+    Parameters
+    ----------
+    store
+        Folder of finished trainings.
+    **inputs
+        See `mlic.training.inputs.TrainingInputs`.
+    """
+    from mlic.tracking.trainings import train_or_reuse
+    from mlic.training.inputs import TrainingInputs
+
+    return train_or_reuse(TrainingInputs(**inputs).make_job("baseline", "baseline"), store)
 
 
 def predict_teacher_logits(
-    checkpoint: Checkpoint,
-    images: ImageStore,
-    labels: LabelMatrix,
-    data: DataOptions,
-    model: ModelOptions,
-    training: TrainingOptions,
-    teachers: TeacherOptions,
-    seed: int,
-    store: Path,
-    embeddings: LabelEmbeddings | None = None,
+    checkpoint: Checkpoint, store: Path, teachers: TeacherOptions, **inputs: Any
 ) -> TeacherLogits:
-    """Write the baseline's logits of every view, for the student to learn from."""
-    from mlic.caching.store import CheckpointStore
-    from mlic.training.predict import predict_training_views, write_logits
+    """Predict the baseline's logits of every view, as a teacher's.
 
-    options = training.for_role("baseline")
-    job = _describe("baseline", images, labels, data, model, options, seed, embeddings)
-    name = f"{job.name}.logits"  # beside the training's own folder, which another node answers for
-    kept = CheckpointStore(store / name, name)
+    Parameters
+    ----------
+    checkpoint
+        The baseline.
+    store
+        Folder of finished trainings.
+    teachers
+        Precision of the logits.
+    **inputs
+        See `mlic.training.inputs.TrainingInputs`.
+    """
+    from mlic.caching.store import ArtifactStore
+    from mlic.distillation.teacher_logits import write_logits
+    from mlic.training.inputs import TrainingInputs
+    from mlic.training.predict import predict_training_views
+
+    job = TrainingInputs(**inputs).make_job("baseline", "baseline")
+    name = f"{job.name}.logits"  # not the training's own folder, which belongs to another node
+    artifacts = ArtifactStore(store / name, name)
     views = predict_training_views(job, checkpoint)
-    return write_logits(job, checkpoint, views, kept, teachers.targets)
+    return write_logits(job, checkpoint, views, artifacts, teachers.targets)
 
 
 def train_budget_matched_baseline(
-    images: ImageStore,
-    labels: LabelMatrix,
-    data: DataOptions,
-    model: ModelOptions,
-    training: TrainingOptions,
-    partition: PartitionOptions,
-    teachers: TeacherOptions,
-    seed: int,
-    store: Path,
-    embeddings: LabelEmbeddings | None = None,
+    store: Path, partition: PartitionOptions, teachers: TeacherOptions, **inputs: Any
 ) -> Checkpoint:
-    """Train the plain model for as many epochs as self-distillation costs passes in all."""
-    from mlic.config.cost import count_psd_passes
+    """Train the baseline for as many epochs as distillation costs training passes in all.
 
-    epochs = round(count_psd_passes(training, partition, teachers))
-    options = training.for_role("baseline").model_copy(update={"epochs": epochs})
-    job = _describe(
-        "budget_matched_baseline", images, labels, data, model, options, seed, embeddings
-    )
+    Parameters
+    ----------
+    store
+        Folder of finished trainings.
+    partition, teachers
+        Number and kind of the teachers, which decide the budget.
+    **inputs
+        See `mlic.training.inputs.TrainingInputs`.
+    """
+    from mlic.tracking.trainings import train_or_reuse
+    from mlic.training.inputs import TrainingInputs
+
+    given = TrainingInputs(**inputs)
+    epochs = round(count_psd_passes(given.training, partition, teachers))
+    options = given.training.for_role("baseline").model_copy(update={"epochs": epochs})
+    job = given.make_job("budget_matched_baseline", "baseline", options=options)
     return train_or_reuse(job, store)
-
-
-def _describe(
-    name: str,
-    images: ImageStore,
-    labels: LabelMatrix,
-    data: DataOptions,
-    model: ModelOptions,
-    options: TrainingOptions,
-    seed: int,
-    embeddings: LabelEmbeddings | None,
-) -> TrainingJob:
-    """Describe the training of one plain model."""
-    from mlic.training.job import TrainingJob
-
-    return TrainingJob(
-        name=name,
-        role="baseline",
-        labels=labels,
-        images=images,
-        image_size=data.image_size,
-        model=model,
-        options=options,
-        seed=derive_seed(seed, name),
-        view_seed=seed,
-        embeddings=embeddings,
-    )

@@ -1,7 +1,14 @@
-"""Wiring of the baseline, and of the one that is given the whole budget of self-distillation."""
+"""Wiring of the baseline, and of the baseline with the whole budget of distillation.
+
+::
+
+    images, labels ──► baseline.checkpoint ──► baseline.logits, if the baseline is a teacher
+                  └──► budget_matched_baseline.checkpoint, if it is asked for
+"""
 
 from kedro.pipeline import Node, Pipeline
 
+from mlic.config.shape import RunShape
 from mlic.pipelines.baseline_training.nodes import (
     predict_teacher_logits,
     train_baseline,
@@ -10,41 +17,37 @@ from mlic.pipelines.baseline_training.nodes import (
 
 __all__ = ["create_pipeline"]
 
-INPUTS = {
-    "images": "images",
-    "labels": "labels",
-    "data": "params:data",
-    "model": "params:model",
-    "training": "params:training",
-    "seed": "params:seed",
-    "store": "store",
-}
 
+def create_pipeline(shape: RunShape) -> Pipeline:
+    """Connect the trainings without teachers.
 
-def create_pipeline(
-    longer: bool = False, embedded: bool = False, teaches: bool = False
-) -> Pipeline:
-    """images, labels → baseline.checkpoint, and budget_matched_baseline.checkpoint if asked for.
-
-    Where the baseline teaches, what it says of the training images is written to baseline.logits.
+    Parameters
+    ----------
+    shape
+        Decides whether the baseline is a teacher, and whether there is a budget-matched baseline.
     """
-    common = INPUTS | ({"embeddings": "label_embeddings"} if embedded else {})
+    inputs = {**shape.training_inputs, "store": "store"}
     teachers = {"teachers": "params:teachers"}
-    nodes = [Node(train_baseline, common, "checkpoint", name="train", tags="training")]
-    if teaches:
-        heard = {"checkpoint": "checkpoint"} | common | teachers
-        nodes.append(Node(predict_teacher_logits, heard, "logits", name="predict_teacher_logits"))
-    pipeline = _box(nodes, "baseline")
-    if longer:
-        inputs = common | teachers | {"partition": "params:partition"}
-        train = Node(
-            train_budget_matched_baseline, inputs, "checkpoint", name="train", tags="training"
+    checkpoint = "baseline.checkpoint"
+    nodes = [Node(train_baseline, inputs, checkpoint, name="train", tags="training")]
+    if shape.baseline_teaches:
+        nodes.append(
+            Node(
+                predict_teacher_logits,
+                inputs={**inputs, **teachers, "checkpoint": checkpoint},
+                outputs="baseline.logits",
+                name="predict_teacher_logits",
+            )
         )
-        pipeline += _box([train], "budget_matched_baseline")
-    return pipeline
-
-
-def _box(nodes: list[Node], namespace: str) -> Pipeline:
-    given = Pipeline(nodes).inputs()
-    parameters = {entry for entry in given if entry.startswith("params:")}
-    return Pipeline(nodes, namespace=namespace, inputs=given - parameters, parameters=parameters)
+    pipeline = Pipeline(nodes, namespace="baseline", prefix_datasets_with_namespace=False)
+    if not shape.budget_matched_baseline:
+        return pipeline
+    control = Node(
+        train_budget_matched_baseline,
+        inputs={**inputs, **teachers, "partition": "params:partition"},
+        outputs="budget_matched_baseline.checkpoint",
+        name="train",
+        tags="training",
+        namespace="budget_matched_baseline",
+    )
+    return pipeline + Pipeline([control])

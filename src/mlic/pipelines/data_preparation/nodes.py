@@ -86,7 +86,7 @@ def decode_images(
         told = f"{len(quarantine)} of {len(raw_images)} images are unreadable ({first})"
         allowed = ceil(data.max_unreadable * len(raw_images))
         if len(quarantine) > allowed:
-            listed = images.folder / "store.json" if images.folder else "the quarantine"
+            listed = images.folder / "pixels.json" if images.folder else "the quarantine"
             raise DataError(
                 f"{told}, {allowed} may be: mend them (all are listed in {listed}) or raise "
                 "data.max_unreadable"

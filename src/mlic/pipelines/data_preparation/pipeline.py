@@ -8,25 +8,27 @@ The scenes are drawn to synthetic_images and take the place of raw_images.
 
 from kedro.pipeline import Node, Pipeline
 
+from mlic.config.shape import RunShape
 from mlic.pipelines.data_preparation.nodes import decode_images, draw_scenes, split_images
 
 __all__ = ["create_pipeline"]
 
 
-def create_pipeline(source: str = "synthetic") -> Pipeline:
+def create_pipeline(shape: RunShape) -> Pipeline:
     """Wire the preparation of one data set.
 
     Parameters
     ----------
-    source
+    shape
         ``"synthetic"``: images drawn by mlic, kept as ``synthetic_images``; ``"catalog"``: the
         entry ``raw_images``, which is only ever read, for it holds a person's own.
 
     Examples
     --------
-    >>> sorted(create_pipeline("catalog").inputs())
+    >>> sorted(create_pipeline(RunShape(source="catalog")).inputs())
     ['params:data', 'params:seed', 'images_folder', 'raw_images']
     """
+    source = shape.source
     raw = "synthetic_images" if source == "synthetic" else "raw_images"
     draw = Node(
         draw_scenes,

@@ -1,4 +1,4 @@
-"""Hand all teachers over to one full student."""
+"""Distil all teachers into one student that knows all labels."""
 
 from mlic.pipelines.distillation.pipeline import create_pipeline
 

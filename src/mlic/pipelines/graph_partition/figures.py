@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure
 
-    from mlic.labels.partition.partition import Partition
+    from mlic.labels.partition import Partition
     from mlic.labels.statistics import LabelStatistics
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
     Graph = DataFrame = Figure = Partition = LabelStatistics = Any

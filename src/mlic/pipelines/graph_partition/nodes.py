@@ -11,7 +11,7 @@ from mlic.utils.seeds import derive_seed
 if TYPE_CHECKING:
     from networkx import Graph
 
-    from mlic.labels.partition.partition import Partition
+    from mlic.labels.partition import Partition
     from mlic.labels.statistics import LabelStatistics
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
     Graph = Partition = LabelStatistics = Any
@@ -118,7 +118,7 @@ def take_user_groups(
     PartitionError
         If they are no disjoint, complete cover, or not as many as teachers are wired.
     """
-    from mlic.labels.partition.partition import user_partition
+    from mlic.labels.partition import user_partition
 
     partition = user_partition(user_groups, statistics.space)
     partition.require_parts(options.num_parts)

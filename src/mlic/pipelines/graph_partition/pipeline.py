@@ -10,10 +10,9 @@
     partition_* ──► partitions_figure
 """
 
-from collections.abc import Sequence
-
 from kedro.pipeline import Node, Pipeline
 
+from mlic.config.shape import RunShape
 from mlic.labels.options import FULL_LABEL
 from mlic.pipelines.graph_partition.figures import (
     draw_partitions,
@@ -28,6 +27,7 @@ from mlic.pipelines.graph_partition.nodes import (
     draw_groups,
     take_user_groups,
 )
+from mlic.pipelines.teacher_training.pipeline import assign_teacher_groups
 
 __all__ = ["create_pipeline"]
 
@@ -39,7 +39,7 @@ COMMON = {
 }
 
 
-def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp")) -> Pipeline:
+def create_pipeline(shape: RunShape) -> Pipeline:
     """label_statistics → graph_<strategy> → partition_<strategy>, and surveys and figures of both.
 
     Parameters
@@ -50,9 +50,10 @@ def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp")) -> Pipeline:
 
     Examples
     --------
-    >>> sorted(create_pipeline(("user", "full_label")).inputs())
-    ['label_statistics', 'params:partition', 'user_groups']
+    >>> sorted(create_pipeline(RunShape(strategies=("user", "full_label"))).inputs())
+    ['label_statistics', 'labels', 'params:partition', 'user_groups']
     """
+    strategies = shape.trained_strategies
     cuts = [strategy for strategy in BUILDERS if strategy in strategies]
     nodes = [node for strategy in cuts for node in _cut(strategy)]
     if cuts:
@@ -77,7 +78,7 @@ def create_pipeline(strategies: Sequence[str] = ("cgp", "dgp")) -> Pipeline:
                 name="draw_partitions",
             )
         )
-    return Pipeline(nodes)
+    return Pipeline(nodes) + assign_teacher_groups(shape)
 
 
 def _cut(strategy: str) -> list[Node]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlic.evaluation.predictions import Predictions
     from mlic.images.store import ImageStore
     from mlic.labels import LabelMatrix
-    from mlic.labels.partition.partition import Partition
+    from mlic.labels.partition import Partition
     from mlic.training.checkpoint import Checkpoint
 else:  # Kedro reads the annotations as it starts, and needs only those of parameters
     DataFrame = ImageStore = LabelMatrix = Partition = Checkpoint = Predictions = Any

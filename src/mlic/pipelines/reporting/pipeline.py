@@ -17,7 +17,7 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from mlic.distillation.teacher_id import list_teachers
+from mlic.config.shape import RunShape
 from mlic.labels.options import FULL_LABEL
 from mlic.pipelines.graph_partition.pipeline import BUILDERS
 from mlic.pipelines.reporting.nodes import (
@@ -51,18 +51,17 @@ __all__ = ["create_pipeline"]
 DRAWN = ("label_counts", "training_curves", "average_precision", "pair_errors")
 
 
-def create_pipeline(
-    strategies: Sequence[str] = ("cgp", "dgp"),
-    num_parts: int = 3,
-    num_full_label: int = 1,
-    longer: bool = False,
-    masks: bool = False,
-) -> Pipeline:
+def create_pipeline(shape: RunShape) -> Pipeline:
     """*.checkpoint → test_predictions, class_maps → tables and figures → report.
 
-    Where the things are known (``masks``), the pointing game is played too.
+    Where the things are known, the pointing game is played too.
     """
-    teachers = [one.name for one in list_teachers(strategies, num_parts, num_full_label)]
+    strategies, masks, longer = (
+        shape.trained_strategies,
+        shape.has_masks,
+        shape.budget_matched_baseline,
+    )
+    teachers = [one.name for one in shape.teachers]
     singles = ["baseline", *(["budget_matched_baseline"] if longer else []), "student"]
     partitions = [f"partition_{strategy}" for strategy in strategies if strategy != FULL_LABEL]
     return Pipeline(

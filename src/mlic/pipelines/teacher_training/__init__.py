@@ -1,4 +1,4 @@
-"""One teacher for each group of labels."""
+"""Train one teacher for each part of the labels."""
 
 from mlic.pipelines.teacher_training.pipeline import create_pipeline
 

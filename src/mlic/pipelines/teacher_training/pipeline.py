@@ -1,23 +1,19 @@
-"""Wiring of the teachers: one namespaced node a group, or one for all.
+"""Wiring of the teachers.
 
 ::
 
-    partition_cgp ──► teachers.cgp_0.group ──► teachers.cgp_0 ──► teachers.cgp_0.logits
-                 └──► teachers.cgp_1.group ──► teachers.cgp_1 ──► teachers.cgp_1.logits
-           labels ──► teachers.full_label_0.group ──► teachers.full_label_0 ──► ….logits
+    partition_cgp ──► teachers.cgp_0.group ──► teachers.cgp_0.{checkpoint, logits}
+                 └──► teachers.cgp_1.group ──► teachers.cgp_1.{checkpoint, logits}
+           labels ──► teachers.full_label_0.group ──► teachers.full_label_0.{checkpoint, logits}
 
-Trained in one pass, the entries of all groups come from one node; for branches on the baseline's
-frozen layers it reads ``baseline.checkpoint`` too. A plain teacher is a training of its own all the
-same: what it adds is that it is another model. Groups are handed out in the box of the partitions:
-with all boxes closed, Kedro-Viz shows one for each teacher between them.
+Where teachers are trained in one pass (joint, frozen), one node makes the entries of all parts; it
+reads baseline.checkpoint too if the baseline's layers are frozen and shared.
 """
-
-from collections.abc import Sequence
-from typing import Literal
 
 from kedro.pipeline import Node, Pipeline
 
-from mlic.distillation.teacher_id import TeacherId, list_teachers
+from mlic.config.shape import RunShape
+from mlic.distillation.teacher_id import NAMESPACE, TeacherId
 from mlic.labels.options import FULL_LABEL
 from mlic.pipelines.teacher_training.nodes import (
     assign_all_labels,
@@ -28,108 +24,73 @@ from mlic.pipelines.teacher_training.nodes import (
 
 __all__ = ["assign_teacher_groups", "create_pipeline"]
 
-Mode = Literal["separate", "joint", "frozen"]
 
-BOX, GROUPS, BASELINE = "teachers", "graph_partition", "baseline.checkpoint"
-PARAMETERS = {
-    f"params:{name}" for name in ("data", "model", "training", "teachers", "seed")
-}  # the same for all
-
-
-def create_pipeline(
-    strategies: Sequence[str] = ("cgp", "dgp"),
-    num_parts: int = 3,
-    num_full_label: int = 1,
-    embedded: bool = False,
-    mode: Mode = "separate",
-) -> Pipeline:
-    """partition_<strategy>, images, labels → teachers.<strategy>_<part>.{checkpoint,logits}.
+def create_pipeline(shape: RunShape) -> Pipeline:
+    """Connect partitions to teachers, and teachers to their logits.
 
     Parameters
     ----------
-    strategies
-        All but ``full_label`` have a partition. The baseline, which may teach too, is none of them.
-    num_parts
-        Teachers of each of these.
-    num_full_label
-        Teachers of ``full_label``, which learn all labels.
-    embedded
-        Whether the heads read ``label_embeddings``.
-    mode
-        Whether each is a training of its own, or those of groups are trained in one pass: as
-        branches of one network (``joint``), or on the baseline's layers (``frozen``).
+    shape
+        Decides which teachers there are, and how they are trained.
     """
-    assign = assign_teacher_groups(strategies, num_parts, num_full_label)
-    groups = list_teachers([name for name in strategies if name != FULL_LABEL], num_parts)
-    alone = list_teachers(
-        [name for name in strategies if name == FULL_LABEL], num_parts, num_full_label
-    )
-    if groups and mode != "separate":
-        assign += Pipeline([_all_teachers(groups, embedded, mode)])
-    else:
-        alone += groups
-    return assign + sum((_teacher(teacher, embedded) for teacher in alone), Pipeline([]))
+    one_pass = shape.mode != "separate"
+    joined = [t for t in shape.teachers if one_pass and t.strategy != FULL_LABEL]
+    nodes = [_train_one(shape, teacher) for teacher in shape.teachers if teacher not in joined]
+    if joined:
+        nodes.append(_train_in_one_pass(shape, joined))
+    return assign_teacher_groups(shape) + Pipeline(nodes)
 
 
-def assign_teacher_groups(
-    strategies: Sequence[str] = ("cgp", "dgp"), num_parts: int = 3, num_full_label: int = 1
-) -> Pipeline:
-    """partition_<strategy>, or the labels for plain teachers → teachers.<strategy>_<part>.group.
+def assign_teacher_groups(shape: RunShape) -> Pipeline:
+    """Connect partitions, or all labels, to ``teachers.<strategy>_<part>.group``.
 
-    Part of the pipeline graph_partition too: with its groups handed out, a teacher can be trained
-    by its namespace alone.
+    The nodes are part of the pipeline graph_partition too: with its group assigned, a teacher can
+    be trained by its namespace alone.
     """
     return Pipeline(
-        [_assign(name, list_teachers([name], num_parts, num_full_label)) for name in strategies]
+        [
+            Node(
+                assign_all_labels if strategy == FULL_LABEL else assign_groups,
+                inputs=[
+                    "labels" if strategy == FULL_LABEL else f"partition_{strategy}",
+                    "params:partition",
+                ],
+                outputs=[f"{teacher.name}.group" for teacher in shape.teachers_of(strategy)],
+                name=f"assign_groups_{strategy}",
+                namespace="graph_partition",
+            )
+            for strategy in shape.trained_strategies
+        ]
     )
 
 
-def _assign(strategy: str, teachers: Sequence[TeacherId]) -> Node:
-    plain = strategy == FULL_LABEL
+def _train_one(shape: RunShape, teacher: TeacherId) -> Node:
     return Node(
-        assign_all_labels if plain else assign_groups,
-        inputs=["labels" if plain else f"partition_{strategy}", "params:partition"],
-        outputs=[f"{teacher.name}.group" for teacher in teachers],
-        name="assign_all_labels" if plain else f"assign_groups_{strategy}",
-        namespace=GROUPS,
-    )
-
-
-def _teacher(teacher: TeacherId, embedded: bool) -> Pipeline:
-    node = Node(
         train_teacher,
-        inputs={"group": "group", **_inputs(embedded), "store": "store"},
-        outputs=["checkpoint", "logits"],
+        inputs={"group": f"{teacher.name}.group", **_common(shape)},
+        outputs=[f"{teacher.name}.checkpoint", f"{teacher.name}.logits"],
         name="train",
         tags="training",
-    )
-    return Pipeline(
-        [node],
         namespace=teacher.name,
-        inputs=set(node.inputs) - {"group"} - PARAMETERS,
-        parameters=PARAMETERS,
     )
 
 
-def _all_teachers(teachers: Sequence[TeacherId], embedded: bool, mode: Mode) -> Node:
+def _train_in_one_pass(shape: RunShape, teachers: list[TeacherId]) -> Node:
     outputs = [f"{teacher}.{kind}" for teacher in teachers for kind in ("checkpoint", "logits")]
     return Node(
         train_teachers,
         inputs={
-            **({"baseline": BASELINE} if mode == "frozen" else {}),
+            **({"baseline": "baseline.checkpoint"} if shape.mode == "frozen" else {}),
             **{f"group_{teacher}": f"{teacher.name}.group" for teacher in teachers},
-            **_inputs(embedded),
-            "store": "store",
+            **_common(shape),
         },
-        outputs={output: f"{BOX}.{output}" for output in outputs},
+        outputs={output: f"{NAMESPACE}.{output}" for output in outputs},
         name="train",
         tags="training",
-        namespace=BOX,
+        namespace=NAMESPACE,
     )
 
 
-def _inputs(embedded: bool) -> dict[str, str]:
-    """What every teacher is made from besides its group, argument by argument."""
-    parameters = {name.removeprefix("params:"): name for name in PARAMETERS}
-    entries = {entry.removeprefix("label_"): entry for entry in ["label_embeddings"] * embedded}
-    return {"images": "images", "labels": "labels", **parameters, **entries}
+def _common(shape: RunShape) -> dict[str, str]:
+    """What every teacher is made from besides its group."""
+    return {**shape.training_inputs, "teachers": "params:teachers", "store": "store"}

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from mlic.errors import PartitionError
-from mlic.labels.graph import COMPANY_EXPONENT, label_affinity
+from mlic.labels.graph import COOCCURRENCE_EXPONENT, label_affinity
 from mlic.report.figures.partitions import order_labels
 from mlic.report.figures.style import (
     BLUE,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy import sparse
 
-    from mlic.labels.partition.partition import Partition
+    from mlic.labels.partition import Partition
     from mlic.labels.statistics import LabelStatistics
 
 __all__ = ["draw_networks", "strongest_company"]
@@ -71,7 +71,7 @@ def draw_networks(statistics: LabelStatistics, partitions: Mapping[str, Partitio
 
     Examples
     --------
-    >>> from mlic.labels.partition.partition import user_partition
+    >>> from mlic.labels.partition import user_partition
     >>> from mlic.labels.space import LabelSpace
     >>> from mlic.labels.statistics import count_labels
     >>> space = LabelSpace(("sea", "cow", "boat"))
@@ -83,7 +83,7 @@ def draw_networks(statistics: LabelStatistics, partitions: Mapping[str, Partitio
     if not partitions:
         raise PartitionError("there is no partition to draw: wire one strategy or more")
     figure = grid([_title(*item) for item in partitions.items()], horizontal_spacing=0.02)
-    edges = strongest_company(label_affinity(statistics, COMPANY_EXPONENT))
+    edges = strongest_company(label_affinity(statistics, COOCCURRENCE_EXPONENT))
     for panel, partition in enumerate(partitions.values()):
         partition.space.require_same(statistics.space, "the partition", "the label statistics")
         _draw_panel(figure, panel, len(partitions), statistics, edges, partition)
@@ -110,11 +110,11 @@ def strongest_company(weights: sparse.csr_array) -> NDArray[np.intp]:
 
 def _title(strategy: str, partition: Partition) -> str:
     title, quality = plain(strategy_title(strategy)), partition.quality
-    if "mass_graph" not in quality:
+    if "coverage_graph" not in quality:
         return title
     return (
-        f"{title}<br><sup>{quality['mass_graph']:.0%} of company inside groups, "
-        f"{quality['mass_graph_random']:.0%} in random groups</sup>"
+        f"{title}<br><sup>{quality['coverage_graph']:.0%} of company inside groups, "
+        f"{quality['coverage_graph_random']:.0%} in random groups</sup>"
     )
 
 

@@ -31,7 +31,7 @@ def draw_pair_errors(
     first, second
         Labels of each pair.
     counts
-        Columns of `mlic.evaluation.pair_errors.pair_errors` for the models ``baseline`` and
+        Columns of `mlic.evaluation.error_analysis.pair_errors` for the models ``baseline`` and
         ``student``; shape (number of pairs,).
 
     Returns

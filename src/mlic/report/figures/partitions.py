@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from mlic.errors import PartitionError
-from mlic.labels.graph import COMPANY_EXPONENT, label_affinity
+from mlic.labels.graph import COOCCURRENCE_EXPONENT, label_affinity
 from mlic.report.figures.style import VERMILION, finish, grid, place_of, plain, strategy_title
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy import sparse
 
-    from mlic.labels.partition.partition import Partition
+    from mlic.labels.partition import Partition
     from mlic.labels.statistics import LabelStatistics
 
 __all__ = ["draw_partitions", "order_labels"]
@@ -53,7 +53,7 @@ def draw_partitions(statistics: LabelStatistics, partitions: Mapping[str, Partit
 
     Examples
     --------
-    >>> from mlic.labels.partition.partition import user_partition
+    >>> from mlic.labels.partition import user_partition
     >>> from mlic.labels.space import LabelSpace
     >>> from mlic.labels.statistics import count_labels
     >>> space = LabelSpace(("sea", "cow", "boat"))
@@ -65,7 +65,7 @@ def draw_partitions(statistics: LabelStatistics, partitions: Mapping[str, Partit
     if not partitions:
         raise PartitionError("there is no partition to draw: wire one strategy or more")
     figure = grid([strategy_title(name) for name in partitions], horizontal_spacing=0.14)
-    company = label_affinity(statistics, COMPANY_EXPONENT)
+    company = label_affinity(statistics, COOCCURRENCE_EXPONENT)
     for panel, partition in enumerate(partitions.values()):
         partition.space.require_same(statistics.space, "the partition", "the label statistics")
         place = place_of(panel, len(partitions))

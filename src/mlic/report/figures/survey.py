@@ -44,8 +44,8 @@ def draw_survey(
 
     Examples
     --------
-    >>> row = {"num_parts": 2, "mass_graph": 0.7, "mass_graph_random": 0.5}
-    >>> row |= {"mass_graph_random_sd": 0.01, "stability": 1.0}
+    >>> row = {"num_parts": 2, "coverage_graph": 0.7, "coverage_graph_random": 0.5}
+    >>> row |= {"coverage_graph_random_sd": 0.01, "stability": 1.0}
     >>> [trace.name for trace in draw_survey([row], chosen=2).data]
     ['random, ± 2 sd', 'random, mean', 'groups', 'stability']
     """
@@ -69,8 +69,8 @@ def draw_survey(
 
 
 def _mass_traces(rows: Sequence[Mapping[str, float]], ks: list[int]) -> list[go.Scatter]:
-    mean = [row["mass_graph_random"] for row in rows]
-    spread = [2 * row["mass_graph_random_sd"] for row in rows]
+    mean = [row["coverage_graph_random"] for row in rows]
+    spread = [2 * row["coverage_graph_random_sd"] for row in rows]
     high = [m + s for m, s in zip(mean, spread, strict=True)]
     low = [m - s for m, s in zip(mean, spread, strict=True)]
     band = go.Scatter(
@@ -83,7 +83,7 @@ def _mass_traces(rows: Sequence[Mapping[str, float]], ks: list[int]) -> list[go.
         hoverinfo="skip",
         name="random, ± 2 sd",
     )
-    ours = [row["mass_graph"] for row in rows]
+    ours = [row["coverage_graph"] for row in rows]
     return [
         band,
         go.Scatter(x=ks, y=mean, name="random, mean", mode="lines", line=CHANCE),

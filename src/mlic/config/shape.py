@@ -1,0 +1,119 @@
+"""What decides the shape of a run: which nodes there are, and what each of them reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from mlic.distillation.teacher_id import TeacherId, list_teachers
+from mlic.labels.options import BASELINE, FULL_LABEL
+
+if TYPE_CHECKING:
+    from mlic.config.parameters import Parameters
+
+__all__ = ["RunShape", "get_shape", "set_shape"]
+
+_CONTEXT_ENTRIES = {"embeddings": "label_embeddings"}  # catalog entry of a label-context member
+
+
+@dataclass(frozen=True)
+class RunShape:
+    """Everything that decides the nodes of a run and how they are connected.
+
+    Parameters
+    ----------
+    source
+        ``"synthetic"`` or ``"catalog"``: where the images come from.
+    strategies
+        The strategies whose teachers the student learns from; ``"baseline"`` means that the
+        baseline is a teacher too.
+    num_parts
+        Teachers of each strategy that partitions the labels.
+    num_full_label
+        Teachers of the strategy ``full_label``.
+    mode
+        How the teachers of parts are trained: separately, jointly, or on the frozen baseline.
+    context
+        Members of the label context that the model's head reads from the catalog.
+    budget_matched_baseline
+        Whether a baseline with the whole budget of distillation is trained too.
+
+    Examples
+    --------
+    >>> shape = RunShape(strategies=("baseline", "cgp"), num_parts=2)
+    >>> [str(teacher) for teacher in shape.teachers], shape.baseline_teaches
+    (['cgp_0', 'cgp_1'], True)
+    """
+
+    source: Literal["synthetic", "catalog"] = "synthetic"
+    strategies: tuple[str, ...] = ("cgp", "dgp")
+    num_parts: int = 3
+    num_full_label: int = 1
+    mode: Literal["separate", "joint", "frozen"] = "joint"
+    context: frozenset[str] = frozenset()
+    budget_matched_baseline: bool = False
+
+    @classmethod
+    def from_parameters(cls, parameters: Parameters) -> RunShape:
+        """Read the shape off the parameters of a run."""
+        partition, model = parameters.partition, parameters.model
+        # learned embeddings start from random numbers, so that nothing is read from the catalog
+        is_given = model.embeddings.source != "learned"
+        return cls(
+            source=parameters.data.source,
+            strategies=partition.strategies,
+            num_parts=partition.num_parts,
+            num_full_label=partition.num_full_label,
+            mode=parameters.teachers.mode,
+            context=frozenset({"embeddings"} if is_given else ()),
+            budget_matched_baseline=parameters.controls.budget_matched_baseline,
+        )
+
+    @property
+    def baseline_teaches(self) -> bool:
+        """Whether the baseline is one of the teachers."""
+        return BASELINE in self.strategies
+
+    @property
+    def trained_strategies(self) -> tuple[str, ...]:
+        """Strategies that have teachers of their own."""
+        return tuple(name for name in self.strategies if name != BASELINE)
+
+    @property
+    def partition_strategies(self) -> tuple[str, ...]:
+        """Strategies that partition the labels."""
+        return tuple(name for name in self.trained_strategies if name != FULL_LABEL)
+
+    @property
+    def teachers(self) -> list[TeacherId]:
+        """All teachers that are trained as such, strategy by strategy."""
+        return list_teachers(self.trained_strategies, self.num_parts, self.num_full_label)
+
+    def teachers_of(self, strategy: str) -> list[TeacherId]:
+        """Teachers of one strategy."""
+        return [teacher for teacher in self.teachers if teacher.strategy == strategy]
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the masks of objects are known, as for synthetic images."""
+        return self.source == "synthetic"
+
+    @property
+    def training_inputs(self) -> dict[str, str]:
+        """Arguments of `mlic.training.inputs.TrainingInputs`, and the catalog entry of each."""
+        entries = {name: _CONTEXT_ENTRIES[name] for name in sorted(self.context)}
+        parameters = {name: f"params:{name}" for name in ("data", "model", "training", "seed")}
+        return {"images": "images", "labels": "labels", **parameters, **entries}
+
+
+_current: list[RunShape] = []  # the shape of the newest Kedro context, if there is one
+
+
+def set_shape(shape: RunShape | None) -> None:
+    """Remember the shape of the run that is about to start; None forgets it."""
+    _current[:] = [] if shape is None else [shape]
+
+
+def get_shape() -> RunShape | None:
+    """Return the shape that was set last; None if there is none."""
+    return _current[0] if _current else None

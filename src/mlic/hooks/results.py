@@ -1,0 +1,69 @@
+"""Files that a run has written: the report, the summary, figures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro.framework.hooks import hook_impl
+
+from mlic.hooks.console import show_results
+
+if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+
+    Catalog = CatalogProtocol[str, Any]
+
+__all__ = ["ClosingTable", "load_summary", "reported_files", "result_files", "short_path"]
+
+
+class ClosingTable:
+    """Shows the results at the end of a run."""
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
+        """Show the closing table, if the run wrote a summary."""
+        if summary := load_summary(pipeline, catalog):
+            show_results(summary, [short_path(path) for path in result_files(pipeline, catalog)])
+
+
+def load_summary(pipeline: Pipeline, catalog: Catalog) -> dict[str, Any]:
+    """Load the summary that a run wrote; empty if it wrote none."""
+    if not _is_written("summary", pipeline, catalog):
+        return {}
+    summary: dict[str, Any] = catalog["summary"].load()
+    return summary
+
+
+def result_files(pipeline: Pipeline, catalog: Catalog) -> list[Path]:
+    """Files of the report and the summary, if the run wrote them."""
+    names = ("report", "summary")
+    return _paths(catalog[name] for name in names if _is_written(name, pipeline, catalog))
+
+
+def reported_files(pipeline: Pipeline, catalog: Catalog) -> list[Path]:
+    """Files of the run's figures, tables and documents: Kedro-Viz's layer *reporting*."""
+    names = [
+        name for name in sorted(pipeline.all_outputs()) if _is_written(name, pipeline, catalog)
+    ]
+    return _paths(entry for entry in map(catalog.get, names) if _layer(entry) == "reporting")
+
+
+def short_path(path: Path) -> str:
+    """Path relative to the working directory, if it is inside it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _is_written(name: str, pipeline: Pipeline, catalog: Catalog) -> bool:
+    return name in pipeline.all_outputs() and name in catalog
+
+
+def _layer(entry: Any) -> str | None:
+    return ((getattr(entry, "metadata", None) or {}).get("kedro-viz") or {}).get("layer")
+
+
+def _paths(entries: Iterable[Any]) -> list[Path]:
+    paths = [getattr(entry, "_filepath", None) for entry in entries]
+    return [Path(path) for path in paths if path is not None]

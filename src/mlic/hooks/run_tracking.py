@@ -1,0 +1,133 @@
+"""Announce what a run will train, and keep the MLflow run of the pipeline open."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro.framework.hooks import hook_impl
+
+from mlic.errors import TrainingError
+from mlic.hooks.console import main_figures
+from mlic.hooks.results import load_summary, reported_files, result_files, short_path
+from mlic.tracking import runs
+from mlic.tracking.settings import describe_run, flatten_numbers, read_settings
+from mlic.utils.signals import exit_on_sigterm
+
+if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+
+    from mlic.config.parameters import Parameters
+
+    Catalog = CatalogProtocol[str, Any]
+
+__all__ = ["RunTracking"]
+
+logger = logging.getLogger(__name__)
+
+
+class RunTracking:
+    """Announces the trainings of a run, and opens and closes the MLflow run of the pipeline."""
+
+    def __init__(self) -> None:
+        self._context: KedroContext | None = None
+        self._is_open = False
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Keep the context, which holds the parameters and the project's path."""
+        self._context = context
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Catalog
+    ) -> None:
+        """Announce the trainings that are not up to date, and open the MLflow run if there are any.
+
+        Raises
+        ------
+        PartitionError, CheckpointError
+            If a stored partition does not fit the teachers.
+        TrainingError
+            If MLflow's store cannot be reached, or the thread runner is to train.
+        """
+        from mlic.runners.node_cache import filter_stale_nodes
+
+        self._close("KILLED")  # an earlier, interrupted run of this process
+        if self._context is None:
+            return
+        if _trains(pipeline):
+            self._check(run_params, pipeline, catalog)
+        stale = filter_stale_nodes(pipeline, catalog, run_params.get("run_id"))
+        if _trains(stale):
+            self._announce(pipeline, stale, catalog)
+            self._open(run_params)
+        elif not stale.nodes:
+            files = ", ".join(map(short_path, result_files(pipeline, catalog)))
+            logger.info("Everything is up to date%s", f": {files}" if files else "")
+
+    def _check(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Catalog) -> None:
+        from mlic.hooks.checks import check_partitions
+
+        if "ThreadRunner" in str(run_params.get("runner")):
+            raise TrainingError(
+                "the thread runner cannot train: threads of one process share torch's random "
+                "numbers, so that results would not be reproducible; use --runner=ParallelRunner"
+            )
+        check_partitions(pipeline, self._parameters().partition.num_parts, catalog)
+
+    def _announce(self, pipeline: Pipeline, stale: Pipeline, catalog: Catalog) -> None:
+        from mlic.hooks.cost_estimate import count_trainings, estimate_cost
+
+        number = count_trainings(pipeline)
+        fresh = number - count_trainings(stale)
+        suffix = f"; {fresh} of {number} trainings are up to date" if fresh else ""
+        logger.info("%s%s", estimate_cost(stale, self._parameters(), catalog), suffix)
+
+    def _open(self, run_params: dict[str, Any]) -> None:
+        assert self._context is not None
+        loader = self._context.config_loader
+        settings = read_settings(loader["mlflow"], Path(self._context.project_path))
+        logger.info("MLflow: experiment '%s' in %s", settings.experiment, settings.tracking_uri)
+        name, tags = describe_run(run_params, self._parameters())
+        exit_on_sigterm()
+        tags |= runs.provenance()
+        runs.open_parent(settings, name, loader["parameters"], tags)
+        self._is_open = True
+        atexit.register(self._close, "KILLED")  # Kedro calls no hook on Ctrl-C
+
+    def _parameters(self) -> Parameters:
+        from mlic.config.parameters import check_parameters
+
+        assert self._context is not None
+        return check_parameters(self._context.config_loader["parameters"])
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
+        """Log the run's main figures and files, and close it, if it is open."""
+        if not self._is_open:
+            return
+        run = runs.parent_run()
+        if summary := load_summary(pipeline, catalog):
+            run.log_epoch(0, flatten_numbers(main_figures(summary)))
+        for path in reported_files(pipeline, catalog):
+            run.log_file(path, "reporting")
+        self._close("FINISHED")
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Close the run as failed."""
+        self._close("FAILED")
+
+    def _close(self, status: str) -> None:
+        atexit.unregister(self._close)
+        runs.close_parent(status)
+        self._is_open = False
+
+
+def _trains(pipeline: Pipeline) -> bool:
+    return any("training" in node.tags for node in pipeline.nodes)

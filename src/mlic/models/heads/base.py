@@ -1,0 +1,149 @@
+"""Base class of heads, and what heads on feature maps share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from mlic.errors import ParameterError
+from mlic.labels.context import LabelContext
+
+__all__ = ["Head", "flatten_map", "make_label_embedding", "map_attention", "require_sizes"]
+
+
+class Head(nn.Module, ABC):
+    """Maps image features to one logit for each label.
+
+    A head is the one public class of a module in `mlic.models.heads`, and the name of the module is
+    the name of the head. It is built as ``Head(num_features, context, **options)``. A `ValueError`
+    for a wrong option becomes a `ParameterError` that names the head and its options.
+
+    Attributes
+    ----------
+    pooled
+        Whether the head takes pooled features of shape (B, F), as timm's own classifiers do, or the
+        feature map of shape (B, F, H, W).
+    needs
+        Members of the label context that the head uses: ``{"embeddings"}``, ``{"graph"}`` …
+        The training nodes load only what is named here, and its fingerprint is part of the
+        training's.
+    """
+
+    pooled: ClassVar[bool] = True
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def forward(self, features: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+        """Compute the logits.
+
+        Parameters
+        ----------
+        features
+            Shape (B, F) if the head is `pooled`, else (B, F, H, W).
+        known
+            Label states that the model may use: 1 present, 0 absent, −1 unknown; shape (B, C).
+            Heads that have no use for them ignore them.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape (B, C).
+        """
+
+
+def make_label_embedding(context: LabelContext, label_dim: int) -> nn.Embedding:
+    """Make the embedding layer of the labels, one row for each label.
+
+    Parameters
+    ----------
+    context
+        If it holds embeddings, they become the rows and are not trained.
+    label_dim
+        Length of the random rows that are trained where the context holds no embeddings.
+    """
+    if context.embeddings is None:
+        return nn.Embedding(context.num_labels, label_dim)
+    rows = torch.tensor(context.embeddings.subset(context.space).vectors)
+    embedding = nn.Embedding(rows.shape[0], rows.shape[1], _weight=rows)
+    return embedding.requires_grad_(False)
+
+
+def require_sizes(*, heads: int, width: int, dropout: float, **sizes: int) -> None:
+    """Check the options of an attention head.
+
+    Raises
+    ------
+    ValueError
+        If an option has the wrong type or is out of range; it names the first such option.
+    """
+    for name, value in {"heads": heads, "width": width, **sizes}.items():
+        # type(), not isinstance(): True is an int as well
+        if type(value) is not int or value < 1:
+            raise ValueError(f"{name}={value!r} must be a whole number above 0")
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise ValueError(f"dropout={dropout!r} must be a number from 0 to below 1")
+    if width % heads:
+        raise ValueError(f"width={width} must be a multiple of heads={heads}")
+
+
+def flatten_map(features: torch.Tensor, num_features: int) -> torch.Tensor:
+    """Turn a feature map into one token for each location, row by row.
+
+    Parameters
+    ----------
+    features
+        Unpooled features; shape (B, F, H, W).
+    num_features
+        The expected F.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (B, H · W, F).
+
+    Raises
+    ------
+    ParameterError
+        If the backbone's features are not a map with the channels first.
+    """
+    if features.ndim != 4 or features.shape[1] != num_features:
+        raise ParameterError(
+            f"model.head: the head needs a feature map of shape (batch, {num_features}, height, "
+            f"width), but the backbone gives {tuple(features.shape)}; choose a convolutional "
+            "backbone, or head: linear",
+            parameter="model.head",
+        )
+    return features.flatten(2).transpose(1, 2)
+
+
+def map_attention(
+    attention: nn.MultiheadAttention,
+    labels: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    sides: torch.Size,
+) -> torch.Tensor:
+    """Compute how strongly each label's token attends to each location.
+
+    Parameters
+    ----------
+    attention
+        The attention of one layer, batch first.
+    labels
+        Queries, one for each label; shape (B, C, width).
+    keys, values
+        Keys and values: the locations row by row, then any other tokens; shape
+        (B, H · W + …, width).
+    sides
+        Height and width of the feature map.
+
+    Returns
+    -------
+    torch.Tensor
+        Mean over the attention heads, in [0, 1]; shape (B, C, H, W).
+    """
+    _, weights = attention(labels, keys, values)
+    return torch.unflatten(weights[..., : sides.numel()], 2, sides)

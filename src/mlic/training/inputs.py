@@ -1,0 +1,98 @@
+"""What every training node takes, as one object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mlic.images.options import DataOptions
+from mlic.images.store import ImageStore
+from mlic.labels import LabelMatrix
+from mlic.labels.context import LabelContext
+from mlic.labels.embeddings import LabelEmbeddings
+from mlic.models.options import ModelOptions
+from mlic.training.job import TrainingJob
+from mlic.training.options import TrainingOptions
+from mlic.utils.seeds import derive_seed
+from mlic.utils.strict_model import StrictModel
+
+__all__ = ["TrainingInputs"]
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """Images, labels and options that all trainings of a run share.
+
+    Parameters
+    ----------
+    images
+        The decoded images.
+    labels
+        States of all labels, in the rows' order of `images`.
+    data, model, training
+        Configuration. Plain dictionaries are validated, because Kedro passes typed parameters only
+        to arguments that a node function names.
+    seed
+        Seed of the run.
+    embeddings
+        Label embeddings, if the model's head uses given ones.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If a dictionary is no valid configuration.
+    """
+
+    images: ImageStore
+    labels: LabelMatrix
+    data: DataOptions
+    model: ModelOptions
+    training: TrainingOptions
+    seed: int
+    embeddings: LabelEmbeddings | None = None
+
+    def __post_init__(self) -> None:
+        kinds: dict[str, type[StrictModel]] = {
+            "data": DataOptions,
+            "model": ModelOptions,
+            "training": TrainingOptions,
+        }
+        for name, kind in kinds.items():
+            if isinstance(getattr(self, name), dict):
+                object.__setattr__(self, name, kind.model_validate(getattr(self, name)))
+
+    @property
+    def context(self) -> LabelContext:
+        """Everything known about the labels."""
+        return LabelContext(self.labels.space, embeddings=self.embeddings)
+
+    def make_job(
+        self, name: str, role: str, label_names: list[str] | None = None, **changes: Any
+    ) -> TrainingJob:
+        """Describe one training.
+
+        Parameters
+        ----------
+        name
+            Name of the training, from which its seed is derived.
+        role
+            ``baseline``, ``teacher`` or ``student``: decides which overrides apply.
+        label_names
+            The labels to learn; all of them by default.
+        **changes
+            Other fields of `TrainingJob`, or other values for them.
+        """
+        labels = self.labels
+        if label_names is not None:
+            labels = labels.with_labels(labels.space.indices(label_names))
+        fields = {
+            "labels": labels,
+            "images": self.images,
+            "image_size": self.data.image_size,
+            "model": self.model,
+            "options": self.training.for_role(role),
+            "context": self.context if label_names is None else self.context.subset(labels.space),
+            "seed": derive_seed(self.seed, name),
+            "view_seed": self.seed,
+        }
+        return TrainingJob(name=name, role=role, **{**fields, **changes})

@@ -1,0 +1,282 @@
+"""State of a training: everything that it needs to continue as if it had not stopped."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+
+from mlic.training.device import compiles, make_fabric
+from mlic.training.optimiser import count_steps, make_optimiser, one_cycle
+
+if TYPE_CHECKING:
+    from timm.utils import ModelEmaV3
+
+    from mlic.training.options import TrainingOptions
+    from mlic.training.tasks.base import TrainingTask
+
+__all__ = ["Best", "Learner", "TrainingState", "rng_scope"]
+
+RandomState = list[torch.Tensor]  # of the CPU, then of every GPU
+
+
+@dataclass
+class Best:
+    """The best weights so far.
+
+    Parameters
+    ----------
+    epoch
+        Epoch of the weights, from 1; 0 before the first evaluation.
+    averaged
+        Whether they are the averaged weights.
+    score
+        Validation score that they were selected by; NaN if there was nothing to evaluate.
+    scores
+        Validation mAP of each of the learner's teachers; empty if there was nothing to evaluate.
+    weights
+        Parameters and buffers, on the CPU.
+    """
+
+    epoch: int = 0
+    averaged: bool = False
+    score: float = math.nan
+    scores: list[float] = field(default_factory=list)
+    weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Learner:
+    """A model with its own optimiser, schedule, averaged weights and random numbers.
+
+    Parameters
+    ----------
+    model
+        The model, on the CPU.
+    options
+        Optimiser, schedule, averaging, precision and compilation.
+    steps
+        Optimiser steps of the whole training.
+    fabric
+        Device and precision.
+    compiled
+        Whether to compile the model.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        options: TrainingOptions,
+        steps: int,
+        fabric: Fabric,
+        compiled: bool,
+    ) -> None:
+        from timm.utils import ModelEmaV3
+
+        self.options = options
+        self.model: torch.nn.Module = fabric.to_device(
+            model.to(memory_format=torch.channels_last)  # convolutions are faster
+        )
+        optimiser = make_optimiser(self.model, options)
+        self.average: ModelEmaV3 = ModelEmaV3(
+            self.model, decay=options.ema_decay, use_warmup=options.ema_warmup, warmup_power=0.75
+        )
+        # self.model stays uncompiled: it is evaluated with another batch size, which would compile
+        # a second kernel
+        trained: Any = torch.compile(self.model) if compiled else self.model
+        self.module, self.optimiser = fabric.setup(trained, optimiser)
+        self.schedule = one_cycle(optimiser, options, steps)
+        self.steps_done = 0
+        self.best = Best()
+        self.random = get_random_state()
+
+    def step(self) -> None:
+        """Update weights, learning rate and averaged weights."""
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.schedule.step()
+        self.steps_done += 1
+        # without the step, timm would use the final decay from the start
+        self.average.update(self.model, self.steps_done if self.options.ema_warmup else None)
+
+    def keep_best(self, epoch: int, raw: Sequence[float], averaged: Sequence[float]) -> None:
+        """Keep the better of the raw and the averaged weights, if they are the best so far.
+
+        Without a score (NaN), the averaged weights of the last epoch are kept.
+
+        Parameters
+        ----------
+        epoch
+            The epoch, from 1.
+        raw, averaged
+            Validation mAP of each of the learner's teachers, with raw and with averaged weights.
+        """
+        is_averaged = not _mean(raw) > _mean(averaged)
+        scores = list(averaged if is_averaged else raw)
+        score = _mean(scores)
+        if self.best.epoch and not math.isnan(score) and score <= self.best.score:
+            return
+        model = self.average.module if is_averaged else self.model
+        weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+        self.best = Best(epoch, is_averaged, score, scores, weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes during training."""
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.module.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "steps_done": self.steps_done,
+            "best": asdict(self.best),
+            "random": self.random,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.model.load_state_dict(state["model"])
+        self.average.module.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.steps_done = state["steps_done"]
+        self.best = Best(**state["best"])
+        self.random = list(state["random"])
+
+
+class TrainingState:
+    """All that a training needs to continue as if it had not stopped.
+
+    Parameters
+    ----------
+    task
+        Builds the models, one for each learner.
+    options
+        Budget and recipe.
+
+    Raises
+    ------
+    TrainingError
+        If there is no training image, or the optimiser or precision cannot be had.
+    """
+
+    def __init__(self, task: TrainingTask, options: TrainingOptions) -> None:
+        num_batches = task.jobs[0].num_batches
+        steps = options.epochs * count_steps(num_batches, options.accumulation)
+        self.fabric = make_fabric(options)
+        compiled = compiles(options, self.fabric.device, steps)
+        if compiled:
+            task.compile()
+        self.task = task
+        self.learners = []
+        for number, seed in enumerate(task.seeds):
+            # the learner's own stream starts with its initial weights; nobody else's is touched
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                model = task.build(number)
+                self.learners.append(Learner(model, options, steps, self.fabric, compiled))
+        self.order = np.random.default_rng(task.order_seed)
+        self.epoch = 0
+        self.seconds = 0.0
+        self.history: list[list[dict[str, float]]] = [[] for _ in task.jobs]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, optimisers, schedules, generators, epoch, best weights and history.
+
+        The gradient scaler of 16-bit training is part of the precision plug-in's state.
+        """
+        return {
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "history": self.history,
+            "order": self.order.bit_generator.state,
+            "precision": self.fabric.strategy.precision.state_dict(),
+            "task": self.task.state_dict(),
+            "learners": [learner.state_dict() for learner in self.learners],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.epoch, self.seconds = state["epoch"], state["seconds"]
+        self.history = [list(epochs) for epochs in state["history"]]
+        self.order.bit_generator.state = state["order"]
+        self.fabric.strategy.precision.load_state_dict(state["precision"])
+        self.task.load_state_dict(state["task"])
+        for learner, own in zip(self.learners, state["learners"], strict=True):
+            learner.load_state_dict(own)
+
+    def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+        """Arrays and metadata as a safetensors file holds them; nothing is pickled."""
+        arrays: dict[str, NDArray[Any]] = {}
+        tree = _take_tensors(self.state_dict(), arrays)
+        return arrays, {"state": json.dumps(tree)}
+
+    def load_tensors(self, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> None:
+        """Restore what `to_tensors` returned."""
+        self.load_state_dict(_put_tensors(json.loads(metadata["state"]), arrays))
+
+
+@contextmanager
+def rng_scope(learner: Learner) -> Iterator[None]:
+    """Let torch draw from the learner's own stream of random numbers, such as for dropout.
+
+    The stream does not depend on what else is trained side by side.
+    """
+    outside = get_random_state()
+    _set_random_state(learner.random)
+    try:
+        yield
+    finally:
+        learner.random = get_random_state()
+        _set_random_state(outside)
+
+
+def get_random_state() -> RandomState:
+    """State of torch's generators: the CPU's, then every GPU's."""
+    on_gpu = torch.cuda.is_available()
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if on_gpu else [])]
+
+
+def _set_random_state(state: RandomState) -> None:
+    torch.set_rng_state(state[0])
+    if len(state) > 1:
+        torch.cuda.set_rng_state_all(state[1:])
+
+
+def _mean(scores: Sequence[float]) -> float:
+    """Mean of the scores that are defined; NaN if none is."""
+    known = [score for score in scores if not math.isnan(score)]
+    return math.fsum(known) / len(known) if known else math.nan
+
+
+def _take_tensors(tree: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    """Copy a tree with tensors replaced by references to arrays.
+
+    Dictionaries become lists of pairs, because JSON would turn integer keys into strings.
+    """
+    if isinstance(tree, torch.Tensor):
+        name = str(len(arrays))
+        arrays[name] = tree.detach().cpu().numpy()
+        return {"tensor": name}
+    if isinstance(tree, Mapping):
+        return {"items": [[key, _take_tensors(value, arrays)] for key, value in tree.items()]}
+    if isinstance(tree, list | tuple):
+        return [_take_tensors(value, arrays) for value in tree]
+    return tree
+
+
+def _put_tensors(tree: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    """Undo `_take_tensors`."""
+    if isinstance(tree, list):
+        return [_put_tensors(value, arrays) for value in tree]
+    if isinstance(tree, dict):
+        if "tensor" in tree:
+            return torch.from_numpy(np.array(arrays[tree["tensor"]]))
+        return {key: _put_tensors(value, arrays) for key, value in tree["items"]}
+    return tree

@@ -1,0 +1,1 @@
+"""Training tasks: what is minimised, and how the result is evaluated. One file each."""

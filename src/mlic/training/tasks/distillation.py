@@ -1,0 +1,54 @@
+"""Training on the labels and on the logits of teachers: the student."""
+
+from __future__ import annotations
+
+import torch
+
+from mlic.errors import TrainingError
+from mlic.training.batch import Batch
+from mlic.training.job import TrainingJob
+from mlic.training.objective import build_distiller, reduce_terms
+from mlic.training.tasks.classification import ClassificationTask
+
+__all__ = ["DistillationTask"]
+
+
+class DistillationTask(ClassificationTask):
+    """Minimise the loss on the labels plus distances to the teachers' logits.
+
+    ``L = w_h · loss + w_s · Σ_s share_s · distiller(z, T_s)`` over the strategies s (PSD,
+    arXiv 2205.10986).
+
+    Parameters
+    ----------
+    job
+        The training, with soft targets and distillation options.
+
+    Raises
+    ------
+    TrainingError
+        If the job has no soft targets.
+    """
+
+    def __init__(self, job: TrainingJob) -> None:
+        super().__init__(job)
+        if job.distillation is None:
+            raise TrainingError(f"{job.name}: there are no soft targets to distil", name=job.name)
+        self.distillation = job.distillation
+        self.distiller = build_distiller(job.distillation)
+
+    def loss(
+        self, index: int, model: torch.nn.Module, batch: Batch
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Compute the objective; its terms are ``hard`` and one for each strategy."""
+        logits = model(batch.images, batch.known)
+        terms = {"hard": self.reduce_hard_loss(logits, batch.states)}
+        total = self.distillation.hard_weight * terms["hard"]
+        strategies = list(batch.soft_targets)
+        for strategy, teacher in batch.soft_targets.items():
+            distances = self.distiller(logits, teacher)
+            # teachers have a prediction for unknown labels too, so that every term counts
+            terms[strategy] = reduce_terms(distances, logits.numel(), self.job.options)
+            weight = self.distillation.soft_weight * self.distillation.share(strategy, strategies)
+            total = total + weight * terms[strategy]
+        return total, terms

@@ -1,0 +1,56 @@
+"""Run a training from its description to its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from mlic.training.checkpoint import Checkpoint
+from mlic.training.device import memory_advice
+from mlic.training.fit import fit
+from mlic.training.job import TrainingJob
+from mlic.training.state import TrainingState
+from mlic.training.tasks.base import TrainingTask
+from mlic.training.tasks.classification import ClassificationTask
+from mlic.training.tasks.distillation import DistillationTask
+
+__all__ = ["JobReport", "make_task", "train"]
+
+# called after every epoch with its number, from 1, and the figures of one job
+JobReport = Callable[[int, Mapping[str, float]], None]
+
+
+def train(task: TrainingTask, reports: Sequence[JobReport] = ()) -> list[Checkpoint]:
+    """Run a task and keep the weights that do best on validation.
+
+    Parameters
+    ----------
+    task
+        What to train.
+    reports
+        One for each of the task's jobs; called after every epoch. Empty for no reports.
+
+    Returns
+    -------
+    list of Checkpoint
+        One for each job; weights in float32, on the CPU.
+
+    Raises
+    ------
+    TrainingError
+        If memory runs out, the loss stops being finite, or there is no training image.
+    """
+    options = task.jobs[0].options
+
+    def report_each(epoch: int, figures: Sequence[Mapping[str, float]]) -> None:
+        for report, own in zip(reports, figures, strict=bool(reports)):
+            report(epoch, own)
+
+    with memory_advice(options, task.name):
+        state = TrainingState(task, options)
+        fit(task, task.make_data(), options, state, report_each)
+    return task.checkpoints(state)
+
+
+def make_task(job: TrainingJob) -> TrainingTask:
+    """Choose the task of a single training: with soft targets it is distillation."""
+    return ClassificationTask(job) if job.targets is None else DistillationTask(job)
