@@ -7,10 +7,10 @@ it on a CPU with small sizes and makes no claims. All sides train the same backb
 channels last on the same JPEGs. timm's side has the parts of its training script: `create_loader`
 with its prefetcher, `create_optimizer_v2`, cosine schedule, EMA, binary cross-entropy and cuDNN's
 search for the best algorithm, but no more augmentation than ours. Our sides are epochs of
-`mlic.training` on a store of the same images, which stays in memory: of the baseline, of ten jointly
-trained teachers (an image counts once), and of a student that reads their logits. "peak share" is
-the baseline's operations per second, three forward passes per image, divided by those of a large
-bfloat16 product on the same card.
+`mlic.training` on a store of the same images, which stays in memory: of the baseline, of ten
+jointly trained teachers (an image counts once), and of a student that reads their logits. "peak
+share" is the baseline's operations per second, three forward passes per image, divided by those of
+a large bfloat16 product on the same card.
 """
 
 from __future__ import annotations
@@ -48,7 +48,12 @@ def main() -> None:
         raise SystemExit("gpu_throughput: not run, PyTorch finds no GPU on this machine")
     with scratch() as folder:
         rows = measure(options, folder)
-    emit(__file__, rows, [] if options.trial else judge(rows), options.write and not options.trial)
+    emit(
+        __file__,
+        rows,
+        [] if options.trial else check_claims(rows),
+        options.write and not options.trial,
+    )
 
 
 def parse() -> argparse.Namespace:
@@ -70,7 +75,7 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def judge(rows: list[Row]) -> list[Claim]:
+def check_claims(rows: list[Row]) -> list[Claim]:
     """What the raw rows say."""
     ratios = {side: 1 / median_ratio(rows, f"{side} s", "timm s") for side in SIDES}
     share = float(np.median([row["peak share"] for row in rows]))

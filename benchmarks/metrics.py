@@ -44,7 +44,7 @@ def main() -> None:
     rows = [
         measure(kind, images, 80, seed) for kind in ("distinct", "tied") for seed in range(pairs)
     ]
-    emit(__file__, rows, judge(rows), options.write)
+    emit(__file__, rows, check_claims(rows), options.write)
 
 
 def parse() -> argparse.Namespace:
@@ -54,7 +54,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def judge(rows: list[Row]) -> list[Claim]:
+def check_claims(rows: list[Row]) -> list[Claim]:
     """What the raw rows say."""
     claims = []
     for kind in dict.fromkeys(row["scores"] for row in rows):

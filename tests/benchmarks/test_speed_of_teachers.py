@@ -66,7 +66,7 @@ def test_the_whole_is_the_sum_of_its_parts(claims):
 def test_each_side_is_held_against_timm_s(claims):
     row = {"timm s": 6.0, "baseline s": 4.0, "joint teachers s": 5.2, "student s": 5.0}
     row |= {"peak share": 0.4, "device": "a card"}
-    found = import_module(GPU).judge([row])
+    found = import_module(GPU).check_claims([row])
     assert [claim.value for claim in found] == pytest.approx([6 / 4, 6 / 5.2, 6 / 5, 0.4])
     assert [claim.holds for claim in found] == [True, False, True, True]
     assert {claim.device for claim in found} == {"a card"}
