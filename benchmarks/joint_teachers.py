@@ -50,6 +50,7 @@ def measure(bench: Bench, folder: Path) -> list[dict[str, Any]]:
         baseline, one = timed(train_baseline, store=place / "one", **bench.inputs)
         _, learned = timed(teach, bench, groups, place / "joint")
         (made, _), frozen = timed(teach, bench, groups, place / "frozen", baseline)
+        # The last teacher shows whether the ones before it have any influence.
         name = list(groups)[-1]
         (alone, *_), _ = teach(bench, {name: groups[name]}, place / "alone", baseline)
         rows.append(

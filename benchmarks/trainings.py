@@ -68,6 +68,8 @@ class Bench:
         side = size.image_size
         pixels = rng.integers(0, 256, (number, side, side, 3), dtype=np.uint8)
         images = ImageStore.from_arrays([f"p{i}" for i in range(number)], pixels)
+        # One label in ten is present, about as dense as real multi-label data; speed hardly depends
+        # on it.
         space = LabelSpace(tuple(f"label {i}" for i in range(size.labels)))
         states = (rng.random((number, size.labels)) < 0.1).astype(np.int8)
         split = np.where(np.arange(number) < size.images, "train", "validation")

@@ -16,7 +16,7 @@ SCRIPTS = ("asymmetric_loss", "metrics", "data_loading", "startup", "gpu_through
 def script(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield importlib.import_module
-    for name in (*SCRIPTS, "common", "trainings"):  # other tests import theirs anew
+    for name in (*SCRIPTS, "common", "trainings"):  # so that other tests import their own
         sys.modules.pop(name, None)
 
 
