@@ -29,12 +29,8 @@ GOAL, DEAREST = 2.0, 2.5  # points above the baseline, at up to this many times 
 def claims(rows: DataFrame, least: float = GOAL) -> list[Claim]:
     """Claims on test images; settings are chosen on validation images.
 
-    Parameters
-    ----------
-    rows
-        Rows of a study. Claims on settings without rows are left out.
-    least
-        Points that the student of label groups must gain over the baseline.
+    Claims on settings without rows are left out. `least`: points that the student of label groups
+    must gain over the baseline.
     """
     ours = best(rows, lambda one: one[0] == OURS)
     kind = "cost_shared" if "cost_shared" in rows else "cost"

@@ -18,7 +18,7 @@ from gain import claims
 from gain.claims import LONGER_STUDENT, OURS
 from gain.comparison import LONGER, Setting
 from gain.datasets import CACHE, StudyData, few_per_class, load_corel, load_merced, score
-from gain.harness import RowStore, Study, config_hash
+from gain.harness import RowStore, Study, training_folder
 from gain.product import Measurement, Team, Trained, Trainings
 from mlic.images.options import DataOptions
 from mlic.models.options import ModelOptions
@@ -117,7 +117,7 @@ def configure(options: argparse.Namespace) -> dict[str, Any]:
 def _measure_seed(store: RowStore, seed: int, options: argparse.Namespace) -> None:
     config = configure(options)
     inputs, data = _load_inputs(options, config, seed)
-    folder = CACHE / f"{options.study}_{config_hash(config)}_{seed}"
+    folder = training_folder(options.study, config, seed)
     trainings = Trainings(inputs, partial(data.partition, parts=PARTS, seed=seed), folder)
     one = Measurement(store, trainings, partial(_score, trainings, data))
     if options.quick:

@@ -23,6 +23,8 @@ from common import RESULTS as ALL_RESULTS
 from common import Claim, table
 
 from gain.comparison import Ingredient, Setting, contributions, summary
+from gain.datasets import CACHE
+from mlic.caching.code_version import training_code_version
 
 RESULTS = ALL_RESULTS / "psd_gain"
 KEY = ["row", "parts", "distiller", "seed"]
@@ -62,6 +64,12 @@ def config_hash(configuration: Mapping[str, Any]) -> str:
     """
     text = json.dumps(configuration, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def training_folder(name: str, configuration: Mapping[str, Any], seed: int) -> Path:
+    """Folder of the trainings of one seed, and of the seconds that they took."""
+    # Seconds of another version of the code must not be reused.
+    return CACHE / f"{name}_{config_hash(configuration)}_{training_code_version()}_{seed}"
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,7 @@ from pandas import DataFrame
 
 from gain.claims import ingredients
 from gain.comparison import BASELINE, Setting, gain_claim
-from gain.datasets import CACHE
-from gain.harness import RowStore, Study, config_hash
+from gain.harness import RowStore, Study, training_folder
 from gain.product import Measurement, Team, Trained, Trainings
 from mlic.config.parameters import Parameters
 from mlic.evaluation.metrics import mean_average_precision
@@ -73,7 +72,7 @@ def _measure_seed(store: RowStore, seed: int, parameters: str, number: int) -> N
     images, labels = scenes.learning
     inputs = {"images": images, "labels": labels, "data": p.data, "model": p.model}
     inputs |= {"training": p.training, "seed": seed}
-    folder = CACHE / f"shift_{config_hash({'parameters': parameters})}_{seed}"
+    folder = training_folder("shift", {"parameters": parameters}, seed)
     trainings = Trainings(inputs, scenes.partition, folder)
     one = Measurement(store, trainings, partial(_score, trainings, scenes))
     one.baseline()
