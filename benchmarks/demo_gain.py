@@ -48,7 +48,7 @@ from mlic.pipelines.graph_partition.nodes import (
 from mlic.pipelines.label_statistics.nodes import count_training_labels
 from mlic.pipelines.reporting.nodes import predict_test_split
 from mlic.pipelines.teacher_training.nodes import assign_groups, train_teacher, train_teachers
-from mlic.report.summary import committees
+from mlic.report.summary import ensemble_logits
 from mlic.training.checkpoint import Checkpoint
 
 BUILDERS = {"cgp": build_cooccurrence_graph, "dgp": build_disoccurrence_graph}
@@ -122,7 +122,7 @@ def train_all(p: Parameters, seed: int, folder: Path) -> dict[str, Any]:
     test = labels.in_split("test")
     return {
         "seed": seed,
-        **score(committees(predictions, test), test),
+        **score(ensemble_logits(predictions, test), test),
         "budget_epochs": round(count_psd_passes(p.training, p.partition, p.teachers)),
         "ari_cgp": planted_ari(labels, partitions["cgp"].membership, p),
         "ari_shuffled": shuffled_ari(labels, p, seed),
