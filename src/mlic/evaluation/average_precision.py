@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mlic.errors import DataError, LabelError
-from mlic.labels import ABSENT, PRESENT, UNKNOWN
+from mlic.labels import ABSENT, PRESENT
+from mlic.labels.matrix import require_states
 
 __all__ = [
     "Scores",
@@ -122,11 +123,5 @@ def check_scores(scores: ArrayLike, states: ArrayLike) -> tuple[Scores, States]:
             "the model probably diverged; try a lower learning rate",
             name=(int(row), int(column)),
         )
-    # three comparisons take a fraction of the time of np.isin
-    known = (state_array == PRESENT) | (state_array == ABSENT) | (state_array == UNKNOWN)
-    if not known.all():
-        raise LabelError(
-            "a label state is neither 1 (present), 0 (absent) nor -1 (unknown): recode the labels",
-            found=state_array[~known][0].item(),
-        )
+    require_states(state_array)
     return score_array, state_array

@@ -37,10 +37,8 @@ def threshold_metrics(
 
     Raises
     ------
-    DataError
-        If a probability is NaN.
-    LabelError
-        If the shapes differ or a state is not 1, 0 or −1.
+    DataError, LabelError
+        As for `average_precision`.
 
     Examples
     --------
@@ -131,7 +129,7 @@ def _summarise(predicted: NDArray[np.bool_], states: States) -> dict[str, float]
     """Compute the figures per class and overall from predictions and states of shape (n, C)."""
     hits, predictions, present = _count(predicted, states)
     evaluated = present > 0
-    # precision is 0 and not NaN if a label is never predicted
+    # a label that is never predicted has the precision 0, not NaN, as in scikit-learn
     precision = np.where(evaluated, hits / np.maximum(predictions, 1), np.nan)
     class_precision = mean_without_nan(precision)
     class_recall = mean_without_nan(_ratio(hits, present))

@@ -18,14 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from mlic.errors import LabelError
-from mlic.labels.matrix import ABSENT, PRESENT, UNKNOWN
+from mlic.labels.matrix import ABSENT, PRESENT, UNKNOWN, require_states
 
 __all__ = ["States", "count_pairs", "count_states", "read_cells", "states_equal"]
 
 States: TypeAlias = NDArray[np.int8] | sparse.sparray | sparse.spmatrix
 Rows: TypeAlias = Any  # an int8 array, or sparse rows
-Bands: TypeAlias = list[NDArray[np.int32]]
 
 BLOCK_PAIRS = 1 << 22  # pairs of states in one block of images: about 30 MB in each thread
 BAND_LABELS = 128  # rows of the count matrix that one product fills
@@ -130,12 +128,7 @@ def _checked(states: States) -> sparse.csr_array:
     """Copy the states that are not absent, in canonical format, and check them."""
     rows = sparse.csr_array(states, copy=True)  # the caller's matrix must not be changed
     rows.sum_duplicates()
-    wrong = ~np.isin(rows.data, (PRESENT, ABSENT, UNKNOWN))
-    if wrong.any():
-        raise LabelError(
-            "a label state is neither 1 (present), 0 (absent) nor -1 (unknown): recode the labels",
-            found=rows.data[wrong][0].item(),
-        )
+    require_states(rows.data)
     return rows
 
 
@@ -170,7 +163,7 @@ def _zeros(num_rows: int, size: int) -> NDArray[np.int32]:
     return np.frombuffer(buffer, np.int32).reshape(num_rows, size)
 
 
-def _to_sparse(bands: Bands, size: int) -> sparse.csr_array:
+def _to_sparse(bands: list[NDArray[np.int32]], size: int) -> sparse.csr_array:
     """Join bands of rows into one sparse matrix, and free each band once it is copied."""
     per_row = [np.count_nonzero(band, axis=1) for band in bands]
     ends = np.concatenate([[0], *per_row]).cumsum()

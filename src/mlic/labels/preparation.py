@@ -55,7 +55,8 @@ def complete_split(
 
 def _check_sizes(split: NDArray[np.str_]) -> None:
     sizes = {name: int((split == name).sum()) for name in SPLITS}
-    for name in (name for name, size in sizes.items() if not size):
+    if 0 in sizes.values():
+        name = next(name for name, size in sizes.items() if not size)
         fix = f"add images or raise data.{name}_fraction"
         if name == "train":
             fix = "declare fewer images as validation or test"
@@ -76,7 +77,7 @@ def _check_groups(split: NDArray[np.str_], groups: NDArray[np.str_]) -> None:
 
 
 def drop_rare_labels(labels: LabelMatrix, below: int | None) -> LabelMatrix:
-    """Drop the labels with fewer training images than a number; None drops no label.
+    """Drop the labels with fewer than ``below`` training images; None drops no label.
 
     A `DataError` is raised if no label is left, or a label that is kept has no training image.
     """

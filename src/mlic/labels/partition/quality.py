@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
@@ -88,9 +88,7 @@ def partition_quality(
     return figures
 
 
-def random_coverage(
-    weights: Weights, sizes: Sequence[int] | NDArray[np.intp]
-) -> tuple[float, float]:
+def random_coverage(weights: Weights, sizes: ArrayLike) -> tuple[float, float]:
     """Mean and standard deviation of `coverage` over all partitions of given sizes.
 
     Every assignment of the labels to parts of these sizes, which add up to C, is equally likely.
@@ -199,7 +197,6 @@ def coverage(weights: Weights, membership: Membership) -> float:
     >>> coverage(path, np.array([0, 0, 1]))
     0.75
     """
-    # entries and not their sum by rows: the edges may be sparse and far fewer than C²
     edges = sparse.coo_array(weights)
     total = float(edges.data.sum())
     same = membership[edges.row] == membership[edges.col]
@@ -207,10 +204,9 @@ def coverage(weights: Weights, membership: Membership) -> float:
 
 
 def modularity(weights: Weights, membership: Membership) -> float:
-    """Weighted modularity (Newman, 2004); the arguments are as in `cut_value`.
+    """Share of the weight inside parts minus the share expected from degrees (Newman, 2004).
 
-    It is the share of the weight inside parts minus the share expected from degrees; 0 without
-    weight.
+    The arguments are as in `cut_value`. The modularity is 0 without weight.
     """
     total = float(weights.sum())
     if total == 0:
