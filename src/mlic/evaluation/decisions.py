@@ -61,7 +61,7 @@ def top_k_metrics(
     Parameters
     ----------
     scores, states
-        As for `average_precision`.
+        As for `average_precision`, with the same errors.
     k
         Number of labels predicted for each image, from 1 to C; another is a `ParameterError`.
     threshold
