@@ -22,8 +22,8 @@ from sklearn.metrics import adjusted_rand_score
 from mlic.labels.graph import COOCCURRENCE_EXPONENT, affinity
 from mlic.labels.options import PartitionOptions
 from mlic.labels.partition import Partition, user_partition
-from mlic.labels.partition.cuts import coverage, cut_value
 from mlic.labels.partition.partitioning import partition_labels
+from mlic.labels.partition.quality import coverage, cut_value
 from mlic.labels.space import LabelSpace
 from mlic.labels.statistics import LabelStatistics, count_labels
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mlic.errors import DataError, LabelError
-from mlic.labels import ABSENT, PRESENT, UNKNOWN
+from mlic.labels import ABSENT, PRESENT
+from mlic.labels.matrix import require_states
 
 __all__ = [
     "Scores",
@@ -50,12 +51,6 @@ def average_precision(scores: ArrayLike, states: ArrayLike) -> NDArray[np.float6
     LabelError
         If the shapes differ or a state is not 1, 0 or −1.
 
-    Notes
-    -----
-    Recall increases only at positives, so that AP is the mean over positives of the precision at
-    their score. Positives and negatives are sorted separately. Negatives below the lowest positive
-    have no influence and are not sorted at all.
-
     Examples
     --------
     >>> average_precision([[0.9, 0.1], [0.8, 0.1], [0.7, 0.3]], [[1, 0], [0, 0], [1, -1]]).round(4)
@@ -69,20 +64,7 @@ def average_precision(scores: ArrayLike, states: ArrayLike) -> NDArray[np.float6
 def mean_average_precision(scores: ArrayLike, states: ArrayLike) -> float:
     """Mean average precision (mAP) over the labels with at least one known positive.
 
-    Parameters
-    ----------
-    scores, states
-        As for `average_precision`.
-
-    Returns
-    -------
-    float
-        NaN if no label has a known positive.
-
-    Raises
-    ------
-    DataError, LabelError
-        As for `average_precision`.
+    It is NaN if there is no such label. Scores, states and errors are as for `average_precision`.
 
     Examples
     --------
@@ -94,6 +76,9 @@ def mean_average_precision(scores: ArrayLike, states: ArrayLike) -> float:
 
 def _label_precision(scores: Scores, states: States) -> float:
     """Average precision of one label; scores and states have the shape (n,)."""
+    # Recall increases only at positives, so that AP is the mean over positives of the precision at
+    # their score. Positives and negatives are sorted separately, and negatives below the lowest
+    # positive, which have no influence, not at all.
     positives = np.sort(np.compress(states == PRESENT, scores))
     if not positives.size:
         return float("nan")
@@ -121,25 +106,7 @@ def mean_without_nan(figures: NDArray[np.float64]) -> float:
 
 
 def check_scores(scores: ArrayLike, states: ArrayLike) -> tuple[Scores, States]:
-    """Convert scores and states to arrays and check them.
-
-    Parameters
-    ----------
-    scores, states
-        As for `average_precision`.
-
-    Returns
-    -------
-    scores, states : numpy.ndarray
-        Shape (n, C) each.
-
-    Raises
-    ------
-    DataError
-        If a score is NaN.
-    LabelError
-        If the shapes differ or a state is not 1, 0 or −1.
-    """
+    """Convert scores and states, shape (n, C), to arrays; errors are as for `average_precision`."""
     score_array, state_array = np.asarray(scores), np.asarray(states)
     if score_array.ndim != 2 or score_array.shape != state_array.shape:
         raise LabelError(
@@ -156,11 +123,5 @@ def check_scores(scores: ArrayLike, states: ArrayLike) -> tuple[Scores, States]:
             "the model probably diverged; try a lower learning rate",
             name=(int(row), int(column)),
         )
-    # three comparisons take a fraction of the time of np.isin
-    known = (state_array == PRESENT) | (state_array == ABSENT) | (state_array == UNKNOWN)
-    if not known.all():
-        raise LabelError(
-            "a label state is neither 1 (present), 0 (absent) nor -1 (unknown): recode the labels",
-            found=state_array[~known][0].item(),
-        )
+    require_states(state_array)
     return score_array, state_array

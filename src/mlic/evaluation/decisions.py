@@ -32,19 +32,13 @@ def threshold_metrics(
         ``CP`` and ``CR``, the means over labels of precision and recall; ``CF1``, the harmonic mean
         of CP and CR, as reported by ML-GCN, C-Tran and PSD; ``macro_F1``, the mean over labels of
         F1, which ASL reports as CF1; ``OP``, ``OR`` and ``OF1``, from the counts summed over all
-        labels, including labels without a known positive.
+        labels, including labels without a known positive. Precision is 0 if nothing is predicted,
+        and F1 is 0 if precision and recall are; all figures are NaN without any known positive.
 
     Raises
     ------
-    DataError
-        If a probability is NaN.
-    LabelError
-        If the shapes differ or a state is not 1, 0 or −1.
-
-    Notes
-    -----
-    Empty denominators: precision is 0 if nothing is predicted; F1 is 0 if precision and recall are
-    both 0; all figures are NaN if no label has a known positive.
+    DataError, LabelError
+        As for `average_precision`.
 
     Examples
     --------
@@ -67,9 +61,9 @@ def top_k_metrics(
     Parameters
     ----------
     scores, states
-        As for `average_precision`.
+        As for `average_precision`, with the same errors.
     k
-        Number of labels predicted for each image, from 1 to C.
+        Number of labels predicted for each image, from 1 to C; another is a `ParameterError`.
     threshold
         Of the k labels, only those that score at least this are predicted; None predicts all k, as
         in [1]_. The "top-3" columns of ML-GCN [2]_ and of C-Tran need 0.5, on probabilities.
@@ -78,13 +72,6 @@ def top_k_metrics(
     -------
     dict[str, float]
         Same keys and rules as `threshold_metrics`.
-
-    Raises
-    ------
-    ParameterError
-        If k is less than 1 or more than C.
-    DataError, LabelError
-        As for `average_precision`.
 
     References
     ----------
@@ -115,22 +102,10 @@ def top_k_metrics(
 def per_label_f1(
     probabilities: ArrayLike, states: ArrayLike, threshold: float = 0.5
 ) -> NDArray[np.float64]:
-    """F1 of each label, if it is predicted at or above a threshold.
+    """F1 of each label, if it is predicted at or above a threshold; shape (C,), float64.
 
-    Parameters
-    ----------
-    probabilities, states, threshold
-        As for `threshold_metrics`.
-
-    Returns
-    -------
-    NDArray[np.float64]
-        Shape (C,); NaN for a label without a known positive.
-
-    Raises
-    ------
-    DataError, LabelError
-        As for `threshold_metrics`.
+    F1 is NaN for a label without a known positive. Parameters and errors are as for
+    `threshold_metrics`.
 
     Examples
     --------
@@ -138,9 +113,7 @@ def per_label_f1(
     array([0.667, 1.   ])
     """
     probabilities, states = check_scores(probabilities, states)
-    # F1 = 2 hits / (predicted + present) needs no special case for empty predictions
-    hits, predicted, present = _count(probabilities >= threshold, states)
-    return _ratio(2 * hits, np.where(present > 0, predicted + present, 0))
+    return _f1(*_count(probabilities >= threshold, states))
 
 
 def _highest(scores: Scores, k: int) -> NDArray[np.bool_]:
@@ -156,12 +129,10 @@ def _summarise(predicted: NDArray[np.bool_], states: States) -> dict[str, float]
     """Compute the figures per class and overall from predictions and states of shape (n, C)."""
     hits, predictions, present = _count(predicted, states)
     evaluated = present > 0
-    # precision is 0 and not NaN if a label is never predicted
+    # a label that is never predicted has the precision 0, not NaN, as in scikit-learn
     precision = np.where(evaluated, hits / np.maximum(predictions, 1), np.nan)
-    class_precision, class_recall = (
-        mean_without_nan(precision),
-        mean_without_nan(_ratio(hits, present)),
-    )
+    class_precision = mean_without_nan(precision)
+    class_recall = mean_without_nan(_ratio(hits, present))
     if not evaluated.any():
         overall_precision = overall_recall = float("nan")
     else:
@@ -172,9 +143,7 @@ def _summarise(predicted: NDArray[np.bool_], states: States) -> dict[str, float]
         "CP": class_precision,
         "CR": class_recall,
         "CF1": _harmonic(class_precision, class_recall),
-        "macro_F1": mean_without_nan(
-            _ratio(2 * hits, np.where(evaluated, predictions + present, 0))
-        ),
+        "macro_F1": mean_without_nan(_f1(hits, predictions, present)),
         "OP": overall_precision,
         "OR": overall_recall,
         "OF1": _harmonic(overall_precision, overall_recall),
@@ -186,9 +155,17 @@ def _count(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Count true positives, predictions and positives of each label, if known; shape (C,) each."""
     present = states == PRESENT
+    # a prediction for an unknown state is neither right nor wrong
     hits = np.count_nonzero(predicted & present, axis=0)
     predictions = np.count_nonzero(predicted & (states != UNKNOWN), axis=0)
     return hits, predictions, np.count_nonzero(present, axis=0)
+
+
+def _f1(
+    hits: NDArray[np.int64], predictions: NDArray[np.int64], present: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    # 2 hits / (predictions + present) needs no special case for labels that are never predicted
+    return _ratio(2 * hits, np.where(present > 0, predictions + present, 0))
 
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mlic.labels import ABSENT, PRESENT, UNKNOWN
+from mlic.labels.co_occurrence import read_cells
 
 __all__ = ["pair_errors", "predict_as_many"]
 
@@ -19,23 +20,14 @@ def predict_as_many(scores: NDArray[np.floating], states: NDArray[np.integer]) -
     With this threshold for each label, precision equals recall (the break-even point), so that
     models are compared independently of the calibration of their scores.
 
-    Parameters
-    ----------
-    scores
-        Scores of one model; shape (n, C).
-    states
-        1 present, 0 absent, −1 unknown, which is never predicted; shape (n, C).
-
-    Returns
-    -------
-    numpy.ndarray
-        True where a label is predicted; of equal scores the first images are; shape (n, C), bool.
+    Scores, states (1 present, 0 absent, −1 unknown, which is never predicted) and the result, which
+    is True where a label is predicted, have the shape (n, C). Of equal scores the first images are
+    predicted.
 
     Examples
     --------
-    >>> predict_as_many(
-    ...     np.array([[0.9], [0.8], [0.1]]), np.array([[-1], [0], [1]])
-    ... ).ravel().tolist()
+    >>> scores, states = np.array([[0.9], [0.8], [0.1]]), np.array([[-1], [0], [1]])
+    >>> predict_as_many(scores, states).ravel().tolist()
     [False, True, False]
     """
     # unknown cells come last in the ranking, so that they are never selected
@@ -86,9 +78,10 @@ def pair_errors(
         false = _marks(chosen & (states == ABSENT))
         both, confused = _pairs(known, known), _pairs(missed, false) + _pairs(false, missed)
         counts |= {f"{model}_together": both, f"{model}_confused": confused}
+        # predicted together too rarely is an error too, so that the difference may be negative
         errors += [both - counts["together"], confused]
     first, second = _worst(errors, most)
-    columns = {name: _read(pairs, first, second) for name, pairs in counts.items()}
+    columns = {name: read_cells(pairs, first, second) for name, pairs in counts.items()}
     return {"first": first, "second": second, **columns}
 
 
@@ -100,14 +93,6 @@ def _marks(cells: NDArray[np.bool_]) -> sparse.csr_array:
 def _pairs(one: sparse.csr_array, other: sparse.csr_array) -> sparse.csr_array:
     """Count the images marked for both labels of a pair, above the diagonal; shape (C, C)."""
     return sparse.csr_array(sparse.triu(one.T @ other, k=1))
-
-
-def _read(
-    pairs: sparse.csr_array, first: NDArray[np.int64], second: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Read the counts of some pairs."""
-    # without any pair, SciPy would return a sparse array
-    return np.asarray(pairs[first, second]) if len(first) else np.empty(0, dtype=np.int64)
 
 
 def _worst(

@@ -55,6 +55,7 @@ def find_label_issues(
     for state, other in ((PRESENT, ABSENT), (ABSENT, PRESENT)):
         found |= (states == state) & (1 - given >= _threshold(given, states == other))
     rows, columns = np.nonzero(found & (given < 0.5))  # the opposite state is more probable
+    # stable, so that issues of equal confidence stay in the order of the images
     order = np.argsort(given[rows, columns], kind="stable")
     rows, columns = rows[order], columns[order]
     return rows, columns, given[rows, columns]

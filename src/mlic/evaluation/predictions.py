@@ -42,26 +42,10 @@ class Predictions:
     labels: dict[str, tuple[str, ...]]
 
     def joined(self, space: LabelSpace, models: Sequence[str]) -> NDArray[np.float32]:
-        """Join the logits of models that each know a part of the labels.
+        """Join the logits of models that each know a part of the labels; shape (n, C), float32.
 
-        Parameters
-        ----------
-        space
-            The labels of the result, in column order.
-        models
-            Names of the models.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (n, C), float32.
-
-        Raises
-        ------
-        CheckpointError
-            If no model knows a label, or logits are NaN.
-        LabelError
-            If a model has a label outside the space.
+        The columns are the labels of the space. A `CheckpointError` is raised if no model knows a
+        label, or logits are NaN; a `LabelError` if a model has a label outside the space.
         """
         # NaN marks columns that no model fills; a diverged model is found by it too
         full = np.full((len(self.ids), len(space)), np.nan, dtype=np.float32)
@@ -78,13 +62,7 @@ class Predictions:
         return full
 
     def require_images(self, ids: NDArray[np.str_]) -> None:
-        """Check that the predictions are for the given images, in the same order.
-
-        Raises
-        ------
-        DataError
-            If the ids or their order differ.
-        """
+        """Raise a `DataError` if the predictions are not for these images, in this order."""
         if not np.array_equal(self.ids, ids):
             raise DataError(
                 f"the {len(self.ids)} predictions are not for the {len(ids)} images of the test "

@@ -18,14 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from mlic.errors import LabelError
-from mlic.labels.matrix import ABSENT, PRESENT, UNKNOWN
+from mlic.labels.matrix import ABSENT, PRESENT, UNKNOWN, require_states
 
-__all__ = ["States", "count_pairs", "count_states", "states_equal"]
+__all__ = ["States", "count_pairs", "count_states", "read_cells", "states_equal"]
 
 States: TypeAlias = NDArray[np.int8] | sparse.sparray | sparse.spmatrix
 Rows: TypeAlias = Any  # an int8 array, or sparse rows
-Bands: TypeAlias = list[NDArray[np.int32]]
 
 BLOCK_PAIRS = 1 << 22  # pairs of states in one block of images: about 30 MB in each thread
 BAND_LABELS = 128  # rows of the count matrix that one product fills
@@ -35,25 +33,18 @@ DENSE_SHARE = 0.05
 
 
 def states_equal(states: States, state: int) -> sparse.csr_array:
-    """Mark the cells that have a given state.
+    """Mark the cells that have a given state, `PRESENT` or `UNKNOWN`.
 
     Parameters
     ----------
     states
         1 present, 0 absent, −1 unknown; shape (n, C), an int8 array or a SciPy sparse matrix
-        that stores its −1 explicitly.
-    state
-        `PRESENT` or `UNKNOWN`.
+        that stores its −1 explicitly. Another value raises a `LabelError`.
 
     Returns
     -------
     scipy.sparse.csr_array
         1 in every marked cell, int32; shape (n, C).
-
-    Raises
-    ------
-    LabelError
-        If a state is not 1, 0 or −1.
     """
     marks = _checked(states)
     marks.data[marks.data != state] = ABSENT
@@ -64,20 +55,7 @@ def states_equal(states: States, state: int) -> sparse.csr_array:
 def count_states(states: States) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count the images in which each label is present, and those in which it is unknown.
 
-    Parameters
-    ----------
-    states
-        As in `states_equal`.
-
-    Returns
-    -------
-    present, unknown : numpy.ndarray
-        Shape (C,) each, int64.
-
-    Raises
-    ------
-    LabelError
-        If a state is not 1, 0 or −1.
+    The states are as in `states_equal`; both results have the shape (C,) and are int64.
     """
     rows, size = _by_rows(states), states.shape[1]
 
@@ -94,28 +72,14 @@ def count_states(states: States) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def count_pairs(states: States, first: int, second: int) -> sparse.csr_array:
     """Count the images in which label i has the first state and label j ≠ i the second.
 
-    Parameters
-    ----------
-    states
-        As in `states_equal`.
-    first, second
-        `PRESENT` or `UNKNOWN`.
+    The states are as in `states_equal`. The time grows with the sum over images of the squared
+    number of labels. The counts are dense while they are added up, which takes 4 C² bytes.
 
     Returns
     -------
     scipy.sparse.csr_array
         Counts in canonical format, with an empty diagonal; shape (C, C), int32. Symmetric if
         both states are the same.
-
-    Raises
-    ------
-    LabelError
-        If a state is not 1, 0 or −1.
-
-    Notes
-    -----
-    The time grows with the sum over images of the squared number of labels. The counts are dense
-    while they are added up, which takes 4 C² bytes.
 
     Examples
     --------
@@ -132,6 +96,7 @@ def count_pairs(states: States, first: int, second: int) -> sparse.csr_array:
         for start, band in zip(starts, bands, strict=True):
             product = left[start : start + len(band)] @ right
             counts = product.toarray() if sparse.issparse(product) else product.astype(np.int32)
+            # all threads add to the same bands
             with lock:
                 np.add(band, counts, out=band)
 
@@ -140,6 +105,15 @@ def count_pairs(states: States, first: int, second: int) -> sparse.csr_array:
     for start, band in zip(starts, bands, strict=True):
         np.fill_diagonal(band[:, start:], 0)
     return _to_sparse(bands, size)
+
+
+def read_cells(
+    matrix: sparse.csr_array, rows: NDArray[np.integer], columns: NDArray[np.integer]
+) -> NDArray[Any]:
+    """Read single cells of a sparse matrix, one for each row and column; shape (m,)."""
+    if not len(rows):  # here SciPy would return a sparse array
+        return np.zeros(0, dtype=matrix.dtype)
+    return np.asarray(matrix[rows, columns])
 
 
 def _threads() -> ThreadPoolExecutor:
@@ -154,12 +128,7 @@ def _checked(states: States) -> sparse.csr_array:
     """Copy the states that are not absent, in canonical format, and check them."""
     rows = sparse.csr_array(states, copy=True)  # the caller's matrix must not be changed
     rows.sum_duplicates()
-    wrong = ~np.isin(rows.data, (PRESENT, ABSENT, UNKNOWN))
-    if wrong.any():
-        raise LabelError(
-            "a label state is neither 1 (present), 0 (absent) nor -1 (unknown): recode the labels",
-            found=rows.data[wrong][0].item(),
-        )
+    require_states(rows.data)
     return rows
 
 
@@ -188,15 +157,13 @@ def _factors(block: Rows, first: int, second: int) -> tuple[Any, Any]:
 
 
 def _zeros(num_rows: int, size: int) -> NDArray[np.int32]:
-    """Zeros in a memory map of their own.
-
-    The memory that NumPy frees may stay with the process; that of a map always goes back.
-    """
+    """Allocate zeros in a memory map of their own."""
+    # the memory that NumPy frees may stay with the process; that of a map always goes back
     buffer = mmap.mmap(-1, num_rows * size * np.dtype(np.int32).itemsize)
     return np.frombuffer(buffer, np.int32).reshape(num_rows, size)
 
 
-def _to_sparse(bands: Bands, size: int) -> sparse.csr_array:
+def _to_sparse(bands: list[NDArray[np.int32]], size: int) -> sparse.csr_array:
     """Join bands of rows into one sparse matrix, and free each band once it is copied."""
     per_row = [np.count_nonzero(band, axis=1) for band in bands]
     ends = np.concatenate([[0], *per_row]).cumsum()

@@ -20,9 +20,9 @@ __all__ = ["LabelContext"]
 
 @dataclass(frozen=True, eq=False)
 class LabelContext:
-    """What is known about a set of labels: statistics, graph, embeddings and partition.
+    """Statistics, graph, embeddings and partition of a set of labels.
 
-    Model heads, losses and other components that need to know the labels receive this one object.
+    Model heads, losses and other components that depend on the labels receive this one object.
     A component that needs a member which is None must refuse it itself.
 
     Parameters
@@ -43,8 +43,8 @@ class LabelContext:
     Raises
     ------
     LabelError
-        If the statistics, the graph or the partition have other labels, or the same labels in
-        another order; the message names the first difference. Also if the embeddings lack a label.
+        If a member has other labels, or the statistics, the graph or the partition have the same
+        labels in another order; the message names the first difference.
 
     Examples
     --------
@@ -85,17 +85,8 @@ class LabelContext:
     def subset(self, space: LabelSpace) -> LabelContext:
         """Restrict the context to some of its labels, in the order of the new space.
 
-        The partition is dropped, because parts of a partition do not partition the rest.
-
-        Parameters
-        ----------
-        space
-            Labels of this context, in any order.
-
-        Raises
-        ------
-        LabelError
-            If a label is not in this context.
+        The partition is dropped: its parts may lose all their labels. A label that is not in this
+        context raises a `LabelError`.
         """
         self.space.indices(space.names)
         return LabelContext(

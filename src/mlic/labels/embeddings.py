@@ -71,13 +71,7 @@ class LabelEmbeddings:
             )
 
     def subset(self, space: LabelSpace) -> LabelEmbeddings:
-        """Return the embeddings of some of the labels, matched by name.
-
-        Raises
-        ------
-        LabelError
-            If a label has no embedding.
-        """
+        """Return the embeddings of some labels by name, or raise a `LabelError` if one has none."""
         rows = self.space.indices(space.names)
         return LabelEmbeddings(space, self.vectors[rows], self.source)
 
@@ -91,20 +85,14 @@ class LabelEmbeddings:
 
     def to_tensors(self) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
         """Return arrays and text metadata for one safetensors file."""
-        names = json.dumps(list(self.space.names), ensure_ascii=False)
+        names = json.dumps(self.space.names, ensure_ascii=False)
         return {"vectors": self.vectors}, {"names": names, "source": self.source}
 
     @classmethod
     def from_tensors(
         cls, tensors: Mapping[str, NDArray[np.float32]], metadata: Mapping[str, str]
     ) -> LabelEmbeddings:
-        """Create embeddings from the result of `to_tensors`.
-
-        Raises
-        ------
-        DataError
-            If an array or a metadata entry is missing.
-        """
+        """Create embeddings from the result of `to_tensors`; a missing entry is a `DataError`."""
         missing = {"vectors", "names", "source"} - set(tensors) - set(metadata)
         if missing:
             raise DataError(
@@ -116,29 +104,7 @@ class LabelEmbeddings:
 
 
 def embed_labels(statistics: LabelStatistics, options: EmbeddingOptions) -> LabelEmbeddings:
-    """Embed all labels as the options say.
-
-    Parameters
-    ----------
-    statistics
-        Counts of labels and pairs.
-    options
-        Source of the vectors, and their dimension.
-
-    Returns
-    -------
-    LabelEmbeddings
-        For the source ``learned`` with vectors of length 0.
-
-    Raises
-    ------
-    ParameterError
-        If the dimension differs from that of the file, or the graph has fewer eigenvectors.
-    LabelError
-        If labels have no vector in the file.
-    DataError
-        If the file cannot be read.
-    """
+    """Embed all labels as the options say; see `read_glove` and `spectral_vectors` for errors."""
     space = statistics.space
     if options.source == "spectral":
         vectors = spectral_vectors(statistics, options.dimension)
@@ -146,6 +112,7 @@ def embed_labels(statistics: LabelStatistics, options: EmbeddingOptions) -> Labe
         assert options.file is not None  # checked by EmbeddingOptions
         vectors = read_glove(Path(options.file), space.names, options.dimension)
     else:
+        # learned: every model initialises its own vectors
         vectors = np.empty((len(space), 0), dtype=np.float32)
     return LabelEmbeddings(space, vectors, options.source)
 
@@ -158,34 +125,13 @@ def spectral_vectors(statistics: LabelStatistics, dimension: int) -> NDArray[np.
     one D^(1/2) 1. Every column is scaled to a mean square of 1, and its entry with the largest
     magnitude is positive.
 
-    Parameters
-    ----------
-    statistics
-        Counts of labels and pairs.
-    dimension
-        Number of eigenvectors, at most C − 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (C, dimension), float32.
-
-    Raises
-    ------
-    ParameterError
-        If the graph has fewer eigenvectors.
+    The result has the shape (C, dimension) and is float32; a dimension above C − 1 raises a
+    `ParameterError`.
 
     References
     ----------
     .. [1] Belkin and Niyogi, "Laplacian eigenmaps for dimensionality reduction and data
        representation", Neural Computation 15(6), 2003.
-
-    Examples
-    --------
-    >>> from mlic.labels.statistics import count_labels
-    >>> states = np.array([[1, 1, 0, 0], [0, 0, 1, 1]], dtype=np.int8)
-    >>> spectral_vectors(count_labels(states, LabelSpace(("a", "b", "c", "d"))), 1).T.tolist()
-    [[1.0, 1.0, -1.0, -1.0]]
     """
     size = len(statistics.space)
     if dimension > size - 1:
@@ -206,5 +152,4 @@ def spectral_vectors(statistics: LabelStatistics, dimension: int) -> NDArray[np.
     # rounded, so that the first of several equal magnitudes decides the sign on every machine
     largest = np.abs(vectors).round(6).argmax(axis=0)
     signs = np.sign(vectors[largest, np.arange(dimension)])
-    turned: NDArray[np.float32] = (vectors * signs).astype(np.float32)
-    return turned
+    return np.asarray(vectors * signs, dtype=np.float32)

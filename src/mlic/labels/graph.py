@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -12,13 +11,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mlic.errors import ParameterError
+from mlic.labels.co_occurrence import read_cells
 from mlic.labels.statistics import LabelStatistics
 from mlic.utils.suggestions import did_you_mean
 
 __all__ = [
     "COOCCURRENCE_EXPONENT",
-    "KINDS",
     "affinity",
+    "graph_kind",
     "label_affinity",
     "label_graph",
     "require_exponent",
@@ -32,33 +32,13 @@ BLOCK_LABELS = 512  # labels processed at once, which limits the working memory
 
 
 def label_affinity(statistics: LabelStatistics, exponent: float) -> sparse.csr_array:
-    """Compute the sparse co-occurrence affinity S = (Q + Qᵀ) / 2, with Q as in `affinity`.
-
-    Parameters
-    ----------
-    statistics
-        Counts of labels and pairs.
-    exponent
-        As in `affinity`.
+    """Compute the co-occurrence affinity S of `affinity` without making it dense.
 
     Returns
     -------
     scipy.sparse.csr_array
         Symmetric, in (0, 1] for labels that occur together; shape (C, C), float64. It shares its
         index arrays with ``statistics.together``: copy it before changing it.
-
-    Raises
-    ------
-    ParameterError
-        If the exponent is not positive.
-
-    Examples
-    --------
-    >>> from mlic.labels.space import LabelSpace
-    >>> from mlic.labels.statistics import count_labels
-    >>> counted = count_labels(np.array([[1, 1], [1, 0]]), LabelSpace(("person", "tie")))
-    >>> label_affinity(counted, exponent=1.0)[0, 1]
-    np.float64(0.75)
     """
     require_exponent(exponent)
     together, counts, hidden = statistics.together, statistics.counts, statistics.hidden
@@ -71,20 +51,26 @@ def label_affinity(statistics: LabelStatistics, exponent: float) -> sparse.csr_a
         seen = together.data[block]
         first, second = counts[rows], counts[columns]
         if hidden.nnz:  # count only the images in which the other label is known
-            first = first - _entries(hidden, columns, rows)
-            second = second - _entries(hidden, rows, columns)
+            first = first - read_cells(hidden, columns, rows)
+            second = second - read_cells(hidden, rows, columns)
         data[block] = ((seen / second) ** exponent + (seen / first) ** exponent) / 2
     return sparse.csr_array((data, together.indices, together.indptr), shape=together.shape)
 
 
-def require_exponent(exponent: float) -> None:
-    """Check that the exponent of a label graph is finite and positive.
+def graph_kind(strategy: str) -> str:
+    """Return the kind of the graph of a strategy; an unknown strategy is a `ParameterError`."""
+    if strategy not in KINDS:
+        raise ParameterError(
+            f"strategy '{strategy}' is unknown: {did_you_mean(strategy, KINDS)}"
+            f"use one of {', '.join(KINDS)}",
+            parameter="strategy",
+            value=strategy,
+        )
+    return KINDS[strategy]
 
-    Raises
-    ------
-    ParameterError
-        If it is not.
-    """
+
+def require_exponent(exponent: float) -> None:
+    """Raise a `ParameterError` if the exponent of a label graph is not finite and positive."""
     if not (math.isfinite(exponent) and exponent > 0):
         raise ParameterError(
             f"exponent {exponent} of the label graph must be above 0: try 0.5",
@@ -97,29 +83,14 @@ def affinity(statistics: LabelStatistics, kind: str, exponent: float) -> NDArray
     """Compute the affinity of every pair of labels, dense [1]_.
 
     With the conditional probabilities P[i, j] = P(i | j) and Q = P ** exponent, element by element,
-    the affinity is
-
-    * ``"co"``: S = (Q + Qᵀ) / 2, high between labels that occur together;
-    * ``"dis"``: D = 1 − S, high between labels that do not.
-
-    Parameters
-    ----------
-    statistics
-        Counts of labels and pairs.
-    kind
-        ``"co"`` or ``"dis"``.
-    exponent
-        Positive; an exponent below 1 gives more weight to rare co-occurrences.
+    the affinity of the kind ``"co"`` is S = (Q + Qᵀ) / 2, high between labels that occur together;
+    that of the kind ``"dis"`` is D = 1 − S. An exponent below 1 gives more weight to rare
+    co-occurrences; one that is not positive, or another kind, is a `ParameterError`.
 
     Returns
     -------
     numpy.ndarray
         Symmetric, in [0, 1], zero diagonal; shape (C, C), float64.
-
-    Raises
-    ------
-    ParameterError
-        If the kind is unknown or the exponent is not positive.
 
     References
     ----------
@@ -146,7 +117,7 @@ def affinity(statistics: LabelStatistics, kind: str, exponent: float) -> NDArray
 
 
 def label_graph(statistics: LabelStatistics, strategy: str, exponent: float) -> nx.Graph[str]:
-    """Build the graph of a strategy as a networkx graph, for inspection and for graph models.
+    """Build the label graph of a strategy, for inspection and for graph models.
 
     Parameters
     ----------
@@ -161,9 +132,9 @@ def label_graph(statistics: LabelStatistics, strategy: str, exponent: float) -> 
     Returns
     -------
     networkx.Graph
-        The nodes are label names with ``count`` and ``index``. The edges are the pairs whose
-        weight is above 0, with ``weight`` and ``cooccurrence``. The graph has the attributes
-        ``strategy``, ``exponent``, ``kind`` and ``neighbours``.
+        Nodes are label names with ``count`` and ``index``; edges are the pairs of a weight above 0,
+        with ``weight`` and ``cooccurrence``. Attributes of the graph are ``strategy``,
+        ``exponent``, ``kind`` and ``neighbours``.
 
         With more than 1,000 labels only the strongest edges are kept: each label keeps the edges to
         the ``neighbours`` labels with the highest co-occurrence affinity, in a dis-occurrence graph
@@ -182,14 +153,7 @@ def label_graph(statistics: LabelStatistics, strategy: str, exponent: float) -> 
     >>> label_graph(counted, "cgp", exponent=1.0).edges["person", "tie"]
     {'weight': 0.75, 'cooccurrence': 1}
     """
-    if strategy not in KINDS:
-        raise ParameterError(
-            f"strategy '{strategy}' is unknown: {did_you_mean(strategy, KINDS)}"
-            f"use one of {', '.join(KINDS)}",
-            parameter="strategy",
-            value=strategy,
-        )
-    kind, names = KINDS[strategy], statistics.space.names
+    kind, names = graph_kind(strategy), statistics.space.names
     similarity = label_affinity(statistics, exponent)
     neighbours = NEIGHBOURS if len(names) > FULL_GRAPH_LABELS else None
     graph: nx.Graph[str] = nx.Graph(
@@ -198,18 +162,14 @@ def label_graph(statistics: LabelStatistics, strategy: str, exponent: float) -> 
     for index, (name, count) in enumerate(zip(names, statistics.counts.tolist(), strict=True)):
         graph.add_node(name, count=count, index=index)
     first, second = _pairs(similarity, kind, neighbours)
-    weights = _entries(similarity, first, second)
-    columns = {
-        "weight": weights if kind == "co" else 1.0 - weights,
-        "cooccurrence": _entries(statistics.together, first, second),
-    }
-    edges = zip(
-        first.tolist(), second.tolist(), *(c.tolist() for c in columns.values()), strict=True
-    )
+    weights, together = (read_cells(m, first, second) for m in (similarity, statistics.together))
+    if kind == "dis":
+        weights = 1.0 - weights
+    edges = zip(*(column.tolist() for column in (first, second, weights, together)), strict=True)
     graph.add_edges_from(
-        (names[i], names[j], dict(zip(columns, values, strict=True)))
-        for i, j, *values in edges
-        if values[0] > 0
+        (names[i], names[j], {"weight": weight, "cooccurrence": count})
+        for i, j, weight, count in edges
+        if weight > 0
     )
     return graph
 
@@ -231,12 +191,3 @@ def _pairs(
     pairs = np.unique(np.minimum(rows, columns) * size + np.maximum(rows, columns))
     first, second = np.divmod(pairs, size)
     return first, second
-
-
-def _entries(
-    matrix: sparse.csr_array, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[Any]:
-    """Read single cells of a sparse matrix."""
-    if not len(rows):  # here SciPy would return a sparse array
-        return np.zeros(0, dtype=matrix.dtype)
-    return np.asarray(matrix[rows, columns])

@@ -8,14 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from mlic.utils.strict_model import StrictModel
 
-__all__ = [
-    "BASELINE",
-    "FULL_LABEL",
-    "EmbeddingOptions",
-    "GraphStrategy",
-    "PartitionOptions",
-    "Strategy",
-]
+__all__ = ["BASELINE", "FULL_LABEL", "EmbeddingOptions", "PartitionOptions", "Strategy"]
 
 GraphStrategy = Literal["cgp", "dgp"]
 Strategy = Literal["baseline", "cgp", "dgp", "random", "user", "full_label"]
@@ -29,11 +22,6 @@ def _split(value: object) -> object:
     return value.split("+") if isinstance(value, str) else value
 
 
-def _complete(given: dict[GraphStrategy, float]) -> dict[GraphStrategy, float]:
-    """Add the default exponent of every strategy that is left out."""
-    return EXPONENTS | given
-
-
 class PartitionOptions(StrictModel):
     """How the labels are divided among teachers.
 
@@ -42,8 +30,7 @@ class PartitionOptions(StrictModel):
       groups, and groups listed in a file.
     * ``full_label`` has no partition: each of its teachers learns all labels, and they differ only
       in their seed. One such teacher is self-distillation, several are an ensemble.
-    * ``baseline`` uses the baseline model as the teacher. It is trained for comparison anyway, so
-      that only writing its targets adds to the cost.
+    * ``baseline`` uses the baseline model, which is trained anyway, as the teacher.
 
     Examples
     --------
@@ -60,7 +47,9 @@ class PartitionOptions(StrictModel):
     )
     num_parts: int = Field(ge=1, description="K, the number of groups of each strategy")
     num_full_label: int = Field(default=1, ge=1, description="number of teachers of full_label")
-    exponents: Annotated[dict[GraphStrategy, float], AfterValidator(_complete)] = Field(
+    exponents: Annotated[
+        dict[GraphStrategy, float], AfterValidator(lambda given: EXPONENTS | given)
+    ] = Field(
         default=EXPONENTS,
         description="exponent p of each graph; a strategy that is left out has its default. For "
         "cgp it affects the groups; for dgp only the saved graph, because its groups are cut with "
@@ -78,12 +67,12 @@ class PartitionOptions(StrictModel):
     @property
     def trained(self) -> tuple[Strategy, ...]:
         """The strategies whose teachers are trained: all but ``baseline``."""
-        return tuple(strategy for strategy in self.strategies if strategy != BASELINE)
+        return tuple(name for name in self.strategies if name != BASELINE)
 
     @property
     def partitioned(self) -> tuple[Strategy, ...]:
         """The strategies with a partition: all but ``full_label`` and ``baseline``."""
-        return tuple(strategy for strategy in self.trained if strategy != FULL_LABEL)
+        return tuple(name for name in self.trained if name != FULL_LABEL)
 
     def too_many_parts(self, num_labels: int) -> str | None:
         """Return a message if there are too few labels for the groups, else None.

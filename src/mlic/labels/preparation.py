@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlic.errors import DataError
 from mlic.labels.matrix import PRESENT, SPLITS, LabelMatrix
 from mlic.labels.split import stratified_split
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["complete_split", "drop_rare_labels"]
 
@@ -21,30 +18,19 @@ logger = logging.getLogger(__name__)
 
 
 def complete_split(
-    labels: LabelMatrix,
-    groups: NDArray[np.str_] | None,
-    fractions: Mapping[str, float],
-    seed: int,
+    labels: LabelMatrix, groups: NDArray[np.str_] | None, fractions: Mapping[str, float], seed: int
 ) -> LabelMatrix:
     """Split off the training images each split that the data set does not declare.
 
-    Declared splits stay as they are; images without a declared split are training images.
+    Declared splits stay as they are; images without a declared split are training images. A
+    `DataError` is raised if a split is empty, or a group is declared to be in different splits.
 
     Parameters
     ----------
-    labels
-        Labels and declared splits of n images.
     groups
         Group of each image, such as a video; shape (n,). The images of a group stay together.
     fractions
         Fraction of the images for ``validation`` and for ``test``, where they are not declared.
-    seed
-        Seed of the stratified split.
-
-    Raises
-    ------
-    DataError
-        If a split is empty, or the images of a group are declared to be in different splits.
     """
     undeclared = int((labels.split == "").sum())
     if 0 < undeclared < len(labels):
@@ -69,14 +55,12 @@ def complete_split(
 
 def _check_sizes(split: NDArray[np.str_]) -> None:
     sizes = {name: int((split == name).sum()) for name in SPLITS}
-    for name, size in sizes.items():
-        if not size:
-            fix = (
-                "declare fewer images as validation or test"
-                if name == "train"
-                else f"add images or raise data.{name}_fraction"
-            )
-            raise DataError(f"the split '{name}' is empty (sizes: {sizes}): {fix}", name=name)
+    if 0 in sizes.values():
+        name = next(name for name, size in sizes.items() if not size)
+        fix = f"add images or raise data.{name}_fraction"
+        if name == "train":
+            fix = "declare fewer images as validation or test"
+        raise DataError(f"the split '{name}' is empty (sizes: {sizes}): {fix}", name=name)
 
 
 def _check_groups(split: NDArray[np.str_], groups: NDArray[np.str_]) -> None:
@@ -93,19 +77,9 @@ def _check_groups(split: NDArray[np.str_], groups: NDArray[np.str_]) -> None:
 
 
 def drop_rare_labels(labels: LabelMatrix, below: int | None) -> LabelMatrix:
-    """Drop the labels with too few training images.
+    """Drop the labels with fewer than ``below`` training images; None drops no label.
 
-    Parameters
-    ----------
-    labels
-        Labels of all images, with their splits.
-    below
-        Smallest number of training images of a label that is kept; None keeps all labels.
-
-    Raises
-    ------
-    DataError
-        If no label is left, or a label that is kept has no training image.
+    A `DataError` is raised if no label is left, or a label that is kept has no training image.
     """
     counts = (labels.in_split("train").states == PRESENT).sum(axis=0)
     kept = np.flatnonzero(counts >= (below or 0))

@@ -17,8 +17,8 @@ __all__ = ["LabelSpace"]
 class LabelSpace:
     """Label names in the order of the columns of a label matrix.
 
-    A label space travels with every matrix, graph, partition and checkpoint. Two objects with
-    different label spaces cannot be combined by accident, see `require_same`.
+    A label space travels with every matrix, graph, partition and checkpoint, so that objects with
+    different labels are not combined by accident, see `require_same`.
 
     Parameters
     ----------
@@ -72,13 +72,7 @@ class LabelSpace:
         return hashlib.sha256("\x1f".join(self.names).encode()).hexdigest()[:16]
 
     def index(self, name: str) -> int:
-        """Return the column of a label.
-
-        Raises
-        ------
-        LabelError
-            If the label is not in this space.
-        """
+        """Return the column of a label, or raise a `LabelError` if it is not in this space."""
         try:
             return self._positions[name]
         except KeyError:
@@ -98,30 +92,21 @@ class LabelSpace:
         return LabelSpace(tuple(self.names[i] for i in indices))
 
     def require_same(self, other: LabelSpace, ours: str, theirs: str) -> None:
-        """Check that two objects have the same labels in the same order.
+        """Check that another object has the same labels in the same order.
 
-        Parameters
-        ----------
-        other
-            Label space of the second object.
-        ours, theirs
-            Names of the two objects for the message.
-
-        Raises
-        ------
-        LabelError
-            If the label spaces differ; the message names the first difference.
+        Otherwise a `LabelError` names the first difference between ``ours`` and ``theirs``, the
+        names of the two objects.
         """
         # names and not fingerprints: the message needs the first difference anyway
         if self.names == other.names:
             return
-        found: str | int = len(other)
         expected: str | int = len(self)
+        found: str | int = len(other)
         difference = f"{ours} has {expected} labels but {theirs} has {found}"
         for i, (mine, its) in enumerate(zip(self.names, other.names, strict=False)):
             if mine != its:
                 difference = f"label {i} is '{mine}' in {ours} but '{its}' in {theirs}"
-                found, expected = its, mine
+                expected, found = mine, its
                 break
         raise LabelError(
             f"labels do not match: {difference}; make both from the same class list",

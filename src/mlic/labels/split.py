@@ -22,7 +22,7 @@ def stratified_split(
     seed: int,
     groups: NDArray[np.str_] | None = None,
 ) -> NDArray[np.str_]:
-    """Split images by iterative stratification [1]_.
+    """Split images by iterative stratification [1]_: a split name for each, shape (n,), strings.
 
     The images of the rarest remaining label are assigned first, each to the split that still needs
     that label most.
@@ -33,25 +33,11 @@ def stratified_split(
         1 present, 0 absent, −1 unknown, which counts as absent; shape (n, C), an array or a SciPy
         sparse matrix.
     fractions
-        Share of the images for each split, by name; each above 0, with the sum 1.
-    seed
-        Seed of the order in which images are assigned.
+        Share of the images for each split, by name; each above 0, with the sum 1. Other fractions
+        raise a `ParameterError`.
     groups
         Group of every image; images of one group stay in one split; shape (n,). By default every
-        image is its own group.
-
-    Returns
-    -------
-    numpy.ndarray
-        Name of the split of every image; shape (n,), strings.
-
-    Raises
-    ------
-    ParameterError
-        If a fraction is not positive, or their sum is not 1.
-    LabelError
-        If groups and images differ in number, there are fewer groups than splits, or a state is not
-        1, 0 or −1.
+        image is its own group. Fewer groups than splits raise a `LabelError`.
 
     References
     ----------
@@ -97,10 +83,7 @@ def _shares(fractions: Mapping[str, float]) -> NDArray[np.float64]:
 def _units(
     present: sparse.csr_array, groups: NDArray[np.str_] | None
 ) -> tuple[sparse.csr_array, NDArray[np.int64], NDArray[np.intp]]:
-    """Label counts and number of images of every unit, and the unit of every image.
-
-    A unit is a group, or a single image if there are no groups.
-    """
+    """Label counts and number of images of every unit (group or image); the unit of every image."""
     num_images = present.shape[0]
     if groups is None:
         return present, np.ones(num_images, dtype=np.int64), np.arange(num_images)
@@ -139,15 +122,13 @@ def _assign(
 
 
 class _Assignment:
-    """Split of every unit so far, and what every split still needs of every label.
-
-    Needs are plain lists, because units are assigned one by one, and single elements of lists are
-    read much faster than those of arrays.
-    """
+    """Split of every unit so far, and what every split still needs of every label."""
 
     def __init__(
         self, units: sparse.csr_array, sizes: NDArray[np.int64], shares: NDArray[np.float64]
     ) -> None:
+        # Plain lists: units are assigned one by one, and single elements of lists are read much
+        # faster than those of arrays.
         totals = np.bincount(units.indices, weights=units.data, minlength=units.shape[1])
         num_units = _column_counts(units)
         self.needs = [_targets(t, n, shares) for t, n in zip(totals, num_units, strict=True)]

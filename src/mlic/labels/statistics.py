@@ -62,14 +62,14 @@ class LabelStatistics:
     def __post_init__(self) -> None:
         size = len(self.space)
         for name in ("counts", *PAIRS):
-            shape = (size,) if name == "counts" else (size, size)
-            if getattr(self, name).shape != shape:
+            found, expected = getattr(self, name).shape, (size,) * (1 if name == "counts" else 2)
+            if found != expected:
                 raise LabelError(
-                    f"label statistics: '{name}' has shape {getattr(self, name).shape} but "
-                    f"{size} labels need {shape}; count the labels again",
+                    f"label statistics: '{name}' has shape {found} but {size} labels need "
+                    f"{expected}; count the labels again",
                     name=name,
-                    found=getattr(self, name).shape,
-                    expected=shape,
+                    found=found,
+                    expected=expected,
                 )
 
     @property
@@ -85,8 +85,7 @@ class LabelStatistics:
         """
         both, alone = _dense(self.unknown), self.unknown.diagonal().astype(np.int64)
         # inclusion-exclusion: all images, less those in which one label is unknown or the other
-        known: NDArray[np.int64] = self.num_images - alone - alone[:, None] + both
-        return known
+        return np.asarray(self.num_images - alone - alone[:, None] + both)
 
     @property
     def support(self) -> NDArray[np.int64]:
@@ -113,15 +112,7 @@ class LabelStatistics:
     def subset(self, space: LabelSpace) -> LabelStatistics:
         """Restrict the statistics to some of the labels, in the order of the new space.
 
-        Parameters
-        ----------
-        space
-            Labels of these statistics, in any order.
-
-        Raises
-        ------
-        LabelError
-            If a label was not counted.
+        A label that was not counted raises a `LabelError`.
         """
         columns = self.space.indices(space.names)
         pairs = []
@@ -139,23 +130,15 @@ class LabelStatistics:
             for name in PAIRS
             for part in CSR_ARRAYS
         }
-        names = json.dumps(list(self.space.names), ensure_ascii=False)
-        return {"counts": self.counts, **tensors}, {
-            "names": names,
-            "num_images": str(self.num_images),
-        }
+        names = json.dumps(self.space.names, ensure_ascii=False)
+        about = {"names": names, "num_images": str(self.num_images)}
+        return {"counts": self.counts, **tensors}, about
 
     @classmethod
     def from_tensors(
         cls, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
     ) -> LabelStatistics:
-        """Create statistics from the result of `to_tensors`.
-
-        Raises
-        ------
-        DataError
-            If an array or a metadata entry is missing.
-        """
+        """Create statistics from the result of `to_tensors`; a missing entry is a `DataError`."""
         arrays = {f"{name}.{part}" for name in PAIRS for part in CSR_ARRAYS}
         missing = ({"counts", "names", "num_images"} | arrays) - set(tensors) - set(metadata)
         if missing:
@@ -175,6 +158,10 @@ class LabelStatistics:
 def count_labels(states: States, space: LabelSpace) -> LabelStatistics:
     """Count labels and pairs of labels; unknown states are excluded separately for each pair.
 
+    ML-GCN [1]_ uses conditional probabilities like those of the result. Excluding unknown states
+    keeps them unbiased if labels are missing at random. See
+    `mlic.labels.co_occurrence.count_pairs` for time and memory.
+
     Parameters
     ----------
     states
@@ -183,22 +170,10 @@ def count_labels(states: States, space: LabelSpace) -> LabelStatistics:
     space
         The labels, in column order.
 
-    Returns
-    -------
-    LabelStatistics
-        Exact counts.
-
     Raises
     ------
     LabelError
         If the number of columns is not the number of labels, or a state is not 1, 0 or −1.
-
-    Notes
-    -----
-    See `mlic.labels.co_occurrence.count_pairs` for time and memory.
-
-    ML-GCN [1]_ uses such conditional probabilities. Excluding unknown states keeps them unbiased if
-    labels are missing at random.
 
     References
     ----------
@@ -232,11 +207,9 @@ def count_labels(states: States, space: LabelSpace) -> LabelStatistics:
 
 
 def _dense(pairs: sparse.csr_array) -> NDArray[np.int64]:
-    counts: NDArray[np.int64] = pairs.toarray().astype(np.int64)
-    return counts
+    return np.asarray(pairs.toarray(), dtype=np.int64)
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     """Divide; 0 where the denominator is 0."""
-    ratio: NDArray[np.float64] = np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
-    return ratio
+    return np.asarray(np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0))

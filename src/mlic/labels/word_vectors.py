@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +29,6 @@ def read_glove(path: Path, names: Sequence[str], dimension: int) -> NDArray[np.f
     path
         GloVe text [1]_, one line ``word v1 … vd`` for each word; or an ``.npz`` file with names and
         vectors, in arrays called ``names`` and ``vectors``, or ``classes`` and ``glove``.
-    names
-        Label names.
-    dimension
-        Length of the vectors.
 
     Returns
     -------
@@ -42,7 +38,7 @@ def read_glove(path: Path, names: Sequence[str], dimension: int) -> NDArray[np.f
     Raises
     ------
     LabelError
-        If names have no vector; the message lists all of them.
+        If names have no vector.
     ParameterError
         If the vectors of the file have another length.
     DataError
@@ -57,7 +53,7 @@ def read_glove(path: Path, names: Sequence[str], dimension: int) -> NDArray[np.f
     wanted = {word for name in names for word in (name.lower(), *_words(name))}
     # only the wanted words are returned: a GloVe file has up to 2 million
     read = _read_arrays if path.suffix == ".npz" else _read_text
-    known = read(path, wanted.__contains__, dimension)
+    known = read(path, wanted, dimension)
     found = {name: vectors for name in names if (vectors := _lookup(name, known))}
     missing = [name for name in names if name not in found]
     if missing:
@@ -82,9 +78,7 @@ def _lookup(name: str, known: Mapping[str, NDArray[np.float32]]) -> list[NDArray
     return [known[word] for word in words] if all(word in known for word in words) else []
 
 
-def _read_arrays(
-    path: Path, wanted: Callable[[str], bool], dimension: int
-) -> dict[str, NDArray[np.float32]]:
+def _read_arrays(path: Path, wanted: set[str], dimension: int) -> dict[str, NDArray[np.float32]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             pairs = [(file[a], file[b]) for a, b in ARRAYS if a in file and b in file]
@@ -103,36 +97,28 @@ def _read_arrays(
     names, vectors = pairs[0]
     _require_dimension(path, vectors.shape[-1], dimension)
     rows = zip((str(name).lower() for name in names), vectors.astype(np.float32), strict=True)
-    return {name: row for name, row in rows if wanted(name)}
+    return {name: row for name, row in rows if name in wanted}
 
 
-def _read_text(
-    path: Path, wanted: Callable[[str], bool], dimension: int
-) -> dict[str, NDArray[np.float32]]:
+def _read_text(path: Path, wanted: set[str], dimension: int) -> dict[str, NDArray[np.float32]]:
     """Read the wanted words; only their lines are parsed, because a file may have millions."""
     try:
         # newline="\n": a carriage return inside a line must not end it
         with path.open(encoding="utf-8", newline="\n") as file:
             _require_dimension(path, len(file.readline().split(" ")) - 1, dimension)
             file.seek(0)
-            return dict(_wanted_lines(file, wanted, dimension))
+            # GloVe 840B has entries of several words, such as "at name@domain.com": their lines
+            # have too many columns and are skipped
+            return {
+                word: np.array(numbers, dtype=np.float32)
+                for word, _, rest in (line.partition(" ") for line in file)
+                if word in wanted and len(numbers := rest.split()) == dimension
+            }
     except ValueError as error:  # includes UnicodeDecodeError
         raise DataError(
             f"{FILE}: {path} is not a text of words and numbers ({error}); use GloVe text or .npz",
             path=path,
         ) from error
-
-
-def _wanted_lines(
-    lines: Iterable[str], wanted: Callable[[str], bool], dimension: int
-) -> Iterable[tuple[str, NDArray[np.float32]]]:
-    for line in lines:
-        word, _, rest = line.partition(" ")
-        if wanted(word):
-            numbers = rest.split()
-            # GloVe 840B has entries of several words, such as "at name@domain.com"
-            if len(numbers) == dimension:
-                yield word, np.array(numbers, dtype=np.float32)
 
 
 def _require_dimension(path: Path, found: int, dimension: int) -> None:

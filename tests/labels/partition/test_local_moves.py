@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from mlic.labels.partition import cuts, local_search
+from mlic.labels.partition import local_search
 from mlic.labels.partition.local_moves import (
     MoveSearch,
     SwapSearch,
@@ -13,6 +13,7 @@ from mlic.labels.partition.local_moves import (
     perturb_balanced,
 )
 from mlic.labels.partition.part_sums import part_affinity, rows_of
+from mlic.labels.partition.quality import coverage, cut_value
 
 
 def random_affinity(size, seed):
@@ -35,9 +36,9 @@ def test_values_updated_by_steps_equal_values_computed_anew(monkeypatch, kind, f
     while state.step():
         steps += 1
         if moving:
-            truth = cuts.cut_value(weights, state.membership)
+            truth = cut_value(weights, state.membership)
         else:
-            truth = cuts.coverage(weights, state.membership) * weights.sum() / 2
+            truth = coverage(weights, state.membership) * weights.sum() / 2
         assert state.value == pytest.approx(truth)
     assert steps >= (9 if a_change > 20 else 3) and np.bincount(state.membership).min() >= 2
     assert np.array_equal(membership, np.arange(20) % 4)
@@ -56,7 +57,7 @@ def test_the_first_step_makes_the_best_change(kind, seed):
         if not moving:
             changed[other] = membership[label]
         if not np.array_equal(changed, membership):
-            value = cuts.cut_value if moving else cuts.coverage
+            value = cut_value if moving else coverage
             best = min(best, value(weights, changed))
     state.step()
     found = state.value if moving else state.value * 2 / weights.sum()

@@ -9,13 +9,13 @@ from mlic.errors import ParameterError, PartitionError
 from mlic.labels import LabelSpace
 from mlic.labels.graph import affinity
 from mlic.labels.partition import user_partition
-from mlic.labels.partition.cuts import coverage, cut_value
 from mlic.labels.partition.partitioning import (
     METHODS,
     balanced_sizes,
     partition_labels,
     random_partition,
 )
+from mlic.labels.partition.quality import coverage, cut_value
 from mlic.labels.statistics import count_labels
 
 EVERY = [(strategy, method) for strategy, methods in METHODS.items() for method in methods]
@@ -132,7 +132,7 @@ def test_our_cuts_are_better_than_the_published_ones_at_five_parts(coco, publish
     assert {len(part) for part in dgp.parts} == {16}
 
 
-@pytest.mark.parametrize(("num_labels", "num_parts"), [(12, 5), (80, 13), (4, 2), (3, 3)])
+@pytest.mark.parametrize(("num_labels", "num_parts"), [(12, 5), (80, 13), (4, 2), (3, 3), (5, 1)])
 def test_balanced_sizes_differ_by_one_at_most(num_labels, num_parts):
     sizes = balanced_sizes(num_labels, num_parts)
     assert sum(sizes) == num_labels and len(sizes) == num_parts

@@ -11,9 +11,14 @@ from mlic.labels import LabelSpace
 from mlic.labels.graph import affinity
 from mlic.labels.options import PartitionOptions
 from mlic.labels.partition import user_partition
-from mlic.labels.partition.cuts import coverage
 from mlic.labels.partition.partitioning import partition_labels, random_partition
-from mlic.labels.partition.quality import modularity, partition_quality, random_coverage
+from mlic.labels.partition.quality import (
+    coverage,
+    cut_value,
+    modularity,
+    partition_quality,
+    random_coverage,
+)
 from mlic.labels.statistics import count_labels
 
 
@@ -114,3 +119,19 @@ def test_published_coco_figures(
     assert figures["ncut"] == pytest.approx(ncut, abs=6e-4)
     assert figures["coverage_counts"] == pytest.approx(coverage_counts, abs=1e-4)
     assert figures["coverage_graph"] == pytest.approx(coverage_graph, abs=1e-4)
+
+
+def test_cut_value_equals_networkx(scenes):
+    weights = affinity(scenes, "co", 0.5)
+    graph = nx.from_numpy_array(weights)
+    membership = np.arange(12) % 3
+    cut = 0.0
+    for part in range(3):
+        inside = np.flatnonzero(membership == part)
+        cut += nx.cut_size(graph, inside, weight="weight") / nx.volume(graph, inside, "weight")
+    assert cut_value(weights, membership) == pytest.approx(cut)
+
+
+def test_coverage_and_cut_without_affinity_are_zero():
+    assert coverage(np.zeros((3, 3)), np.array([0, 0, 1])) == 0.0
+    assert cut_value(np.zeros((3, 3)), np.zeros(3, dtype=int)) == 0.0

@@ -95,12 +95,12 @@ class Partition:
     def _check_cover(self) -> None:
         where = f"the partition '{self.strategy}'"
         size = len(self.space)
-        for number, part in enumerate(self.parts):
-            if not part:
-                raise PartitionError(
-                    f"part {number} of {where} is empty: add a label or remove the part",
-                    name=number,
-                )
+        lengths = [len(part) for part in self.parts]
+        if 0 in lengths:
+            number = lengths.index(0)
+            raise PartitionError(
+                f"part {number} of {where} is empty: add a label or remove the part", name=number
+            )
         # checked before the labels, because a column outside the space has no name
         times = Counter(i for part in self.parts for i in part)
         outside = [i for i in times if not 0 <= i < size]
@@ -147,13 +147,7 @@ class Partition:
         return self.space.subset(self.parts[part]).names
 
     def require_parts(self, num_parts: int) -> None:
-        """Check that there is one part for each teacher of the pipeline.
-
-        Raises
-        ------
-        PartitionError
-            If the number of parts is another one.
-        """
+        """Raise a `PartitionError` if there is not one part for each teacher of the pipeline."""
         if self.num_parts != num_parts:
             raise PartitionError(
                 f"the partition '{self.strategy}' has {self.num_parts} parts but {num_parts} "
@@ -181,15 +175,8 @@ class Partition:
     def from_dict(cls, document: Mapping[str, Any]) -> Partition:
         """Read a partition from a document of `to_dict` and check it again.
 
-        The entry ``num_parts`` is only for the reader and is ignored here.
-
-        Raises
-        ------
-        PartitionError
-            If the schema version is unknown, an entry is missing, or the parts do not cover every
-            label exactly once.
-        LabelError
-            If a part names a label that is not in ``labels``.
+        The entry ``num_parts`` is only for the reader and is ignored here. An invalid document
+        raises a `PartitionError`, a part with a label that is not in ``labels`` a `LabelError`.
         """
         if document.get("schema") != SCHEMA:
             raise PartitionError(
@@ -220,7 +207,7 @@ class Partition:
 def user_partition(
     parts_by_name: Iterable[Sequence[str]] | Mapping[str, Sequence[str]], space: LabelSpace
 ) -> Partition:
-    """Make a partition from lists of label names.
+    """Make a partition with the strategy ``"user"`` from lists of label names.
 
     Parameters
     ----------
@@ -229,17 +216,12 @@ def user_partition(
     space
         The labels to cover.
 
-    Returns
-    -------
-    Partition
-        With the strategy ``"user"``.
-
     Raises
     ------
     LabelError
         If a name is not one of the labels.
     PartitionError
-        If a label is in no part or in several, or a part is empty or not a list.
+        If the parts do not cover the labels, or a part is empty or not a list.
 
     Examples
     --------
@@ -252,11 +234,9 @@ def user_partition(
     return Partition(space, "user", _columns(parts_by_name, space))
 
 
-def _columns(
-    parts_by_name: Iterable[Sequence[str]], space: LabelSpace
-) -> tuple[tuple[int, ...], ...]:
+def _columns(parts: Iterable[Sequence[str]], space: LabelSpace) -> tuple[tuple[int, ...], ...]:
     """Look up the columns of the labels of every part."""
-    parts = list(parts_by_name)
+    columns = []
     for part in parts:
         # a string is a sequence too, of letters
         if isinstance(part, str) or not isinstance(part, Sequence):
@@ -264,4 +244,5 @@ def _columns(
                 f"the part {part!r} is not a list: write every part as a list of label names",
                 found=part,
             )
-    return tuple(tuple(space.indices(part)) for part in parts)
+        columns.append(tuple(space.indices(part)))
+    return tuple(columns)

@@ -17,16 +17,9 @@ from mlic.labels.partition.local_moves import (
     perturb_balanced,
 )
 from mlic.labels.partition.local_search import improve, scaled_effort
-from mlic.labels.partition.part_sums import (
-    EPSILON,
-    Membership,
-    Weights,
-    internal_ratio,
-    part_affinity,
-    part_sums,
-)
+from mlic.labels.partition.part_sums import EPSILON, Membership, Weights
 
-__all__ = ["balanced_max_cut", "coverage", "cut_value", "equal_sizes", "normalised_cut"]
+__all__ = ["balanced_max_cut", "normalised_cut"]
 
 STARTS = 16  # initial assignments for up to 100 labels, fewer for more labels
 # Up to this size a dense matrix takes little memory (32 MB), and its rows are faster to read.
@@ -35,84 +28,13 @@ EXACT_LABELS = 500  # up to this size, computing all eigenvectors is as fast as 
 TOLERANCE = 0.01  # of the eigenvalues above that size: an initial assignment needs no better
 
 
-def cut_value(weights: Weights, membership: Membership) -> float:
-    """Normalised cut, Σ over parts of cut(part, rest) / volume(part) (Shi and Malik, 2000).
-
-    Parameters
-    ----------
-    weights
-        Affinity, symmetric, zero diagonal, an array or sparse; shape (C, C).
-    membership
-        Part of every label, 0 … K − 1; shape (C,).
-
-    Returns
-    -------
-    float
-        0 for one part. A part whose labels have no affinity at all adds 1, as if it were cut
-        completely.
-
-    Examples
-    --------
-    >>> pair = np.array([[0.0, 1.0], [1.0, 0.0]])
-    >>> cut_value(pair, np.array([0, 0])), cut_value(pair, np.array([0, 1]))
-    (0.0, 2.0)
-    """
-    if not membership.any():
-        return 0.0
-    affinity = part_affinity(weights, membership, int(membership.max()) + 1)
-    return float(np.sum(1.0 - internal_ratio(*part_sums(affinity, membership))))
-
-
-def coverage(weights: Weights, membership: Membership) -> float:
-    """Coverage of a partition: the share of all affinity that lies inside parts [1]_.
-
-    Parameters
-    ----------
-    weights
-        Symmetric, zero diagonal, an array or sparse; shape (C, C).
-    membership
-        Part of every label; shape (C,).
-
-    Returns
-    -------
-    float
-        From 0 to 1; 0 if there is no affinity at all.
-
-    References
-    ----------
-    .. [1] Fortunato, "Community detection in graphs", Physics Reports 486, 2010.
-
-    Examples
-    --------
-    >>> path = np.array([[0.0, 3.0, 0.0], [3.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
-    >>> coverage(path, np.array([0, 0, 1]))
-    0.75
-    """
-    edges = sparse.coo_array(weights)
-    total = float(edges.data.sum())
-    same = membership[edges.row] == membership[edges.col]
-    return float(edges.data[same].sum()) / total if total > 0 else 0.0
-
-
-def equal_sizes(num_labels: int, num_parts: int) -> list[int]:
-    """Sizes of parts that differ by at most one, largest first.
-
-    Examples
-    --------
-    >>> equal_sizes(80, 3)
-    [27, 27, 26]
-    """
-    size, rest = divmod(num_labels, num_parts)
-    return [size + 1] * rest + [size] * (num_parts - rest)
-
-
 def normalised_cut(
-    weights: Weights,
-    num_parts: int,
-    min_size: int,
-    rng: np.random.Generator,
+    weights: Weights, num_parts: int, min_size: int, rng: np.random.Generator
 ) -> Membership:
     """Search for the partition with the smallest normalised cut.
+
+    The search starts from spectral clusterings (Shi and Malik, 2000) and from random assignments.
+    Each is improved by moves of single labels, and the one with the smallest cut is returned.
 
     Parameters
     ----------
@@ -128,61 +50,35 @@ def normalised_cut(
     Returns
     -------
     numpy.ndarray
-        Part of every label; shape (C,), intp.
-
-    Notes
-    -----
-    The search starts from spectral clusterings (Shi and Malik, 2000) and from random assignments.
-    Each is improved by moves of single labels, and the one with the smallest cut is returned.
+        Part of every label, 0 … K − 1; shape (C,), intp.
     """
     weights = _in_form(weights)
     size = weights.shape[0]
-
-    def search(membership: Membership) -> MoveSearch:
-        return MoveSearch(weights, membership, num_parts, min_size)
-
-    def perturbed(membership: Membership) -> Membership:
-        return perturb(weights, membership, num_parts, min_size, rng)
-
     points = _spectral_points(weights, num_parts, rng)
     starts = scaled_effort(STARTS, size)
     initial = [_cluster(points, num_parts, rng) for _ in range(starts)]
     initial += [_random_assignment(size, num_parts, rng) for _ in range(starts // 2)]
-    initial = [fill_parts(weights, membership, num_parts, min_size) for membership in initial]
-    return improve(search, perturbed, initial)
+    return improve(
+        lambda start: MoveSearch(weights, start, num_parts, min_size),
+        lambda best: perturb(weights, best, num_parts, min_size, rng),
+        [fill_parts(weights, membership, num_parts, min_size) for membership in initial],
+    )
 
 
 def balanced_max_cut(weights: Weights, num_parts: int, rng: np.random.Generator) -> Membership:
     """Search for parts of equal size with the smallest affinity inside parts.
 
-    Sizes differ by at most one. The search starts from random assignments and swaps labels.
-
-    Parameters
-    ----------
-    weights
-        Affinity, symmetric, zero diagonal, an array or sparse; shape (C, C).
-    num_parts
-        Number of parts K.
-    rng
-        Random generator, the only source of randomness.
-
-    Returns
-    -------
-    numpy.ndarray
-        Part of every label; shape (C,), intp.
+    Sizes differ by at most one. The search starts from random assignments and swaps labels. The
+    arguments and the result are as in `normalised_cut`.
     """
     weights = _in_form(weights)
     size = weights.shape[0]
-
-    def search(membership: Membership) -> SwapSearch:
-        return SwapSearch(weights, membership, num_parts)
-
-    def perturbed(membership: Membership) -> Membership:
-        return perturb_balanced(membership, rng)
-
     starts = scaled_effort(STARTS, size)
-    initial = [_random_assignment(size, num_parts, rng) for _ in range(starts)]
-    return improve(search, perturbed, initial)
+    return improve(
+        lambda start: SwapSearch(weights, start, num_parts),
+        lambda best: perturb_balanced(best, rng),
+        [_random_assignment(size, num_parts, rng) for _ in range(starts)],
+    )
 
 
 def _in_form(weights: Weights) -> Weights:

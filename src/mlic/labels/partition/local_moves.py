@@ -30,16 +30,7 @@ SWAPS = 4096  # swaps evaluated in one step: those of the most promising labels
 class MoveSearch:
     """Lower the normalised cut by moving single labels to other parts.
 
-    Parameters
-    ----------
-    weights
-        Affinity, symmetric, zero diagonal, an array or sparse rows; shape (C, C).
-    membership
-        Part of every label, 0 … K − 1; it is copied; shape (C,).
-    num_parts
-        Number of parts K.
-    min_size
-        Smallest number of labels in a part.
+    The arguments are as in `normalised_cut`; the initial membership, of shape (C,), is copied.
     """
 
     def __init__(
@@ -101,13 +92,7 @@ class MoveSearch:
 
 
 class SwapSearch:
-    """Lower the affinity inside parts by swapping two labels, which keeps all sizes.
-
-    Parameters
-    ----------
-    weights, membership, num_parts
-        As in `MoveSearch`.
-    """
+    """Lower the affinity inside parts by swapping two labels, which keeps all sizes."""
 
     def __init__(self, weights: Weights, membership: Membership, num_parts: int) -> None:
         self.weights, self.membership = weights, membership.copy()

@@ -45,21 +45,10 @@ def improve(
     perturb: Callable[[Membership], Membership],
     initial: Iterable[Membership],
 ) -> Membership:
-    """Search from every initial assignment, then from perturbations of the best result.
+    """Search from every initial assignment, then from perturbations of the best; return the best.
 
-    Parameters
-    ----------
-    search
-        Creates the search that starts from an assignment; it must not change its argument.
-    perturb
-        Returns a copy of an assignment in which some labels are changed at random.
-    initial
-        Initial assignments; each of shape (C,), intp.
-
-    Returns
-    -------
-    numpy.ndarray
-        The best assignment found; shape (C,), intp.
+    Assignments have the shape (C,), intp. ``search`` and ``perturb`` must not change their
+    argument.
     """
     value, best = min((_descend(search, start) for start in initial), key=itemgetter(0))
     for _ in range(scaled_effort(PERTURBATIONS, len(best))):

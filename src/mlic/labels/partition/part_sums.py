@@ -35,20 +35,12 @@ def part_affinity(weights: Weights, membership: Membership, num_parts: int) -> F
         Affinity, symmetric, an array or sparse rows; shape (C, C).
     membership
         Part of every label, 0 … K − 1; shape (C,).
-    num_parts
-        Number of parts K.
 
     Returns
     -------
     numpy.ndarray
         One row for each part, so that changing a part writes to neighbouring memory; shape
         (K, C), float64.
-
-    Examples
-    --------
-    >>> part_affinity(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1]), 2)
-    array([[0., 1.],
-           [1., 0.]])
     """
     if isinstance(weights, np.ndarray):
         return np.ascontiguousarray((weights @ np.eye(num_parts)[membership]).T)
@@ -57,33 +49,22 @@ def part_affinity(weights: Weights, membership: Membership, num_parts: int) -> F
     ends = np.arange(size + 1, dtype=index_type)
     columns = membership.astype(index_type)
     marks = sparse.csr_array((np.ones(size), columns, ends), (size, num_parts))
-    sums: Floats = np.ascontiguousarray((weights @ marks).toarray().T)
-    return sums
+    return np.ascontiguousarray((weights @ marks).toarray().T)
 
 
 def part_sums(affinity: Floats, membership: Membership) -> tuple[Floats, Floats]:
-    """Sum the affinity inside each part, in both directions, and the volume of each part.
+    """Sum `part_affinity` inside each part, in both directions, and over each part (its volume).
 
-    Parameters
-    ----------
-    affinity
-        Result of `part_affinity`; shape (K, C).
-    membership
-        Part of every label; shape (C,).
-
-    Returns
-    -------
-    inside, volume : numpy.ndarray
-        Shape (K,) each.
+    Both results have the shape (K,).
     """
+    # between[i, j] is the affinity of part i to part j; on the diagonal every pair counts twice
     between = affinity @ np.eye(len(affinity))[membership]
     return between.diagonal().copy(), between.sum(axis=0)
 
 
 def internal_ratio(inside: Floats, volume: Floats) -> Floats:
     """Divide the affinity inside parts by their volume; 0 where a part has no volume."""
-    ratio: Floats = np.divide(inside, volume, out=np.zeros(inside.shape), where=volume > EPSILON)
-    return ratio
+    return np.divide(inside, volume, out=np.zeros(inside.shape), where=volume > EPSILON)
 
 
 def rows_of(weights: Weights, labels: NDArray[np.intp]) -> Floats:

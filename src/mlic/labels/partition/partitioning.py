@@ -13,16 +13,15 @@ from sklearn.metrics import calinski_harabasz_score
 from mlic.errors import ParameterError, PartitionError
 from mlic.labels.graph import (
     COOCCURRENCE_EXPONENT,
-    KINDS,
     affinity,
+    graph_kind,
     label_affinity,
     require_exponent,
 )
 from mlic.labels.partition.cover import Partition
-from mlic.labels.partition.cuts import balanced_max_cut, equal_sizes, normalised_cut
+from mlic.labels.partition.cuts import balanced_max_cut, normalised_cut
 from mlic.labels.space import LabelSpace
 from mlic.labels.statistics import LabelStatistics
-from mlic.utils.suggestions import did_you_mean
 
 __all__ = ["METHODS", "balanced_sizes", "partition_labels", "random_partition"]
 
@@ -57,10 +56,10 @@ def partition_labels(
         Seed of the search; the same arguments and seed give the same partition.
     method
         ``"normalised_cut"`` for a co-occurrence graph: labels of a part occur together.
-        ``"balanced_max_cut"`` for a dis-occurrence graph: labels of a part do not occur together,
-        and part sizes differ by at most one. ``"published"``: the procedure of the paper's
-        authors. ``"random"``: the control, with sizes that differ by at most one. None selects the
-        default of the strategy.
+        ``"balanced_max_cut"`` for a dis-occurrence graph: labels of a part do not occur together.
+        ``"published"``: the procedure of the paper's authors. ``"random"``: the control. None
+        selects the default of the strategy. Part sizes of ``"balanced_max_cut"`` and ``"random"``
+        differ by at most one.
     min_size
         Smallest number of labels in a part; the published procedure ignores it.
 
@@ -74,20 +73,18 @@ def partition_labels(
     PartitionError
         If there are not enough labels for K parts of that size.
     ParameterError
-        If the strategy is unknown, the exponent is not positive, or the strategy does not have the
-        method.
+        If the strategy is unknown, does not have the method, or the exponent is not positive.
 
     Notes
     -----
     For a dis-occurrence graph D = 1 − S the normalised cut is nearly flat, because D is nearly
-    constant. With fixed part sizes the sum of S inside parts is not flat, and it alone decides our
-    cut. The cut uses S with p = 1/2, whatever the exponent of the graph: dis-occurrence parts then
-    separate what co-occurrence parts join. The exponent of the graph itself, 1/3 by default, is
-    what the published procedure needs to find structure in D.
+    constant. With fixed part sizes the sum of S inside parts is not, and it alone decides our cut.
+    The cut uses S with p = 1/2, whatever the exponent of the graph: dis-occurrence parts then
+    separate what co-occurrence parts join. The exponent of the graph, 1/3 by default, is what the
+    published procedure needs to find structure in D.
 
-    Both our cuts therefore read S only, which is sparse if most labels never occur together. No
-    dense C × C matrix is made for more than `cuts.DENSE_LABELS` labels. The published procedure
-    has no sparse form.
+    Both our cuts therefore read S only. No dense C × C matrix is made for more than
+    `cuts.DENSE_LABELS` labels, except by the published procedure.
 
     Examples
     --------
@@ -98,30 +95,29 @@ def partition_labels(
     >>> partition_labels(counted, "cgp", num_parts=2, exponent=0.5).parts
     ((0, 2), (1, 3))
     """
-    method = _checked_method(strategy, method)
+    kind, method = graph_kind(strategy), _checked_method(strategy, method)
     require_exponent(exponent)
-    space = statistics.space
+    space, rng = statistics.space, np.random.default_rng(seed)
     sizes = balanced_sizes(len(space), num_parts, 1 if method == "published" else min_size)
     if method == "random":
         return random_partition(space, sizes, seed)
-    # one part needs no search
-    membership = np.zeros(len(space), dtype=np.intp)
-    if num_parts > 1:
-        rng = np.random.default_rng(seed)
-        membership = _cut(statistics, strategy, method, exponent, num_parts, min_size, rng)
+    if num_parts == 1:
+        membership = np.zeros(len(space), dtype=np.intp)  # needs no search
+    elif method == "normalised_cut":
+        weights = label_affinity(statistics, exponent)
+        membership = normalised_cut(weights, num_parts, min_size, rng)
+    elif method == "balanced_max_cut":
+        # the exponent of the graph is for D, see the notes
+        weights = label_affinity(statistics, COOCCURRENCE_EXPONENT)
+        membership = balanced_max_cut(weights, num_parts, rng)
+    else:
+        membership = _published(affinity(statistics, kind, exponent), kind, num_parts, rng)
     parts = tuple(tuple(np.flatnonzero(membership == part).tolist()) for part in range(num_parts))
     return Partition(space, strategy, parts, exponent, seed)
 
 
 def _checked_method(strategy: str, method: str | None) -> str:
     """Return the method, or the default of the strategy if it is None."""
-    if strategy not in METHODS:
-        raise ParameterError(
-            f"strategy '{strategy}' is unknown: {did_you_mean(strategy, METHODS)}"
-            f"use one of {', '.join(METHODS)}",
-            parameter="strategy",
-            value=strategy,
-        )
     method = method or METHODS[strategy][0]
     if method not in METHODS[strategy]:
         raise ParameterError(
@@ -136,30 +132,7 @@ def _checked_method(strategy: str, method: str | None) -> str:
 def random_partition(space: LabelSpace, sizes: Sequence[int], seed: int = 0) -> Partition:
     """Assign labels at random to parts of given sizes: the control for every other partition.
 
-    Parameters
-    ----------
-    space
-        The labels.
-    sizes
-        Number of labels of every part; the sizes add up to the number of labels.
-    seed
-        Seed of the random assignment.
-
-    Returns
-    -------
-    Partition
-        With the strategy ``"random"``.
-
-    Raises
-    ------
-    PartitionError
-        If the sizes do not add up to the number of labels, or one is 0.
-
-    Examples
-    --------
-    >>> from mlic.labels.space import LabelSpace
-    >>> random_partition(LabelSpace(tuple("abcd")), [3, 1], seed=0).num_parts
-    2
+    A `PartitionError` is raised if the sizes do not add up to the number of labels, or one is 0.
     """
     if sum(sizes) != len(space):
         raise PartitionError(
@@ -171,16 +144,13 @@ def random_partition(space: LabelSpace, sizes: Sequence[int], seed: int = 0) -> 
     # a permutation cut into pieces: every assignment with these sizes is equally likely
     order = np.random.default_rng(seed).permutation(len(space))
     parts = np.split(order, np.cumsum(sizes)[:-1])
-    return Partition(space, "random", tuple(tuple(part.tolist()) for part in parts), None, seed)
+    return Partition(space, "random", tuple(tuple(part.tolist()) for part in parts), seed=seed)
 
 
 def balanced_sizes(num_labels: int, num_parts: int, min_size: int = 1) -> list[int]:
     """Return the sizes of parts that differ by at most one, largest first.
 
-    Raises
-    ------
-    PartitionError
-        If there are not enough labels for that many parts of the smallest size.
+    A `PartitionError` is raised if there are too few labels for so many parts of the smallest size.
 
     Examples
     --------
@@ -200,41 +170,23 @@ def balanced_sizes(num_labels: int, num_parts: int, min_size: int = 1) -> list[i
             value=num_parts,
             expected=num_labels // min_size,
         )
-    return equal_sizes(num_labels, num_parts)
-
-
-def _cut(
-    statistics: LabelStatistics,
-    strategy: str,
-    method: str,
-    exponent: float,
-    num_parts: int,
-    min_size: int,
-    rng: np.random.Generator,
-) -> NDArray[np.intp]:
-    """Return the part of every label."""
-    if method == "normalised_cut":
-        return normalised_cut(label_affinity(statistics, exponent), num_parts, min_size, rng)
-    if method == "balanced_max_cut":
-        return balanced_max_cut(label_affinity(statistics, COOCCURRENCE_EXPONENT), num_parts, rng)
-    return _published(affinity(statistics, KINDS[strategy], exponent), strategy, num_parts, rng)
+    size, rest = divmod(num_labels, num_parts)
+    return [size + 1] * rest + [size] * (num_parts - rest)
 
 
 def _published(
-    weights: NDArray[np.float64], strategy: str, num_parts: int, rng: np.random.Generator
+    weights: NDArray[np.float64], kind: str, num_parts: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
     """Run spectral clusterings; take the best by the Calinski-Harabasz index of affinity rows."""
     if num_parts == len(weights):
         return np.arange(num_parts)
-    rows = weights + np.eye(len(weights)) * (
-        strategy == "dgp"
-    )  # their D = 1 − S has a unit diagonal
+    # the authors' D = 1 − S has a unit diagonal
+    rows = weights + np.eye(len(weights)) * (kind == "dis")
     if connected_components(rows, directed=False, return_labels=False) > 1:
         rows = rows + 1e-6  # the spectral embedding of a disconnected graph is not defined
-    found = [_spectral(rows, num_parts, int(rng.integers(2**31))) for _ in range(RESTARTS)]
+    found = []
+    for _ in range(RESTARTS):
+        seed = int(rng.integers(2**31))
+        model = SpectralClustering(num_parts, affinity="precomputed", n_init=20, random_state=seed)
+        found.append(np.asarray(model.fit_predict(rows), dtype=np.intp))
     return max(found, key=lambda labels: float(calinski_harabasz_score(rows, labels)))
-
-
-def _spectral(rows: NDArray[np.float64], num_parts: int, seed: int) -> NDArray[np.intp]:
-    model = SpectralClustering(num_parts, affinity="precomputed", n_init=20, random_state=seed)
-    return np.asarray(model.fit_predict(rows), dtype=np.intp)

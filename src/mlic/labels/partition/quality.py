@@ -8,23 +8,34 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
+from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
 from mlic.errors import PartitionError
 from mlic.labels.graph import COOCCURRENCE_EXPONENT, label_affinity
 from mlic.labels.partition.cover import Partition
-from mlic.labels.partition.cuts import coverage, cut_value
-from mlic.labels.partition.part_sums import Weights
+from mlic.labels.partition.part_sums import (
+    Membership,
+    Weights,
+    internal_ratio,
+    part_affinity,
+    part_sums,
+)
 from mlic.labels.statistics import LabelStatistics
 
-__all__ = ["modularity", "partition_quality", "partition_stability", "random_coverage"]
+__all__ = [
+    "coverage",
+    "cut_value",
+    "modularity",
+    "partition_quality",
+    "partition_stability",
+    "random_coverage",
+]
 
 
 def partition_quality(
-    partition: Partition,
-    statistics: LabelStatistics,
-    exponent: float = COOCCURRENCE_EXPONENT,
+    partition: Partition, statistics: LabelStatistics, exponent: float = COOCCURRENCE_EXPONENT
 ) -> dict[str, float]:
     """Compute quality figures of a partition, all on the co-occurrence graph S.
 
@@ -42,10 +53,9 @@ def partition_quality(
     dict of str to float
         ``ncut``, the normalised cut; ``modularity`` (Newman, weighted); ``coverage_counts`` and
         ``coverage_graph``, the shares of the co-occurrence counts and of the weight of S that lie
-        inside parts; ``coverage_counts_random`` and ``coverage_graph_random``, the means of these
-        over all partitions of the same sizes, and ``…_random_sd``, their standard deviations, see
-        `random_coverage`. A good co-occurrence partition has a low cut and high other figures, a
-        good dis-occurrence partition the opposite.
+        inside parts; ``…_random`` and ``…_random_sd``, the means and standard deviations of these
+        over all partitions of the same sizes. A good co-occurrence partition has a low cut and high
+        other figures, a good dis-occurrence partition the opposite.
 
     Raises
     ------
@@ -78,25 +88,12 @@ def partition_quality(
     return figures
 
 
-def random_coverage(
-    weights: Weights, sizes: Sequence[int] | NDArray[np.intp]
-) -> tuple[float, float]:
+def random_coverage(weights: Weights, sizes: ArrayLike) -> tuple[float, float]:
     """Mean and standard deviation of `coverage` over all partitions of given sizes.
 
-    Every assignment of the labels to parts of these sizes is equally likely. The moments are exact;
-    no partition is sampled.
-
-    Parameters
-    ----------
-    weights
-        Symmetric, zero diagonal, an array or sparse; shape (C, C).
-    sizes
-        Number of labels of each part; they add up to C.
-
-    Returns
-    -------
-    mean, deviation : float
-        Both 0 if there is no weight.
+    Every assignment of the labels to parts of these sizes, which add up to C, is equally likely.
+    The moments are exact; no partition is sampled. Both are 0 if there is no weight. The weights
+    are as in `cut_value`.
 
     Notes
     -----
@@ -116,13 +113,6 @@ def random_coverage(
     ----------
     .. [1] Mantel, "The detection of disease clustering and a generalized regression approach",
        Cancer Research 27, 1967.
-
-    Examples
-    --------
-    >>> path = np.diag([1.0, 1.0, 1.0], k=1)
-    >>> mean, deviation = random_coverage(path + path.T, [2, 2])  # of 0, 1/3 and 2/3
-    >>> round(mean, 6), round(deviation, 6)
-    (0.333333, 0.272166)
     """
     labels, parts = weights.shape[0], np.asarray(sizes, dtype=np.float64)
     entries = weights if isinstance(weights, np.ndarray) else weights.data
@@ -151,31 +141,9 @@ def _draws(labels: Any, number: int) -> Any:
 def partition_stability(partitions: Sequence[Partition]) -> float:
     """Mean adjusted Rand index (Hubert and Arabie, 1985) over all pairs of partitions.
 
-    Parameters
-    ----------
-    partitions
-        At least two partitions of the same labels, by one procedure with different seeds.
-
-    Returns
-    -------
-    float
-        1 if all are equal, about 0 if they agree no more than random partitions.
-
-    Raises
-    ------
-    LabelError
-        If two partitions have different labels.
-    PartitionError
-        If there are fewer than two partitions.
-
-    Examples
-    --------
-    >>> from mlic.labels.partition import user_partition
-    >>> from mlic.labels.space import LabelSpace
-    >>> space = LabelSpace(("sea", "boat", "cow", "field"))
-    >>> first = user_partition([["sea", "boat"], ["cow", "field"]], space)
-    >>> partition_stability([first, user_partition([["cow", "sea"], ["boat", "field"]], space)])
-    -0.5
+    The partitions come from one procedure with different seeds. The index is 1 if all are equal,
+    and about 0 if they agree no more than random partitions. A `PartitionError` is raised if there
+    are fewer than two partitions, a `LabelError` if they have different labels.
     """
     if len(partitions) < 2:
         raise PartitionError(
@@ -190,20 +158,55 @@ def partition_stability(partitions: Sequence[Partition]) -> float:
     return float(np.mean([adjusted_rand_score(one, two) for one, two in pairs]))
 
 
-def modularity(weights: Weights, membership: NDArray[np.intp]) -> float:
-    """Weighted modularity of a partition (Newman, 2004).
+def cut_value(weights: Weights, membership: Membership) -> float:
+    """Normalised cut, Σ over parts of cut(part, rest) / volume(part) (Shi and Malik, 2000).
+
+    A part whose labels have no affinity at all adds 1, as if it were cut completely.
 
     Parameters
     ----------
     weights
-        Symmetric, zero diagonal, an array or sparse; shape (C, C).
+        Affinity, symmetric, zero diagonal, an array or sparse; shape (C, C).
     membership
-        Part of every label; shape (C,).
+        Part of every label, 0 … K − 1; shape (C,).
 
-    Returns
-    -------
-    float
-        Share of the weight inside parts minus the share expected from degrees; 0 without weight.
+    Examples
+    --------
+    >>> pair = np.array([[0.0, 1.0], [1.0, 0.0]])
+    >>> cut_value(pair, np.array([0, 0])), cut_value(pair, np.array([0, 1]))
+    (0.0, 2.0)
+    """
+    if not membership.any():
+        return 0.0  # one part, even without affinity
+    affinity = part_affinity(weights, membership, int(membership.max()) + 1)
+    return float(np.sum(1.0 - internal_ratio(*part_sums(affinity, membership))))
+
+
+def coverage(weights: Weights, membership: Membership) -> float:
+    """Share of all affinity that lies inside parts [1]_; 0 if there is no affinity at all.
+
+    The arguments are as in `cut_value`.
+
+    References
+    ----------
+    .. [1] Fortunato, "Community detection in graphs", Physics Reports 486, 2010.
+
+    Examples
+    --------
+    >>> path = np.array([[0.0, 3.0, 0.0], [3.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    >>> coverage(path, np.array([0, 0, 1]))
+    0.75
+    """
+    edges = sparse.coo_array(weights)
+    total = float(edges.data.sum())
+    same = membership[edges.row] == membership[edges.col]
+    return float(edges.data[same].sum()) / total if total > 0 else 0.0
+
+
+def modularity(weights: Weights, membership: Membership) -> float:
+    """Share of the weight inside parts minus the share expected from degrees (Newman, 2004).
+
+    The arguments are as in `cut_value`. The modularity is 0 without weight.
     """
     total = float(weights.sum())
     if total == 0:

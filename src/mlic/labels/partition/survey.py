@@ -64,16 +64,12 @@ def survey_parts(
 
     Parameters
     ----------
-    statistics
-        Counts of labels and pairs.
-    strategy, exponent
-        As in `label_graph`.
+    statistics, strategy, exponent, min_size
+        As in `partition_labels`.
     ks
         Numbers of parts; see `possible_parts`.
     seed
         Seed of the first cut; the other cuts use the following seeds.
-    min_size
-        Smallest number of labels in a part.
     num_seeds
         Number of cuts for each number of parts, at least two.
 
@@ -94,7 +90,7 @@ def survey_parts(
     >>> import numpy as np
     >>> from mlic.labels.space import LabelSpace
     >>> from mlic.labels.statistics import count_labels
-    >>> states = np.repeat(np.kron(np.eye(2, dtype=np.int8), np.ones((1, 2), np.int8)), 3, axis=0)
+    >>> states = np.array([[1, 1, 0, 0], [0, 0, 1, 1]])
     >>> counted = count_labels(states, LabelSpace(("sea", "boat", "cow", "field")))
     >>> row = survey_parts(counted, "cgp", 0.5, ks=[2])[0]
     >>> row["num_parts"], row["coverage_counts"], row["stability"]
@@ -119,6 +115,9 @@ def survey_parts(
 def suggest_parts(statistics: LabelStatistics, seed: int = 0, num_seeds: int = 20) -> Suggestion:
     """Count the communities of the co-occurrence graph with the Louvain method [1]_.
 
+    Modularity ignores the cost of a teacher: the suggestion is a hint for the reader of
+    `survey_parts`, and no default depends on it.
+
     Parameters
     ----------
     statistics
@@ -126,18 +125,12 @@ def suggest_parts(statistics: LabelStatistics, seed: int = 0, num_seeds: int = 2
     seed
         Seed of the first run; the other runs use the following seeds.
     num_seeds
-        Number of runs. Graphs with very many edges get fewer runs, but at least three if three or
-        more are requested.
+        Number of runs, of which graphs with very many edges get fewer, but at least three.
 
     Returns
     -------
     Suggestion
         The most frequent number, and how many runs agree. A single label is not a community.
-
-    Notes
-    -----
-    Modularity does not account for the cost of a teacher. The suggestion is a hint for the reader
-    of `survey_parts`, and no default depends on it.
 
     References
     ----------
@@ -148,10 +141,8 @@ def suggest_parts(statistics: LabelStatistics, seed: int = 0, num_seeds: int = 2
         return Suggestion(None, 1.0, 0.0)
     # the time of a run grows with the edges; three runs still show whether they agree
     runs = min(num_seeds, max(3, MAX_EDGES // graph.number_of_edges()))
-    found = [
-        nx.community.louvain_communities(graph, seed=seed + run)  # by edge weight
-        for run in range(runs)
-    ]
+    # by default, the Louvain method reads the edge attribute "weight"
+    found = [nx.community.louvain_communities(graph, seed=seed + run) for run in range(runs)]
     # labels without an edge form communities of one label, which are not counted
     numbers = Counter(sum(len(labels) > 1 for labels in run) for run in found)
     num_parts, times = numbers.most_common(1)[0]
