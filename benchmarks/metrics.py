@@ -4,7 +4,7 @@
 
 The others: `average_precision_score(average="macro")`, and `multilabel_average_precision` with
 `thresholds=None`. "distinct" scores have no ties; "tied" ones are rounded to two decimals and a
-twentieth of the states is unknown, which scikit-learn is told by leaving those cells out, a label
+twentieth of the states is unknown, which scikit-learn sees by leaving these cells out, a label
 at a time. Gaps are the largest difference of a mean.
 """
 

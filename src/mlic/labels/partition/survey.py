@@ -136,7 +136,9 @@ def suggest_parts(statistics: LabelStatistics, seed: int = 0, num_seeds: int = 2
     ----------
     .. [1] Blondel et al., "Fast unfolding of communities in large networks", J. Stat. Mech. 2008.
     """
-    graph = label_graph(statistics, "cgp", COOCCURRENCE_EXPONENT)
+    # networkx sums over sets of nodes: the order of a set of names would change between processes
+    named = label_graph(statistics, "cgp", COOCCURRENCE_EXPONENT)
+    graph = nx.convert_node_labels_to_integers(named)
     if graph.number_of_edges() == 0:
         return Suggestion(None, 1.0, 0.0)
     # the time of a run grows with the edges; three runs still show whether they agree
