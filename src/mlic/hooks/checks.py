@@ -1,16 +1,13 @@
 """Checks before a run: whether the stored data fit the pipeline and each other."""
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
 
 from mlic.errors import CheckpointError, PartitionError
 
-if TYPE_CHECKING:
-    from kedro.io import CatalogProtocol
-    from kedro.pipeline import Pipeline
-
-    Catalog = CatalogProtocol[str, Any]
+Catalog = CatalogProtocol[str, Any]
 
 __all__ = ["check_partitions", "check_targets"]
 

@@ -1,12 +1,13 @@
 """Estimate of what a run will take: trainings, minutes, megabytes."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
 
 from mlic.config.cost import (
     BRANCH_SHARE,
@@ -15,15 +16,10 @@ from mlic.config.cost import (
     count_group_teachers,
     count_passes,
 )
+from mlic.config.parameters import Parameters
 from mlic.distillation.teacher_id import strategy_of
 from mlic.errors import ParameterError
 from mlic.labels.options import BASELINE, FULL_LABEL
-
-if TYPE_CHECKING:
-    from kedro.io import CatalogProtocol
-    from kedro.pipeline import Pipeline
-
-    from mlic.config.parameters import Parameters
 
 __all__ = ["count_trainings", "estimate_cost"]
 

@@ -1,17 +1,13 @@
 """Check all parameters, and build the pipelines in the shape that they ask for."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
 
 from mlic.errors import ParameterError
-
-if TYPE_CHECKING:
-    from kedro.framework.context import KedroContext
 
 __all__ = ["PipelineShape"]
 

@@ -1,22 +1,18 @@
 """Print errors of mlic as one message, and set up the log."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from omegaconf import OmegaConf
 
 from mlic.hooks.console import PlainExcepthook, exit_codes, is_news
 from mlic.utils.logging import set_up_logging
-
-if TYPE_CHECKING:
-    from kedro.framework.context import KedroContext
 
 __all__ = ["PlainErrors"]
 

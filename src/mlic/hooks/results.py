@@ -1,20 +1,16 @@
 """Files that a run has written: the report, the summary, figures and tables."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
 
 from mlic.hooks.console import show_results
 
-if TYPE_CHECKING:
-    from kedro.io import CatalogProtocol
-    from kedro.pipeline import Pipeline
-
-    Catalog = CatalogProtocol[str, Any]
+Catalog = CatalogProtocol[str, Any]
 
 __all__ = ["ClosingTable", "load_summary", "reported_files", "result_files", "short_path"]
 

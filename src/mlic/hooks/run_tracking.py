@@ -1,14 +1,16 @@
 """Announce what a run will train, and keep the MLflow run of the pipeline open."""
 
-from __future__ import annotations
-
 import atexit
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
 
+from mlic.config.parameters import Parameters
 from mlic.errors import TrainingError
 from mlic.hooks.console import main_figures
 from mlic.hooks.results import load_summary, reported_files, result_files, short_path
@@ -16,14 +18,7 @@ from mlic.tracking import runs
 from mlic.tracking.settings import describe_run, flatten_numbers, read_settings
 from mlic.utils.signals import exit_on_sigterm
 
-if TYPE_CHECKING:
-    from kedro.framework.context import KedroContext
-    from kedro.io import CatalogProtocol
-    from kedro.pipeline import Pipeline
-
-    from mlic.config.parameters import Parameters
-
-    Catalog = CatalogProtocol[str, Any]
+Catalog = CatalogProtocol[str, Any]
 
 __all__ = ["RunTracking"]
 

@@ -1,22 +1,16 @@
 """Class maps as images: laid over the image that they explain, one column per model."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from plotly.colors import hex_to_rgb, sequential
 
+from mlic.explain.class_maps import ClassMaps
 from mlic.report.formatting import number
 from mlic.report.image_cards import SIDE, encode_image, resize_image
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from mlic.explain.class_maps import ClassMaps
 
 __all__ = ["overlay", "render_maps"]
 

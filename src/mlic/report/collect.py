@@ -4,26 +4,21 @@ Every function takes checkpoints and results that were collected before in any o
 of the teachers are collected first, and those of the other models are added to them.
 """
 
-from __future__ import annotations
+from collections.abc import Iterable
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+import numpy as np
+from numpy.typing import NDArray
 
 from mlic.errors import CheckpointError
 from mlic.evaluation.predictions import Predictions
 from mlic.explain.class_maps import ClassMaps
 from mlic.explain.map_models import map_models
+from mlic.images.store import ImageStore
+from mlic.labels import LabelMatrix
 from mlic.training.checkpoint import Checkpoint
+from mlic.training.options import TrainingOptions
 from mlic.training.predict import predict_checkpoint
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from mlic.images.store import ImageStore
-    from mlic.labels import LabelMatrix
-    from mlic.training.options import TrainingOptions
 
 __all__ = ["collect_class_maps", "collect_predictions", "describe_trainings"]
 

@@ -1,19 +1,12 @@
 """Tables of errors: of the models in pairs of labels, and of the annotation itself."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 from scipy.special import expit
 
 from mlic.evaluation import error_analysis, label_issues
-from mlic.labels import PRESENT
-
-if TYPE_CHECKING:
-    from mlic.evaluation.predictions import Predictions
-    from mlic.labels import LabelMatrix
+from mlic.evaluation.predictions import Predictions
+from mlic.labels import PRESENT, LabelMatrix
 
 __all__ = ["find_label_issues", "tabulate_pair_errors"]
 

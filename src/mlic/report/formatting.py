@@ -1,7 +1,5 @@
 """Numbers as text, and tables of text for the templates."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,17 +1,13 @@
 """Tables of label groups: their labels and teachers, their quality, and the choice of K."""
 
-from __future__ import annotations
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+import pandas as pd
 
 from mlic.labels.options import FULL_LABEL
 from mlic.report.formatting import Table, number
 from mlic.report.names import ensemble_title, strategy_title
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pandas as pd
 
 __all__ = ["group_tables", "quality_table", "survey_tables"]
 

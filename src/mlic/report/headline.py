@@ -1,15 +1,11 @@
 """The headline of the report: the student's gain over the baseline, and its cost."""
 
-from __future__ import annotations
+from collections.abc import Mapping
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+import pandas as pd
 
 from mlic.report.formatting import number, percent
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
 
 __all__ = ["write_headline"]
 

@@ -1,25 +1,19 @@
 """Images of the report, each with its labels and the probabilities of the models."""
 
-from __future__ import annotations
-
 import base64
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image
 from scipy.special import expit
 
+from mlic.evaluation.predictions import Predictions
 from mlic.explain.class_maps import choose_images
-from mlic.labels import PRESENT, UNKNOWN
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    from mlic.evaluation.predictions import Predictions
-    from mlic.images.store import ImageStore
-    from mlic.labels import LabelMatrix
+from mlic.images.store import ImageStore
+from mlic.labels import PRESENT, UNKNOWN, LabelMatrix
 
 __all__ = ["encode_image", "example_cards", "issue_cards", "resize_image"]
 

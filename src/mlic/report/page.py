@@ -4,13 +4,13 @@ Its content security policy forbids loading anything and running any script othe
 that are named by their hash.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
@@ -19,11 +19,6 @@ from mlic.labels import LabelSpace
 from mlic.report import groups, tables
 from mlic.report.headline import write_headline
 from mlic.report.names import strategy_title
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pandas as pd
 
 __all__ = ["Findings", "render_report"]
 

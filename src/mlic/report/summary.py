@@ -1,12 +1,11 @@
 """The parts of ``summary.json``: data, scores, costs and provenance of a run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from mlic import __version__
@@ -18,17 +17,12 @@ from mlic.evaluation.metrics import (
     threshold_metrics,
     top_k_metrics,
 )
+from mlic.evaluation.predictions import Predictions
 from mlic.labels import PRESENT, SPLITS, UNKNOWN, LabelMatrix
-from mlic.labels.options import BASELINE, FULL_LABEL
+from mlic.labels.options import BASELINE, FULL_LABEL, PartitionOptions
+from mlic.labels.partition import Partition
+from mlic.training.options import TeacherOptions, TrainingOptions
 from mlic.utils.git import git_commit
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from mlic.evaluation.predictions import Predictions
-    from mlic.labels.options import PartitionOptions
-    from mlic.labels.partition import Partition
-    from mlic.training.options import TeacherOptions, TrainingOptions
 
 __all__ = [
     "count_passes",

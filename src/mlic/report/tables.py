@@ -1,16 +1,12 @@
 """Tables of the report: scores, data, trainings, errors and provenance of a run."""
 
-from __future__ import annotations
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+import pandas as pd
 
 from mlic.report.formatting import Table, number, percent
 from mlic.report.names import MODELS, ensemble_title
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    import pandas as pd
 
 __all__ = [
     "count_table",

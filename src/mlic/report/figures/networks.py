@@ -1,14 +1,16 @@
 """Partitions as networks: labels on a circle, group by group, joined by their strongest edges."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
+from scipy import sparse
 
 from mlic.errors import PartitionError
 from mlic.labels.graph import COOCCURRENCE_EXPONENT, label_affinity
+from mlic.labels.partition import Partition
+from mlic.labels.statistics import LabelStatistics
 from mlic.report.figures.partitions import order_labels
 from mlic.report.figures.style import (
     BLUE,
@@ -20,15 +22,6 @@ from mlic.report.figures.style import (
     plain,
 )
 from mlic.report.names import strategy_title
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-    from scipy import sparse
-
-    from mlic.labels.partition import Partition
-    from mlic.labels.statistics import LabelStatistics
 
 __all__ = ["draw_networks", "strongest_pairs"]
 

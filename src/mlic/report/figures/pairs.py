@@ -1,20 +1,14 @@
 """Pairs of labels that models predict together too often, or confuse with each other."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from mlic.report.figures.style import MARKS, finish, plain
 from mlic.report.names import MODELS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
 
 __all__ = ["draw_pair_errors"]
 

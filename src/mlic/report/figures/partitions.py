@@ -1,25 +1,18 @@
 """Partitions as heat maps of co-occurrence, with a frame around every group."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
+from scipy import sparse
 
 from mlic.errors import PartitionError
 from mlic.labels.graph import COOCCURRENCE_EXPONENT, label_affinity
+from mlic.labels.partition import Partition
+from mlic.labels.statistics import LabelStatistics
 from mlic.report.figures.style import VERMILION, finish, grid, place_of, plain
 from mlic.report.names import strategy_title
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-    from scipy import sparse
-
-    from mlic.labels.partition import Partition
-    from mlic.labels.statistics import LabelStatistics
 
 __all__ = ["draw_partitions", "order_labels"]
 

@@ -1,20 +1,14 @@
 """Average precision of every label: baseline against student."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from mlic.report.figures.style import BLUE, GREY, MARKS, finish, plain
 from mlic.report.names import MODELS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
 __all__ = ["draw_average_precision", "extremes"]
 

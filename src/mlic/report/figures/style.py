@@ -4,17 +4,12 @@ The colours are from the palette of Okabe and Ito, which colour-blind readers ca
 information is given by colour alone: marks, dashes or positions repeat it.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import plotly.graph_objects as go
 from plotly.subplots import make_subplots
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import plotly.graph_objects as go
 
 __all__ = [
     "BLUE",

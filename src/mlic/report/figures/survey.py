@@ -1,18 +1,12 @@
 """Quality of partitions over K, to help with the choice of K."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from mlic.labels.partition.survey import Suggestion
 from mlic.report.figures.style import BLUE, VERMILION, finish
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mlic.labels.partition.survey import Suggestion
 
 __all__ = ["draw_survey"]
 

@@ -1,8 +1,7 @@
 """Training curves of all models of a run."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -10,9 +9,6 @@ from plotly.subplots import make_subplots
 from mlic.distillation.teacher_id import NAMESPACE, strategy_of
 from mlic.report.figures.style import BLUE, GREY, VERMILION, finish, plain
 from mlic.report.names import MODELS, ensemble_title
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 __all__ = ["draw_training_curves"]
 
