@@ -56,7 +56,9 @@ def run(statistics, strategies, seed=0, options=OPTIONS, **more):
     for name, value in inputs.items():
         catalog[name] = value
     wanted = [f"partition_{name}" for name in strategies if name != "full_label"]
-    outputs = SequentialRunner().run(create_pipeline(RunShape(strategies=strategies)).to_outputs(*wanted), catalog)
+    outputs = SequentialRunner().run(
+        create_pipeline(RunShape(strategies=strategies)).to_outputs(*wanted), catalog
+    )
     return {name: dataset.load() for name, dataset in outputs.items()}
 
 
@@ -93,7 +95,11 @@ def partition_of(statistics, parts):
     ],
 )
 def test_random_groups_have_the_sizes_of_a_partition(strategies, like):
-    (draw,) = [n for n in create_pipeline(RunShape(strategies=strategies)).nodes if n.name == "draw_random_groups"]
+    (draw,) = [
+        n
+        for n in create_pipeline(RunShape(strategies=strategies)).nodes
+        if n.name == "draw_random_groups"
+    ]
     taken = {name for name in draw.inputs if name.startswith("partition_")}
     assert taken == ({like} if like else set())
 

@@ -8,8 +8,8 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 import mlic
-from mlic.config.shape import RunShape
 from mlic.config.parameters import EvaluationOptions
+from mlic.config.shape import RunShape
 from mlic.explain.class_maps import ClassMaps
 from mlic.explain.options import ExplainOptions
 from mlic.images.options import SyntheticOptions
@@ -170,7 +170,11 @@ def test_every_checkpoint_is_read_once(strategies, num_parts):
 @pytest.mark.parametrize("strategies", [("cgp", "dgp"), ("dgp", "user"), ("random", "full_label")])
 def test_report_reads_the_surveys_of_the_partitioned_graphs(strategies):
     graphs = [name for name in strategies if name in ("cgp", "dgp")]
-    (write,) = [node for node in create_pipeline(RunShape(strategies=strategies)).nodes if node.func is write_report]
+    (write,) = [
+        node
+        for node in create_pipeline(RunShape(strategies=strategies)).nodes
+        if node.func is write_report
+    ]
     surveys = {f"survey_{name}{kind}" for name in graphs for kind in ("", "_figure")}
     assert {name for name in write.inputs if name.startswith("survey_")} == surveys
     assert ("suggested_parts" in write.inputs) == bool(graphs)
@@ -230,7 +234,13 @@ def test_pipeline_runs_from_checkpoints_to_the_page(images, weights):
         },
     }
     catalog = DataCatalog({name: MemoryDataset(data) for name, data in entries.items()})
-    page = SequentialRunner().run(create_pipeline(RunShape(source="catalog", strategies=("user",), num_parts=2)), catalog)["report"].load()
+    page = (
+        SequentialRunner()
+        .run(
+            create_pipeline(RunShape(source="catalog", strategies=("user",), num_parts=2)), catalog
+        )["report"]
+        .load()
+    )
     assert page.startswith("<!DOCTYPE html>") and ">user_0</th>" in page
     descriptions = re.findall(r'alt="(Map of [^"]*)"', page)
     assert len(descriptions) == 2 * 3

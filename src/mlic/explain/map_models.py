@@ -123,8 +123,8 @@ def _map_batch(
     min_cells: int,
 ) -> NDArray[np.float32] | None:
     """Compute attention maps if the head attends, class activation maps otherwise."""
-    pairs = [torch.from_numpy(index).to(inputs.device) for index in (which, columns)]
+    image, label = (torch.from_numpy(index).to(inputs.device) for index in (which, columns))
     if hasattr(model.head, "attention"):
-        return attention_maps(model, inputs, *pairs).float().cpu().numpy()
-    found = class_activation(model, inputs, *pairs, min_cells)
+        return attention_maps(model, inputs, image, label).float().cpu().numpy()
+    found = class_activation(model, inputs, image, label, min_cells)
     return None if found is None else found.float().cpu().numpy()

@@ -15,20 +15,10 @@ MAX_ISSUES = 1000
 
 
 def tabulate_pair_errors(predictions: Predictions, test: LabelMatrix) -> pd.DataFrame:
-    """Tabulate pairs of labels that a model predicts together wrongly, or confuses.
+    """Tabulate pairs of labels that baseline or student predict together wrongly, or confuse.
 
-    Parameters
-    ----------
-    predictions
-        Logits of the models ``baseline`` and ``student`` for the test images.
-    test
-        True label states of the same images.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``first`` and ``second``, the names of the labels, and the counts of
-        `mlic.evaluation.error_analysis.pair_errors`; largest error first.
+    The columns are ``first`` and ``second``, the names of the labels, and the counts of
+    `mlic.evaluation.error_analysis.pair_errors`; the largest error comes first.
     """
     # As many predictions per label as there are positives: the errors do not depend on calibration.
     claims = {
@@ -45,12 +35,8 @@ def find_label_issues(
 ) -> pd.DataFrame:
     """Find annotated label states that the student contradicts confidently, in all splits.
 
-    Parameters
-    ----------
-    test, learning
-        Logits of the student for the test images, and for the training and validation images.
-    labels
-        Annotated label states of all images.
+    ``test`` has the student's logits for the test images, ``learning`` those for the training and
+    validation images; ``labels`` has the annotated states of all images.
 
     Returns
     -------

@@ -83,13 +83,7 @@ class Findings:
 
 
 def render_report(found: Findings) -> str:
-    """Render the report of a run.
-
-    Returns
-    -------
-    str
-        A self-contained HTML5 document; every text in it is escaped.
-    """
+    """Render the report of a run as a self-contained HTML5 document; every text is escaped."""
     environment = Environment(
         loader=PackageLoader("mlic.report"),
         autoescape=True,
@@ -99,6 +93,7 @@ def render_report(found: Findings) -> str:
     )
     # Plotly escapes "<", ">" and "/" in its JSON, so that no text of a figure can end the script.
     environment.filters["figure_json"] = lambda figure: Markup(figure.to_json())  # noqa: S704
+    # Jinja calls it with the names of strategies, which the page has to spell out.
     environment.globals["strategy_title"] = strategy_title
     # Plotly's several megabytes are only included if there is something to draw.
     scripts = [get_plotlyjs(), _read(environment, "report.js")] if found.figures else []

@@ -23,6 +23,9 @@ def draw_label_counts(
 ) -> go.Figure:
     """Draw the number of images of every label and the number of labels per image.
 
+    Left: a bar per label, most frequent first, or a point on a logarithmic axis if the counts
+    differ widely. Right: the distribution of the number of labels per image.
+
     Parameters
     ----------
     names
@@ -31,18 +34,6 @@ def draw_label_counts(
         Number of images with each label, by split; shape (C,). ``train`` is drawn.
     labels_per_image
         Number of labels of each image; shape (n,).
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        Left: a bar per label, most frequent first, or a point on a logarithmic axis if the counts
-        differ widely. Right: the distribution of the number of labels per image.
-
-    Examples
-    --------
-    >>> figure = draw_label_counts(["cow", "sea"], {"train": np.array([2, 5])}, np.array([1, 2]))
-    >>> figure.data[0].x
-    ('sea', 'cow')
     """
     titles = ["Training images of each label", "Labels per image"]
     figure = make_subplots(
@@ -62,6 +53,7 @@ def draw_label_counts(
 
 
 def _skewed(train: NDArray[np.integer]) -> bool:
+    # A label may have no training image at all.
     return bool(train.max() > SKEWED * max(train.min(), 1))
 
 

@@ -20,6 +20,10 @@ def draw_survey(
 ) -> go.Figure:
     """Draw the weight within parts, compared with random parts, and the stability over K.
 
+    Top: share of the co-occurrence graph's weight within parts, and the same for random parts of
+    equal sizes, mean ± 2 standard deviations. Bottom: mean adjusted Rand index between seeds. Good
+    co-occurrence parts are far above random parts, dis-occurrence parts far below.
+
     Parameters
     ----------
     rows
@@ -28,20 +32,6 @@ def draw_survey(
         The number of parts in use, which is marked.
     suggestion
         Result of `mlic.labels.partition.survey.suggest_parts`, marked if it suggests a number.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        Top: share of the co-occurrence graph's weight within parts, and the same for random parts
-        of equal sizes, mean ± 2 standard deviations. Bottom: mean adjusted Rand index between
-        seeds. Good co-occurrence parts are far above random parts, dis-occurrence parts far below.
-
-    Examples
-    --------
-    >>> row = {"num_parts": 2, "coverage_graph": 0.7, "coverage_graph_random": 0.5}
-    >>> row |= {"coverage_graph_random_sd": 0.01, "stability": 1.0}
-    >>> [trace.name for trace in draw_survey([row], chosen=2).data]
-    ['random, ± 2 sd', 'random, mean', 'groups', 'stability']
     """
     # K is on one axis: the reader compares both panels at the same K.
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.06)
@@ -65,9 +55,10 @@ def draw_survey(
 
 def _mass_traces(rows: Sequence[Mapping[str, float]], ks: list[int]) -> list[go.Scatter]:
     mean = [row["coverage_graph_random"] for row in rows]
-    spread = [2 * row["coverage_graph_random_sd"] for row in rows]
-    high = [m + s for m, s in zip(mean, spread, strict=True)]
-    low = [m - s for m, s in zip(mean, spread, strict=True)]
+    high, low = (
+        [m + sign * 2 * row["coverage_graph_random_sd"] for m, row in zip(mean, rows, strict=True)]
+        for sign in (1, -1)
+    )
     # A closed polygon: along the upper bound, and back along the lower one.
     band = go.Scatter(
         x=[*ks, *reversed(ks)],
