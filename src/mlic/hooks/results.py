@@ -27,10 +27,7 @@ class ClosingTable:
 
 def load_summary(pipeline: Pipeline, catalog: Catalog) -> dict[str, Any]:
     """Load the summary that a run wrote; empty if it wrote none."""
-    if not _is_written("summary", pipeline, catalog):
-        return {}
-    summary: dict[str, Any] = catalog["summary"].load()
-    return summary
+    return catalog["summary"].load() if _is_written("summary", pipeline, catalog) else {}
 
 
 def result_files(pipeline: Pipeline, catalog: Catalog) -> list[Path]:
@@ -41,10 +38,8 @@ def result_files(pipeline: Pipeline, catalog: Catalog) -> list[Path]:
 
 def reported_files(pipeline: Pipeline, catalog: Catalog) -> list[Path]:
     """Files of the run's figures, tables and documents: Kedro-Viz's layer *reporting*."""
-    names = [
-        name for name in sorted(pipeline.all_outputs()) if _is_written(name, pipeline, catalog)
-    ]
-    return _paths(entry for entry in map(catalog.get, names) if _layer(entry) == "reporting")
+    written = [catalog.get(name) for name in sorted(pipeline.all_outputs()) if name in catalog]
+    return _paths(entry for entry in written if _layer(entry) == "reporting")
 
 
 def short_path(path: Path) -> str:
@@ -61,5 +56,6 @@ def _layer(entry: Any) -> str | None:
 
 
 def _paths(entries: Iterable[Any]) -> list[Path]:
+    # Kedro has no public attribute for the file of an entry; data in memory have none.
     paths = [getattr(entry, "_filepath", None) for entry in entries]
     return [Path(path) for path in paths if path is not None]

@@ -87,7 +87,6 @@ def survey_tables(
 
 def _survey_table(strategy: str, survey: pd.DataFrame, in_use: int) -> Table:
     records = survey.to_dict("records")
-    # A row of different types becomes a row of floats.
     numbers = [int(row["num_parts"]) for row in records]
     rows = []
     for num_parts, row in zip(numbers, records, strict=True):

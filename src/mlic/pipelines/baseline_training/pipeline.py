@@ -19,13 +19,7 @@ __all__ = ["create_pipeline"]
 
 
 def create_pipeline(shape: RunShape) -> Pipeline:
-    """Connect the trainings without teachers.
-
-    Parameters
-    ----------
-    shape
-        Decides whether the baseline is a teacher, and whether there is a budget-matched baseline.
-    """
+    """Connect the trainings without teachers."""
     inputs = {**shape.training_inputs, "store": "store"}
     teachers = {"teachers": "params:teachers"}
     checkpoint = "baseline.checkpoint"
@@ -39,6 +33,7 @@ def create_pipeline(shape: RunShape) -> Pipeline:
                 name="predict_teacher_logits",
             )
         )
+    # The entries have their full names already, such as "baseline.checkpoint".
     pipeline = Pipeline(nodes, namespace="baseline", prefix_datasets_with_namespace=False)
     if not shape.budget_matched_baseline:
         return pipeline
