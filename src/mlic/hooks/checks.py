@@ -23,6 +23,7 @@ def check_partitions(pipeline: Pipeline, num_parts: int, catalog: Catalog) -> No
         If groups, logits or soft targets were made from another partition.
     """
     inputs = pipeline.inputs()
+    # Sorted, so that the same mistake is always reported first.
     for name in sorted(name for name in inputs if name.startswith("partition_")):
         if (partition := _load(catalog, name)) is not None:
             partition.require_parts(num_parts)

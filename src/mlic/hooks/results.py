@@ -18,6 +18,7 @@ __all__ = ["ClosingTable", "load_summary", "reported_files", "result_files", "sh
 class ClosingTable:
     """Shows the results at the end of a run."""
 
+    # Last, so that messages of other hooks do not push the table out of sight.
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
         """Show the closing table, if the run wrote a summary."""

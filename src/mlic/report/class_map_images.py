@@ -71,6 +71,7 @@ def overlay(pixels: NDArray[np.uint8], values: NDArray[np.float32]) -> Image.Ima
 
 def _viridis(share: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Map numbers in [0, 1] to viridis, which stays readable for colour-blind readers."""
+    # Plotly gives ten colours of the scale, between which is interpolated.
     table = np.array([hex_to_rgb(colour) for colour in sequential.Viridis])
     steps = np.linspace(0, 1, len(table))
     channels = [np.interp(share, steps, channel) for channel in table.T]

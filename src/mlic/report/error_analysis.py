@@ -54,6 +54,7 @@ def find_label_issues(
 
 def _issues(labels: LabelMatrix, split: str, predictions: Predictions) -> pd.DataFrame:
     """Find the issues of one split."""
+    # One set of predictions has the images of two splits, training and validation.
     row_of = {name: row for row, name in enumerate(predictions.ids.tolist())}
     logits = predictions.joined(labels.space, ["student"])[[row_of[i] for i in labels.ids.tolist()]]
     probabilities = expit(logits)

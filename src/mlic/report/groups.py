@@ -33,6 +33,7 @@ def group_tables(summary: Mapping[str, Any]) -> list[Table]:
         _group_table(strategy, partition, teachers[strategy]["parts"])
         for strategy, partition in summary["partitions"].items()
     ]
+    # Full-label teachers have no partition, hence no groups to list.
     if FULL_LABEL in teachers:
         precisions = teachers[FULL_LABEL]["parts"]
         rows = [[f"{FULL_LABEL}_{i}", number(value)] for i, value in enumerate(precisions)]

@@ -32,6 +32,7 @@ def resize_image(pixels: NDArray[np.uint8]) -> Image.Image:
 def encode_image(image: Image.Image) -> str:
     """Encode an image as a JPEG data URL, for the ``src`` attribute of an HTML image."""
     file = io.BytesIO()
+    # As PNG, photographs would be several times as large.
     image.save(file, format="JPEG", quality=88)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 

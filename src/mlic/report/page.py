@@ -104,6 +104,7 @@ def render_report(found: Findings) -> str:
         tables=_tables(found),
         style=Markup(_read(environment, "report.css")),  # noqa: S704
         scripts=[Markup(script) for script in scripts],  # noqa: S704
+        # The policy names scripts by their hash, so that no injected script can run.
         hashes=[_hash(script) for script in scripts],
     )
 

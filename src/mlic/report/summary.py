@@ -98,6 +98,7 @@ def score_models(predictions: Predictions, test: LabelMatrix, threshold: float) 
         for strategy in scores
         if strategy not in RANK
     }
+    # Baselines first and the student last, as in all tables.
     baselines = {name: scores[name] for name in scores if name in RANK and name != "student"}
     return {**baselines, "teachers": teachers, "student": scores["student"]}
 

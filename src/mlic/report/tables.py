@@ -104,6 +104,7 @@ def training_table(trainings: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def precision_table(average_precision: pd.DataFrame) -> Table:
     """Tabulate the average precision of every label, largest gain of the student first."""
+    # NaN where a label has no positive in the test split: neither better nor worse.
     gain = average_precision["student"] - average_precision["baseline"]
     # A stable sort gives labels with the same gain the order of the class list.
     ordered = average_precision.assign(gain=gain).sort_values(
@@ -178,6 +179,7 @@ def parameter_table(parameters: Mapping[str, Any]) -> Table:
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in tree.items():
+        # An empty mapping is a value: it says that an option has no options of its own.
         if isinstance(value, dict) and value:
             yield from _flatten(value, f"{prefix}{name}.")
         else:

@@ -71,6 +71,7 @@ def read_settings(raw: Mapping[str, Any], root: Path) -> TrackingSettings:
         )
     if not settings.tracking_uri.startswith(SQLITE):
         return settings
+    # MLflow would create the file in the working directory, another one in every folder.
     database = root / settings.tracking_uri.removeprefix(SQLITE)
     return replace(settings, tracking_uri=f"{SQLITE}{database}")
 
@@ -85,8 +86,10 @@ def describe_run(
     """
     env = str(run_params.get("env") or "local")
     shape = parameters.partition
+    # A training inherits these tags from its run, and replaces the role by its own.
     own = {
         "role": "pipeline",
+        # A data set has no name of its own; there is one environment for each.
         "data": "synthetic" if parameters.data.source == "synthetic" else env,
         "strategies": "+".join(shape.strategies),
         "num_parts": str(shape.num_parts),

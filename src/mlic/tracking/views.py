@@ -50,6 +50,7 @@ def experiment_tags(experiment_id: str) -> dict[str, str]:
 def _pack(name: str, state: dict[str, Any]) -> str:
     now = int(time.time() * 1000)
     order = {"orderByKey": "attributes.start_time", "orderByAsc": False}
+    # MLflow reads the state as the JavaScript of its page writes it: deflated JSON in base 64.
     packed = base64.b64encode(zlib.compress(json.dumps(order | state).encode())).decode()
     view = {"name": name, "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
     return json.dumps(view)

@@ -19,6 +19,7 @@ __all__ = ["create_pipeline"]
 
 def create_pipeline(shape: RunShape) -> Pipeline:
     """Connect the teachers' logits to the student."""
+    # What teachers owe the student is logits: how they were trained does not matter here.
     teachers = [*(["baseline"] * shape.baseline_teaches), *(t.name for t in shape.teachers)]
     join = Node(
         join_logits,

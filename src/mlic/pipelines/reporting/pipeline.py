@@ -67,6 +67,7 @@ def _collect(
         "class_maps": (nodes.map_classes, [*predicted, "params:explain"]),
     }
     made = []
+    # The teachers' results come last: in a function's inputs, models may have any order.
     for entry, (function, inputs) in entries.items():
         collected = [f"{model}.checkpoint" for model in models]
         collected += [f"{NAMESPACE}.{entry}"] * join_teachers
@@ -106,6 +107,7 @@ def _find_label_issues() -> list[Node]:
 
 def _draw(partitions: Sequence[str]) -> list[Node]:
     """Make the nodes that draw figures."""
+    # The names of the partitions are the keywords by which the node receives them.
     networks = {"statistics": "label_statistics", **{name: name for name in partitions}}
     return [
         _node(nodes.draw_label_counts, ["label_counts", "labels"], "label_counts_figure"),
@@ -135,6 +137,7 @@ def _write(strategies: Sequence[str], partitions: Sequence[str]) -> Node:
         *(["partitions", "networks"] if partitions else []),
         *(f"survey_{name}" for name in graphs),
     ]
+    # Must match the fields of `mlic.report.page.Findings`, which the node fills by keyword.
     entries = [
         *("summary", "parameters", "trainings", "label_counts", "quarantine", "average_precision"),
         *("pair_errors", "label_issues", "image_cards", "class_map_examples"),

@@ -71,6 +71,7 @@ def _train_in_one_pass(shape: RunShape, teachers: list[TeacherId]) -> Node:
             **{f"group_{teacher}": f"{teacher.name}.group" for teacher in teachers},
             **_common(shape),
         },
+        # By key: a node that returns a list would depend on the order of the teachers.
         outputs={output: f"{NAMESPACE}.{output}" for output in outputs},
         name="train",
         tags="training",

@@ -83,6 +83,7 @@ def _draw_panel(
 ) -> None:
     """Draw one partition: lines first, so that the points of the labels lie above them."""
     place = place_of(panel, num_panels)
+    # All labels, unlike in the heat map: a point takes less space than a row.
     parts = order_labels(partition, statistics.counts, most=len(statistics.space))
     angles = _angles(parts)
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1)

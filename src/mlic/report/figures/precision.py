@@ -59,7 +59,10 @@ def draw_average_precision(
 
 
 def extremes(gains: NDArray[np.floating], most: int) -> NDArray[np.intp]:
-    """Return the indices of the ``most`` smallest and largest numbers, in ascending order."""
+    """Return the indices of the ``most`` smallest and largest numbers, in ascending order.
+
+    All indices are returned if there are no more than that.
+    """
     # A stable sort gives labels with the same gain the order of the class list.
     order = np.argsort(gains, kind="stable")
     return order if len(order) <= 2 * most else np.concatenate([order[:most], order[-most:]])

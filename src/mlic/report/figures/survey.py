@@ -79,11 +79,9 @@ def _mass_traces(rows: Sequence[Mapping[str, float]], ks: list[int]) -> list[go.
 
 
 def _mark(figure: go.Figure, num_parts: int, text: str, dash: str, below: bool = False) -> None:
-    """Mark a number of parts with a line in both panels and a text at the top.
-
-    ``below`` moves the text down by one line, so that two texts do not overlap.
-    """
+    """Mark a number of parts with a line in both panels and a text, moved down if ``below``."""
     line = {"line_color": "#444444", "line_dash": dash, "line_width": 1.5}
+    # Plotly places such a text at the top of the line, so that two of them may overlap.
     label = {"annotation_text": text, "annotation_yshift": -16 * below}
     figure.add_vline(x=num_parts, **line, **label, row=1, col=1)
     figure.add_vline(x=num_parts, **line, row=2, col=1)
