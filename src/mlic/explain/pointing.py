@@ -142,7 +142,7 @@ def _dilate(masks: NDArray[np.bool_], tolerance: int) -> NDArray[np.bool_]:
 
 
 def _hits(maps: NDArray[np.float32], targets: NDArray[np.bool_]) -> NDArray[np.floating[Any]]:
-    """1 for a hit, 0 for a miss, NaN where there is no map; shape (n,)."""
+    """Return 1 for a hit, 0 for a miss, NaN where there is no map; shape (n,)."""
     # `argmax` of an array with NaN would be the position of the NaN.
     known = ~np.isnan(maps).any(axis=(1, 2))
     rows, columns = peaks(np.nan_to_num(maps), targets.shape[-1]).T
@@ -150,7 +150,7 @@ def _hits(maps: NDArray[np.float32], targets: NDArray[np.bool_]) -> NDArray[np.f
 
 
 def _balanced_rate(hits: NDArray[np.floating[Any]], labels: NDArray[np.str_]) -> float | None:
-    """Mean over labels of the mean over known hits of each, in percent; hits (models, n)."""
+    """Average known hits over the pairs of each label, then over labels; hits (models, n)."""
     means = [
         float(values[~np.isnan(values)].mean())
         for values in (hits[:, labels == name] for name in np.unique(labels))

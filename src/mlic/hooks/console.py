@@ -138,7 +138,7 @@ def find_mlic_error(error: BaseException | None) -> MlicError | None:
 
 
 def _plain_message(error: BaseException) -> str | None:
-    """Message of an exception that needs no traceback; None if the traceback is needed."""
+    """Return the message of an exception that needs no traceback; None if it needs one."""
     if known := find_mlic_error(error):
         return str(known)
     if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
@@ -147,7 +147,7 @@ def _plain_message(error: BaseException) -> str | None:
 
 
 def _is_deliberate(error: BaseException) -> bool:
-    """Whether Kedro raised the error deliberately, because of a wrong name, entry or file."""
+    """Check whether Kedro raised the error deliberately, because of a wrong name, entry or file."""
     # The innermost frame of the traceback is the place where the error was raised.
     frames = list(walk_tb(error.__traceback__))
     module = frames[-1][0].f_globals.get("__name__", "") if frames else ""
@@ -157,7 +157,7 @@ def _is_deliberate(error: BaseException) -> bool:
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Filter for Kedro's log that drops errors which the excepthook is about to print anyway."""
+    """Filter Kedro's log: drop errors that the excepthook is about to print anyway."""
     return record.levelno < logging.ERROR or find_mlic_error(sys.exc_info()[1]) is None
 
 

@@ -71,7 +71,7 @@ def count_trainings(pipeline: Pipeline) -> int:
 
 
 def _count_roles(pipeline: Pipeline) -> Counter[str]:
-    """Trainings by role: baseline, student, or the strategy of a teacher."""
+    """Count the trainings by role: baseline, student, or the strategy of a teacher."""
     outputs = [name for node in pipeline.nodes if "training" in node.tags for name in node.outputs]
     trained = [name for name in outputs if name.endswith(".checkpoint")]
     return Counter(strategy_of(name.removesuffix(".checkpoint")) for name in trained)
@@ -91,12 +91,12 @@ def _list_roles(roles: Counter[str]) -> str:
 
 
 def _time_step(parameters: Parameters, num_labels: int) -> tuple[float, int, float]:
-    """Seconds for an image, number of weights, and a branch's share of the time."""
+    """Measure the seconds for an image, the number of weights, and a branch's share of the time."""
     logger.info("Timing a few training steps to estimate the duration")
     from mlic.training.objective import check_plugins
 
     check_plugins(parameters.training, parameters.distillation)
-    # In a thread of its own: OpenMP's workers belong to the thread that started them, and processes
+    # In a separate thread: OpenMP's workers belong to the thread that started them, and processes
     # forked from the main thread would wait for workers that they do not have.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(_measure_steps, parameters, num_labels).result()
@@ -120,7 +120,7 @@ def _measure_steps(parameters: Parameters, num_labels: int) -> tuple[float, int,
 def _measure_data(
     pipeline: Pipeline, parameters: Parameters, catalog: CatalogProtocol[str, Any]
 ) -> _DataSize:
-    """Sizes from the stored labels, or from their source if this run prepares them again."""
+    """Read the sizes off the stored labels, or off their source if this run prepares them again."""
     options, synthetic = parameters.data, parameters.synthetic
     labels = catalog.get("labels")
     if "labels" not in pipeline.all_outputs() and labels is not None and labels.exists():

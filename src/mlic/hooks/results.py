@@ -32,19 +32,19 @@ def load_summary(pipeline: Pipeline, catalog: Catalog) -> dict[str, Any]:
 
 
 def result_files(pipeline: Pipeline, catalog: Catalog) -> list[Path]:
-    """Files of the report and the summary, if the run wrote them."""
+    """Return the files of the report and the summary, if the run wrote them."""
     names = ("report", "summary")
     return _paths(catalog[name] for name in names if _is_written(name, pipeline, catalog))
 
 
 def reported_files(pipeline: Pipeline, catalog: Catalog) -> list[Path]:
-    """Files of the run's figures, tables and documents: Kedro-Viz's layer *reporting*."""
+    """Return the files of figures, tables and documents: Kedro-Viz's layer *reporting*."""
     written = [catalog.get(name) for name in sorted(pipeline.all_outputs()) if name in catalog]
     return _paths(entry for entry in written if _layer(entry) == "reporting")
 
 
 def short_path(path: Path) -> str:
-    """Path relative to the working directory, if it is inside it."""
+    """Return a path relative to the working directory, if it is inside it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 

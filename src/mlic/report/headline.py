@@ -46,7 +46,7 @@ def _labels(average_precision: pd.DataFrame) -> dict[str, str]:
 
 
 def _cost(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Training cost as a multiple of the baseline's."""
+    """Describe the training cost as a multiple of the baseline's."""
     # Passes over the images follow from the parameters alone; seconds depend on the machine.
     passes, seconds = summary["passes"], summary["seconds"]
     cost = _ratio(passes["psd"], passes["baseline"])
@@ -59,7 +59,7 @@ def _cost(summary: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _control(summary: Mapping[str, Any], student: float) -> dict[str, str]:
-    """Gain over the budget-matched baseline."""
+    """Describe the gain over the budget-matched baseline."""
     control = summary.get("budget_matched_baseline", {}).get("mAP")
     # The control is an option: a run without it is complete, and the page must not suggest a fault.
     if control is None:

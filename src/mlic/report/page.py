@@ -142,6 +142,6 @@ def _read(environment: Environment, name: str) -> str:
 
 
 def _hash(script: str) -> str:
-    """Source expression of a script in a content security policy."""
+    """Return the source expression of a script in a content security policy."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"

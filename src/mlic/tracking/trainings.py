@@ -55,9 +55,7 @@ def train_or_reuse_all(
 
 
 def _train_tracked(
-    jobs: Sequence[TrainingJob],
-    stores: dict[str, ArtifactStore],
-    train_jobs: TrainJobs,
+    jobs: Sequence[TrainingJob], stores: dict[str, ArtifactStore], train_jobs: TrainJobs
 ) -> dict[str, Checkpoint]:
     """Train, with an MLflow run for each job, and store the checkpoints."""
     done = {}

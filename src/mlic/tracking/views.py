@@ -57,7 +57,7 @@ def _pack(name: str, state: dict[str, Any]) -> str:
 
 
 def _curves() -> dict[str, Any]:
-    """Trainings grouped by role, with one curve for each over the epochs."""
+    """Describe the view of trainings, grouped by role, with one curve for each over the epochs."""
     section = {"uuid": "epochs", "name": "Over the epochs", "display": True}
     role = {"mode": "tag", "groupByData": "role"}
     lines = {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""}

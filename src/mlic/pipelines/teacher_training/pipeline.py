@@ -80,5 +80,5 @@ def _train_in_one_pass(shape: RunShape, teachers: list[TeacherId]) -> Node:
 
 
 def _common(shape: RunShape) -> dict[str, str]:
-    """Entries that every teacher is made from besides its group."""
+    """Return the entries that every teacher is made from besides its group."""
     return {**shape.training_inputs, "teachers": "params:teachers", "store": "store"}

@@ -60,7 +60,7 @@ def _skewed(train: NDArray[np.integer]) -> bool:
 def _ranking(
     names: Sequence[str], counts: Mapping[str, NDArray[np.integer]]
 ) -> go.Bar | go.Scatter:
-    """Bars; or points if the axis is logarithmic, because it has no zero for bars to start at."""
+    """Draw bars, or points on a logarithmic axis, which has no zero for bars to start at."""
     train = counts["train"]
     # Stable: labels of equal frequency stay in the order of the class list.
     order = np.argsort(-train, kind="stable")

@@ -113,7 +113,7 @@ def _angles(parts: list[NDArray[np.intp]]) -> NDArray[np.float64]:
 
 
 def _num_named(part: NDArray[np.intp], size: int) -> int:
-    """Number of labels of a part whose names are written; ``size`` is the number of all labels."""
+    """Return how many labels of a part are named; ``size`` is the number of all labels."""
     return len(part) if size <= NAMED else max(1, NAMED * len(part) // size)
 
 
