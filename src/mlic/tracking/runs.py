@@ -94,6 +94,7 @@ def tracked_training(
     if _RUN not in os.environ:
         yield TrainingRun()
         return
+    # A scheduler ends jobs by SIGTERM; as an exception, it passes through the blocks below.
     exit_on_sigterm()
     client = connect(os.environ[_STORE])
     run_id = _open_child(client, name, parameters, tags)
@@ -146,6 +147,7 @@ def close_parent(status: str) -> None:
     """Close the parent run, if one is open, as ``"FINISHED"``, ``"FAILED"`` or ``"KILLED"``."""
     if _RUN in os.environ:
         _close(connect(os.environ[_STORE]), os.environ[_RUN], status)
+    # A later run of the same process must not log to this one.
     for variable in (_RUN, _STORE, _SAMPLING):
         os.environ.pop(variable, None)
 

@@ -82,6 +82,7 @@ def _outcome(checkpoint: Checkpoint) -> dict[str, float]:
 
 
 def _tags(job: TrainingJob) -> dict[str, str]:
+    # The fingerprints tie a run in MLflow to the files that it was trained on.
     provenance = job.provenance or {}
     tags = {
         "role": job.role,

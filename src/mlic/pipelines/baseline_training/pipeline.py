@@ -23,6 +23,7 @@ def create_pipeline(shape: RunShape) -> Pipeline:
     inputs = {**shape.training_inputs, "store": "store"}
     teachers = {"teachers": "params:teachers"}
     checkpoint = "baseline.checkpoint"
+    # Hooks find the trainings of a run by this tag, to estimate the cost and to open MLflow runs.
     nodes = [Node(train_baseline, inputs, checkpoint, name="train", tags="training")]
     if shape.baseline_teaches:
         nodes.append(

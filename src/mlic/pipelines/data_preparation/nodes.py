@@ -97,6 +97,7 @@ def split_images(
     # Row i of the labels must be image i of the store, which has the readable images only.
     labels = raw_images.labels.take(rows)
     labels = complete_split(labels, groups, fractions, derive_seed(seed, "split"))
+    # After the split, because only images of the training split count for a label.
     labels = drop_rare_labels(labels, data.drop_labels_below)
     sizes = ", ".join(f"{len(labels.rows(split))} {split}" for split in SPLITS)
     logger.info("%d images (%s), %d labels.", len(labels), sizes, len(labels.space))

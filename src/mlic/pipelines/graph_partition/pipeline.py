@@ -66,7 +66,7 @@ def _partition(strategy: str) -> list[Node]:
     build = BUILDERS[strategy]
     graph = {"graph": f"graph_{strategy}", **COMMON}
     survey = [f"survey_{strategy}", "suggested_parts", "params:partition"]
-    suffix = f"_{strategy}"
+    suffix = f"_{strategy}"  # the same functions serve both strategies, but node names are unique
     return [
         _node(build, ["label_statistics", "params:partition"], f"graph_{strategy}"),
         _node(nodes.partition_graph, graph, f"partition_{strategy}", suffix),

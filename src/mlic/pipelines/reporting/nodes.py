@@ -108,6 +108,7 @@ def play_pointing_game(
     """Compute how often the class maps of each model point at the object, in percent."""
     from mlic.explain.pointing import pointing_game, select_masks
 
+    # The masks cover all synthetic images, the class maps only some of the test images.
     masks = synthetic_masks["masks"]
     selected = select_masks(class_maps, synthetic_images.labels, masks)
     return pointing_game(class_maps, selected, explain.tolerance_pixels(masks.shape[-1]))
