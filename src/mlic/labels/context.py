@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import networkx as nx
 
 from mlic.labels.embeddings import LabelEmbeddings
-from mlic.labels.partition import Partition
 from mlic.labels.space import LabelSpace
 from mlic.labels.statistics import LabelStatistics
+
+if TYPE_CHECKING:
+    # Not imported at run time, so that a change of the partition code retrains nothing.
+    from mlic.labels.partition import Partition
 
 __all__ = ["LabelContext"]
 
