@@ -1,7 +1,5 @@
 """Class maps of one batch: class activation for pooling heads, attention for attending heads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,26 +13,14 @@ __all__ = ["attention_maps", "class_activation"]
 def attention_maps(
     model: Any, images: torch.Tensor, which: torch.Tensor, columns: torch.Tensor
 ) -> torch.Tensor:
-    """Compute how much the token of each label attends to each position.
+    """Compute how much the token of each label attends to each position; shape (n, h, w).
 
-    Parameters
-    ----------
-    model
-        A classifier whose head has a method ``attention(features, known) -> (B, C, h, w)``.
-    images
-        Normalised images; shape (B, 3, H, W).
-    which, columns
-        Index of the image in the batch and column of the label, for each of n pairs; shape (n,).
-
-    Returns
-    -------
-    torch.Tensor
-        Attention weights of each pair; shape (n, h, w).
+    The head must have a method ``attention(features, known) -> (B, C, h, w)``. The other parameters
+    are those of `class_activation`.
     """
     with torch.no_grad():
-        attention: torch.Tensor = model.head.attention(
-            model.backbone.forward_features(images), None
-        )
+        features = model.backbone.forward_features(images)
+        attention: torch.Tensor = model.head.attention(features, None)
     return attention[which, columns]
 
 
@@ -81,10 +67,12 @@ def class_activation(
         return None
     # Swin transformers keep their channels last, convolutional networks first.
     axis = 1 if features.shape[1] == width else 3
+    # Under autocast the features may be half precision, in which the sum over channels is rounded.
     activations = features.detach().movedim(axis, 1).float()
     maps = activations.new_empty(len(which), *activations.shape[2:])
     for turn in _split_pairs(which):
         score = logits[which[turn], columns[turn]].sum()
+        # The graph is needed again for the other labels of the same images.
         (gradient,) = torch.autograd.grad(score, features, retain_graph=True)
         evidence = (gradient.movedim(axis, 1).float() * activations).sum(dim=1)
         maps[turn] = evidence[which[turn]]
@@ -98,6 +86,7 @@ def _split_pairs(which: torch.Tensor) -> Iterator[torch.Tensor]:
     influence each other in evaluation mode, so the gradient of each is that of its own pair.
     """
     same = which[:, None] == which[None, :]
+    # The number of earlier pairs of the same image is the number of the pair's group.
     rank = torch.tril(same, diagonal=-1).sum(dim=1)
     for turn in range(int(rank.max()) + 1):
         yield torch.nonzero(rank == turn).squeeze(1)

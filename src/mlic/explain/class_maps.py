@@ -1,12 +1,10 @@
 """Class maps of several models for the same pairs of an image and a label."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -36,12 +34,6 @@ class ClassMaps:
     ------
     DataError
         If ids, labels and maps differ in length.
-
-    Examples
-    --------
-    >>> maps = ClassMaps(["p0"], ["cat"], {"student": np.eye(2, dtype=np.float32)[None]})
-    >>> list(maps.of_pair(0)), maps.examples(1)
-    (['student'], [0])
     """
 
     ids: NDArray[np.str_]
@@ -49,7 +41,7 @@ class ClassMaps:
     maps: dict[str, NDArray[np.float32]]
 
     def __post_init__(self) -> None:
-        # The dataclass is frozen; lists of strings are accepted for convenience.
+        # A frozen dataclass can only be changed like this; JSON metadata hold lists, not arrays.
         object.__setattr__(self, "ids", np.asarray(self.ids, dtype=np.str_))
         object.__setattr__(self, "labels", np.asarray(self.labels, dtype=np.str_))
         lengths = {len(self.ids), len(self.labels), *map(len, self.maps.values())}
@@ -71,25 +63,19 @@ class ClassMaps:
         """Return the maps of all models trained on the label of a pair; shape (h, w) each."""
         return {name: maps[pair] for name, maps in self.maps.items() if self.known(name)[pair]}
 
-    def join(self, other: ClassMaps) -> ClassMaps:
-        """Join these maps with maps of other models for the same pairs.
-
-        Raises
-        ------
-        DataError
-            If the pairs differ.
-        """
+    def join(self, other: Self) -> Self:
+        """Join maps of other models for the same pairs; a DataError if the pairs differ."""
         if not np.array_equal(self.ids, other.ids) or not np.array_equal(self.labels, other.labels):
             raise DataError(
                 "class maps of different pairs of image and label cannot be joined: run the "
                 "reporting pipeline again",
                 name=next(iter(other.maps), None),
             )
-        return ClassMaps(self.ids, self.labels, self.maps | other.maps)
+        return replace(self, maps=self.maps | other.maps)
 
     def examples(self, num_labels: int) -> list[int]:
         """Return the first pair of each of the most frequent labels, most frequent label first."""
-        labels = self.labels.tolist()
+        labels = self.labels.tolist()  # `most_common` keeps the order of labels of equal frequency
         return [labels.index(name) for name, _ in Counter(labels).most_common(num_labels)]
 
     def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -109,24 +95,8 @@ class ClassMaps:
 def choose_images(labels: LabelMatrix, num_images: int) -> LabelMatrix:
     """Choose images by a hash of their id, so that nobody can pick the ones that look good.
 
-    Parameters
-    ----------
-    labels
-        Labels of the images to choose from.
-    num_images
-        Largest number of images to choose; images without a present label are skipped.
-
-    Returns
-    -------
-    LabelMatrix
-        The chosen images, in ascending order of the SHA-256 hash of their id.
-
-    Examples
-    --------
-    >>> from mlic.labels import LabelSpace
-    >>> all_of_them = LabelMatrix(LabelSpace(("cat",)), ["a", "b"], [[1], [0]], ["", ""])
-    >>> choose_images(all_of_them, 5).ids.tolist()
-    ['a']
+    At most ``num_images`` are returned, in ascending order of the SHA-256 hash of their id. Images
+    without a present label are skipped.
     """
     # A hash does not depend on the order of the data set, nor on Python's hash seed.
     hashes = [hashlib.sha256(name.encode()).digest() for name in labels.ids.tolist()]

@@ -1,10 +1,8 @@
 """Class maps of several checkpoints for the labels that are present in some images."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +11,11 @@ from numpy.typing import NDArray
 from mlic.explain.activation import attention_maps, class_activation
 from mlic.explain.class_maps import ClassMaps
 from mlic.images.preprocess import preprocess_whole
+from mlic.images.store import ImageStore
 from mlic.labels import PRESENT, LabelMatrix
+from mlic.training.checkpoint import Checkpoint
 from mlic.training.device import make_fabric, memory_advice
-
-if TYPE_CHECKING:
-    from mlic.images.store import ImageStore
-    from mlic.training.checkpoint import Checkpoint
-    from mlic.training.options import TrainingOptions
+from mlic.training.options import TrainingOptions
 
 __all__ = ["map_checkpoint", "map_models"]
 
@@ -35,28 +31,9 @@ def map_models(
 ) -> ClassMaps:
     """Compute a class map for every present label, with every model trained on that label.
 
-    Parameters
-    ----------
-    checkpoints
-        The models; the maps are returned in the same order.
-    images
-        Store that contains the images.
-    labels
-        Ids and label states of the images to map.
-    options
-        Number of threads, precision and batch size.
-    min_cells
-        Smallest number of cells along a side of a map, see `map_checkpoint`.
-
-    Returns
-    -------
-    ClassMaps
-        One pair for each present state of ``labels``, row by row.
-
-    Raises
-    ------
-    DataError
-        If an image is not in the store.
+    The result has one pair for each present state of ``labels``, row by row, and the models in the
+    order of ``checkpoints``. For ``options`` and ``min_cells`` see `map_checkpoint`. An image that
+    is not in the store is a DataError.
     """
     image_index, columns = np.nonzero(labels.states == PRESENT)
     rows = images.rows(labels.ids)[image_index]
@@ -106,7 +83,7 @@ def map_checkpoint(
         tokens without a position in the image; the latter is logged as a warning.
     """
     fabric = make_fabric(options)
-    # The memory format of training and prediction.
+    # Another memory format than in training and prediction would change the last digits.
     model: Any = fabric.to_device(checkpoint.build().to(memory_format=torch.channels_last))
     model.eval().requires_grad_(False)
     info, pairs, maps = checkpoint.info, [], []
@@ -119,12 +96,8 @@ def map_checkpoint(
             which, wanted = np.searchsorted(batch, rows[members]), columns[members]
             found = _map_batch(model, inputs, which, wanted, min_cells)
             if found is None:
-                logger.warning(
-                    "There are no class maps of %s: the backbone %s outputs tokens without a "
-                    "position in the image.",
-                    info.name,
-                    info.model.backbone,
-                )
+                reason = f"{info.model.backbone} outputs tokens without a position in the image"
+                logger.warning("There are no class maps of %s: %s.", info.name, reason)
                 return None
             pairs.append(members)
             maps.append(found)
@@ -150,10 +123,8 @@ def _map_batch(
     min_cells: int,
 ) -> NDArray[np.float32] | None:
     """Compute attention maps if the head attends, class activation maps otherwise."""
-    picked = torch.from_numpy(which).to(inputs.device)
-    wanted = torch.from_numpy(columns).to(inputs.device)
+    image, label = (torch.from_numpy(index).to(inputs.device) for index in (which, columns))
     if hasattr(model.head, "attention"):
-        found: torch.Tensor | None = attention_maps(model, inputs, picked, wanted)
-    else:
-        found = class_activation(model, inputs, picked, wanted, min_cells)
+        return attention_maps(model, inputs, image, label).float().cpu().numpy()
+    found = class_activation(model, inputs, image, label, min_cells)
     return None if found is None else found.float().cpu().numpy()

@@ -1,7 +1,5 @@
 """Configuration of class maps and of the pointing game."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from mlic.utils.strict_model import StrictModel

@@ -1,8 +1,6 @@
 """The pointing game: whether the strongest position of a class map lies on the object."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +8,8 @@ from scipy.ndimage import distance_transform_edt
 
 from mlic.distillation.teacher_id import NAMESPACE, strategy_of
 from mlic.errors import DataError
-
-if TYPE_CHECKING:
-    from mlic.explain.class_maps import ClassMaps
-    from mlic.labels import LabelMatrix
+from mlic.explain.class_maps import ClassMaps
+from mlic.labels import LabelMatrix
 
 __all__ = ["peaks", "pointing_game", "select_masks"]
 
@@ -33,12 +29,6 @@ def peaks(maps: NDArray[np.float32], side: int) -> NDArray[np.intp]:
     numpy.ndarray
         Row and column of the pixel; shape (n, 2).
 
-    Notes
-    -----
-    The maximum of an interpolated map would lie on the border of the image whenever the strongest
-    cell is a border cell, half a cell away from the region that the cell saw. The centre of the
-    cell does not have this bias.
-
     Examples
     --------
     >>> peaks(np.array([[[0.0, 1.0], [0.0, 0.0]]]), side=8).tolist()
@@ -47,6 +37,8 @@ def peaks(maps: NDArray[np.float32], side: int) -> NDArray[np.intp]:
     count, height, width = maps.shape
     strongest = maps.reshape(count, height * width).argmax(axis=1)
     cells = np.stack(np.unravel_index(strongest, (height, width)), axis=1)
+    # The maximum of an interpolated map would lie on the image's border whenever the strongest cell
+    # is a border cell, half a cell away from the region that it saw; its centre has no such bias.
     return ((cells + 0.5) * side / (height, width)).astype(np.intp)
 
 
@@ -55,19 +47,9 @@ def select_masks(
 ) -> NDArray[np.bool_]:
     """Select the object mask of each pair of a set of class maps.
 
-    Parameters
-    ----------
-    class_maps
-        n pairs of an image and a label.
-    labels
-        Ids of the images that the masks belong to, and the label names.
-    masks
-        0 for background, k + 1 for an object of label k; shape (number of images, H, W).
-
-    Returns
-    -------
-    numpy.ndarray
-        True where an object of the pair's label is; shape (n, H, W).
+    The masks of all images of ``labels`` have shape (number of images, H, W): 0 for background,
+    k + 1 for an object of label k. The result is True where an object of the pair's label is;
+    shape (n, H, W).
 
     Raises
     ------
@@ -135,11 +117,13 @@ def pointing_game(
     for model, maps in class_maps.maps.items():
         group = teachers if model.startswith(f"{NAMESPACE}.") else singles
         group.setdefault(strategy_of(model), []).append(_hits(maps[shown], targets))
+    rates, teacher_rates = (
+        {name: _balanced_rate(np.stack(hits), labels) for name, hits in group.items()}
+        for group in (singles, teachers)
+    )
     return {
-        **{name: _balanced_rate(np.stack(hits), labels) for name, hits in singles.items()},
-        "teachers": {
-            name: _balanced_rate(np.stack(hits), labels) for name, hits in teachers.items()
-        },
+        **rates,
+        "teachers": teacher_rates,
         # A random position hits with the probability that the dilated mask covers it.
         "chance": _balanced_rate(targets.mean(axis=(1, 2))[None], labels),
         "pairs": len(shown),
@@ -158,14 +142,15 @@ def _dilate(masks: NDArray[np.bool_], tolerance: int) -> NDArray[np.bool_]:
 
 
 def _hits(maps: NDArray[np.float32], targets: NDArray[np.bool_]) -> NDArray[np.floating[Any]]:
-    """1 for a hit, 0 for a miss, NaN where there is no map; shape (n,)."""
+    """Return 1 for a hit, 0 for a miss, NaN where there is no map; shape (n,)."""
+    # `argmax` of an array with NaN would be the position of the NaN.
     known = ~np.isnan(maps).any(axis=(1, 2))
     rows, columns = peaks(np.nan_to_num(maps), targets.shape[-1]).T
     return np.where(known, targets[np.arange(len(maps)), rows, columns], np.nan)
 
 
 def _balanced_rate(hits: NDArray[np.floating[Any]], labels: NDArray[np.str_]) -> float | None:
-    """Mean over labels of the mean over known hits of each, in percent; hits (models, n)."""
+    """Average known hits over the pairs of each label, then over labels; hits (models, n)."""
     means = [
         float(values[~np.isnan(values)].mean())
         for values in (hits[:, labels == name] for name in np.unique(labels))

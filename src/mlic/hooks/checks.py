@@ -1,31 +1,19 @@
 """Checks before a run: whether the stored data fit the pipeline and each other."""
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
 
 from mlic.errors import CheckpointError, PartitionError
 
-if TYPE_CHECKING:
-    from kedro.io import CatalogProtocol
-    from kedro.pipeline import Pipeline
-
-    Catalog = CatalogProtocol[str, Any]
+Catalog = CatalogProtocol[str, Any]
 
 __all__ = ["check_partitions", "check_targets"]
 
 
 def check_partitions(pipeline: Pipeline, num_parts: int, catalog: Catalog) -> None:
-    """Check that stored partitions and groups fit the teachers of a pipeline.
-
-    Parameters
-    ----------
-    pipeline
-        The nodes that will run.
-    num_parts
-        Number of teachers of each strategy.
-    catalog
-        The stored data.
+    """Check that stored partitions, groups, logits and targets fit the teachers of a pipeline.
 
     Raises
     ------
@@ -35,11 +23,12 @@ def check_partitions(pipeline: Pipeline, num_parts: int, catalog: Catalog) -> No
         If groups, logits or soft targets were made from another partition.
     """
     inputs = pipeline.inputs()
+    # Sorted, so that the same mistake is always reported first.
     for name in sorted(name for name in inputs if name.startswith("partition_")):
         if (partition := _load(catalog, name)) is not None:
             partition.require_parts(num_parts)
     if "user_groups" in inputs and (entry := catalog.get("user_groups")) is not None:
-        _check_number(len(entry.load()), num_parts)
+        _check_user_groups(len(entry.load()), num_parts)
     _check_groups(pipeline, num_parts, catalog)
     check_targets(pipeline, catalog)
 
@@ -47,13 +36,12 @@ def check_partitions(pipeline: Pipeline, num_parts: int, catalog: Catalog) -> No
 def check_targets(pipeline: Pipeline, catalog: Catalog) -> None:
     """Check that stored logits and targets belong to the stored partitions and teachers.
 
-    Only those are checked that the pipeline reads and does not make.
-
     Raises
     ------
     CheckpointError
         If a partition or a teacher has changed since.
     """
+    # Free inputs only: what the pipeline makes itself cannot be out of date.
     inputs = pipeline.inputs()
     for name in sorted(name for name in inputs if name.endswith(".logits")):
         if (logits := _load(catalog, name)) is not None:
@@ -85,7 +73,7 @@ def _check_groups(pipeline: Pipeline, num_parts: int, catalog: Catalog) -> None:
 
 def _check_partition(what: str, partitions: dict[str, str | None], catalog: Catalog) -> None:
     for strategy, fingerprint in partitions.items():
-        # full-label teachers have no partition
+        # Full-label teachers have no partition.
         partition = _load(catalog, f"partition_{strategy}") if fingerprint else None
         if partition is not None and partition.fingerprint != fingerprint:
             raise CheckpointError(
@@ -96,7 +84,7 @@ def _check_partition(what: str, partitions: dict[str, str | None], catalog: Cata
             )
 
 
-def _check_number(found: int, num_parts: int) -> None:
+def _check_user_groups(found: int, num_parts: int) -> None:
     if found != num_parts:
         raise PartitionError(
             f"user_groups has {found} groups, but there are {num_parts} teachers: write "

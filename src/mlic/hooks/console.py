@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from contextlib import contextmanager
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlic.errors import MlicError
-from mlic.report.names import MODELS, ensemble_title
+from mlic.report.names import list_models
 from mlic.utils.logging import log_format
 
 if TYPE_CHECKING:
@@ -47,17 +48,8 @@ _SIGINT_CODE = 130
 def results_table(summary: Mapping[str, Any]) -> Table:
     """Make the results table: one row per baseline, ensemble of teachers, and student.
 
-    Parameters
-    ----------
-    summary
-        Content of ``summary.json``: scores in percent under ``baseline``,
-        ``budget_matched_baseline``, ``teachers.<strategy>`` and ``student``, and training seconds
-        under the same names below ``seconds``. Missing parts leave out their row or cell.
-
-    Returns
-    -------
-    rich.table.Table
-        Scores in percent, times in seconds.
+    The scores are in percent, the times in seconds. What is missing in the summary leaves out its
+    row or cell.
 
     Examples
     --------
@@ -69,23 +61,20 @@ def results_table(summary: Mapping[str, Any]) -> Table:
     table.add_column("")
     for name in (*_METRICS, "seconds"):
         table.add_column(name, justify="right")
-    for title, scores, seconds in _rows(summary):
+    for title, scores, seconds in list_models(summary):
         cells = [_cell(scores.get(name), 1) for name in _METRICS]
         table.add_row(title, *cells, _cell(seconds, 0))
     return table
 
 
-def show_results(summary: Mapping[str, Any], files: Sequence[str]) -> None:
-    """Show the results table and the files of the report, in the configured form of the log.
+def _cell(number: float | None, digits: int) -> str:
+    return "" if number is None else f"{number:.{digits}f}"
 
-    Parameters
-    ----------
-    summary
-        Content of ``summary.json``, see `results_table`.
-    files
-        Paths to print below the table.
-    """
+
+def show_results(summary: Mapping[str, Any], files: Sequence[str]) -> None:
+    """Show the results table and the files of the report, in the configured form of the log."""
     form = log_format()
+    # A program that reads the log gets the numbers, not a table drawn for people.
     if form == "json":
         data = {**main_figures(summary), "files": list(files)}
         logger.info("Results on the test split, in percent", extra={"data": data})
@@ -95,31 +84,12 @@ def show_results(summary: Mapping[str, Any], files: Sequence[str]) -> None:
         Console().print(table)
 
 
-def _rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float], float | None]]:
-    """Yield the title, the scores and the seconds of each row."""
-    seconds = summary.get("seconds", {})
-    for name in ("baseline", _CONTROL):
-        if name in summary:
-            yield MODELS[name], summary[name], seconds.get(name)
-    for strategy, scores in summary.get("teachers", {}).items():
-        yield ensemble_title(strategy), scores, seconds.get("teachers", {}).get(strategy)
-    if "student" in summary:
-        yield MODELS["student"], summary["student"], seconds.get("student")
-
-
-def _cell(number: float | None, digits: int) -> str:
-    return "" if number is None else f"{number:.{digits}f}"
-
-
 def main_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Select the numbers by which runs are compared.
 
-    Returns
-    -------
-    dict
-        Main scores of each model in percent; ``gain`` of the student over the baseline and
-        ``gain_over_budget_matched_baseline``, in points; ``cost_in_baselines``, the training passes
-        of teachers and student in units of the baseline's; and ``seconds``.
+    These are the main scores of each model in percent; ``gain`` of the student over the baseline
+    and ``gain_over_budget_matched_baseline``, in points; ``cost_in_baselines``, the training passes
+    of teachers and student in units of the baseline's; and ``seconds``.
 
     Examples
     --------
@@ -127,17 +97,13 @@ def main_figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     >>> figures["gain"], list(figures)
     ({'mAP': 2.5}, ['baseline', 'student', 'gain'])
     """
-    models = {
-        name: _main_scores(summary[name])
-        for name in ("baseline", _CONTROL, "student")
-        if name in summary
-    }
-    figures: dict[str, Any] = dict(models)
+    models = [name for name in ("baseline", _CONTROL, "student") if name in summary]
+    figures: dict[str, Any] = {name: _main_scores(summary[name]) for name in models}
     for name, scores in summary.get("teachers", {}).items():
         figures[f"teachers.{name}"] = _main_scores(scores)
     for gain, other in (("gain", "baseline"), (f"gain_over_{_CONTROL}", _CONTROL)):
-        if "student" in models and other in models:
-            figures[gain] = _subtract(models["student"], models[other])
+        if "student" in figures and other in figures:
+            figures[gain] = _subtract(figures["student"], figures[other])
     if passes := summary.get("passes"):
         figures["cost_in_baselines"] = round(passes["psd"] / passes["baseline"], 3)
     return figures | ({"seconds": summary["seconds"]} if "seconds" in summary else {})
@@ -165,13 +131,14 @@ def find_mlic_error(error: BaseException | None) -> MlicError | None:
     ...     find_mlic_error(error)
     MlicError("label 'cat' is unknown")
     """
+    # Python's own rule of which cause a traceback shows: `from None` hides the context.
     while error is not None and not isinstance(error, MlicError):
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return error
 
 
 def _plain_message(error: BaseException) -> str | None:
-    """Message of an exception that needs no traceback; None if the traceback is needed."""
+    """Return the message of an exception that needs no traceback; None if it needs one."""
     if known := find_mlic_error(error):
         return str(known)
     if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
@@ -180,18 +147,17 @@ def _plain_message(error: BaseException) -> str | None:
 
 
 def _is_deliberate(error: BaseException) -> bool:
-    """Whether Kedro raised the error deliberately, because of a wrong name, entry or file."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    module = "" if frame is None else frame.tb_frame.f_globals.get("__name__", "")
+    """Check whether Kedro raised the error deliberately, because of a wrong name, entry or file."""
+    # The innermost frame of the traceback is the place where the error was raised.
+    frames = list(walk_tb(error.__traceback__))
+    module = frames[-1][0].f_globals.get("__name__", "") if frames else ""
     # These types are raised by Python itself, so that even in Kedro's code they hint at a bug.
     bug = isinstance(error, TypeError | AttributeError | LookupError | AssertionError)
     return module.startswith("kedro.") and not bug
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Filter for Kedro's log that drops errors which the excepthook is about to print anyway."""
+    """Filter Kedro's log: drop errors that the excepthook is about to print anyway."""
     return record.levelno < logging.ERROR or find_mlic_error(sys.exc_info()[1]) is None
 
 
@@ -200,11 +166,6 @@ class PlainExcepthook:
 
     These are every `MlicError`, Kedro's errors about names and files, and a full or read-only disk.
     All others are passed to the previous hook, as are these if ``MLIC_TRACEBACK=1`` is set.
-
-    Parameters
-    ----------
-    previous
-        The hook for all other exceptions.
     """
 
     def __init__(self, previous: Callable[..., object]) -> None:
@@ -230,7 +191,7 @@ def exit_codes() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         _print("interrupted", _RESUME)
-        raise SystemExit(_SIGINT_CODE) from None
+        raise SystemExit(_SIGINT_CODE) from None  # the shell's code for Ctrl-C: 128 + 2
     except SystemExit as stop:
         if stop.code == _SIGTERM_CODE:
             _print("terminated", _RESUME)

@@ -1,37 +1,28 @@
 """Estimate of what a run will take: trainings, minutes, megabytes."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mlic.config.cost import (
-    BRANCH_SHARE,
-    FORWARD_SHARE,
-    SINGLE_MODELS,
-    count_group_teachers,
-    count_passes,
-)
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+
+from mlic.config import cost
+from mlic.config.cost import SINGLE_MODELS
+from mlic.config.parameters import Parameters
 from mlic.distillation.teacher_id import strategy_of
 from mlic.errors import ParameterError
 from mlic.labels.options import BASELINE, FULL_LABEL
-
-if TYPE_CHECKING:
-    from kedro.io import CatalogProtocol
-    from kedro.pipeline import Pipeline
-
-    from mlic.config.parameters import Parameters
 
 __all__ = ["count_trainings", "estimate_cost"]
 
 logger = logging.getLogger(__name__)
 
 _COPIES = 3  # of weights: the store of trainings, the catalog's entry, MLflow's artifact
-# raw and averaged weights are evaluated on the validation split after every epoch
-_EVALUATION_SHARE = 2 * FORWARD_SHARE
+# Raw and averaged weights are evaluated on the validation split after every epoch.
+_EVALUATION_SHARE = 2 * cost.FORWARD_SHARE
 
 
 @dataclass(frozen=True)
@@ -51,13 +42,6 @@ def estimate_cost(
 
     The time is extrapolated from a few training steps that are timed on this machine.
 
-    Parameters
-    ----------
-    pipeline
-        The nodes that will run.
-    parameters, catalog
-        Parameters and data of the run.
-
     Raises
     ------
     DatasetDataError
@@ -70,7 +54,7 @@ def estimate_cost(
     if mistake := parameters.partition.too_many_parts(data.labels):
         raise ParameterError(mistake, parameter="partition.num_parts")
     seconds, weights, branch = _time_step(parameters, data.labels)
-    passes = sum(number * count_passes(parameters, role, branch) for role, number in roles.items())
+    passes = sum(n * cost.count_passes(parameters, role, branch) for role, n in roles.items())
     minutes = passes * (data.train + _EVALUATION_SHARE * data.validation) * seconds / 60
     megabytes = _count_bytes(parameters, data, roles, weights) / 1e6
     number = roles.total()
@@ -87,7 +71,7 @@ def count_trainings(pipeline: Pipeline) -> int:
 
 
 def _count_roles(pipeline: Pipeline) -> Counter[str]:
-    """Trainings by role: baseline, student, or the strategy of a teacher."""
+    """Count the trainings by role: baseline, student, or the strategy of a teacher."""
     outputs = [name for node in pipeline.nodes if "training" in node.tags for name in node.outputs]
     trained = [name for name in outputs if name.endswith(".checkpoint")]
     return Counter(strategy_of(name.removesuffix(".checkpoint")) for name in trained)
@@ -100,18 +84,19 @@ def _list_roles(roles: Counter[str]) -> str:
         for role, number in roles.items()
         if role not in SINGLE_MODELS
     ]
+    # All teachers are trained before the student, and after the baselines.
     singles = [role for role in SINGLE_MODELS if role in roles]
     before = [role for role in singles if role != "student"]
     return ", ".join(before + teachers + singles[len(before) :])
 
 
 def _time_step(parameters: Parameters, num_labels: int) -> tuple[float, int, float]:
-    """Seconds for an image, number of weights, and a branch's share of the time."""
+    """Measure the seconds for an image, the number of weights, and a branch's share of the time."""
     logger.info("Timing a few training steps to estimate the duration")
     from mlic.training.objective import check_plugins
 
     check_plugins(parameters.training, parameters.distillation)
-    # In a thread of its own: OpenMP's workers belong to the thread that started them, and processes
+    # In a separate thread: OpenMP's workers belong to the thread that started them, and processes
     # forked from the main thread would wait for workers that they do not have.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(_measure_steps, parameters, num_labels).result()
@@ -123,9 +108,9 @@ def _measure_steps(parameters: Parameters, num_labels: int) -> tuple[float, int,
 
     training, size, model = parameters.training, parameters.data.image_size, parameters.model
     seconds, weights = measure_step(model, training.for_role("baseline"), size, num_labels)
-    number = count_group_teachers(parameters.partition)
+    number = cost.count_group_teachers(parameters.partition)
     if parameters.teachers.mode != "joint" or not number:
-        return seconds, weights, BRANCH_SHARE
+        return seconds, weights, cost.BRANCH_SHARE
     branched = BranchedModelOptions(**model.model_dump(), branch=parameters.teachers.branch)
     labels = max(num_labels // parameters.partition.num_parts, 1)
     joint, _ = measure_step(branched, training.for_role("teacher"), size, labels, number)
@@ -135,7 +120,7 @@ def _measure_steps(parameters: Parameters, num_labels: int) -> tuple[float, int,
 def _measure_data(
     pipeline: Pipeline, parameters: Parameters, catalog: CatalogProtocol[str, Any]
 ) -> _DataSize:
-    """Sizes from the stored labels, or from their source if this run prepares them again."""
+    """Read the sizes off the stored labels, or off their source if this run prepares them again."""
     options, synthetic = parameters.data, parameters.synthetic
     labels = catalog.get("labels")
     if "labels" not in pipeline.all_outputs() and labels is not None and labels.exists():
@@ -146,16 +131,13 @@ def _measure_data(
         images = synthetic.num_images
         num_labels = synthetic.num_communities * synthetic.labels_per_community
     else:
-        images, num_labels = _count_raw(catalog.get("raw_images"))
+        # The labels of a manifest can be read without decoding its images.
+        raw: Any = catalog.get("raw_images")
+        matrix = raw.load_labels() if hasattr(raw, "load_labels") else raw.load().labels
+        images, num_labels = len(matrix), len(matrix.space)
     validation = round(images * options.validation_fraction)
     train = round(images * (1 - options.test_fraction)) - validation
     return _DataSize(images, train, validation, num_labels)
-
-
-def _count_raw(dataset: Any) -> tuple[int, int]:
-    """Count images and labels; images that a manifest contains are not decoded."""
-    labels = dataset.load_labels() if hasattr(dataset, "load_labels") else dataset.load().labels
-    return len(labels), len(labels.space)
 
 
 def _count_bytes(
@@ -164,14 +146,11 @@ def _count_bytes(
     pixels = data.images * parameters.data.side**2 * 3
     checkpoints = roles.total() * weights * 4 * _COPIES
     views = parameters.training.for_role("teacher").augmentation.views
-    # how often every label is predicted: the teachers of a partition divide the labels among them
-    times = sum(
-        number if role == FULL_LABEL else 1
-        for role, number in roles.items()
-        if role not in SINGLE_MODELS
-    )
+    # How often every label is predicted: the teachers of a partition divide the labels among them.
+    teachers = {role: number for role, number in roles.items() if role not in SINGLE_MODELS}
+    times = sum(number if role == FULL_LABEL else 1 for role, number in teachers.items())
     times += roles[BASELINE] * (BASELINE in parameters.partition.strategies)
     value_size = 2 if parameters.teachers.targets == "float16" else 4
-    # twice: the teachers' files, and the joined targets of the student
+    # Twice: the teachers' files, and the joined targets of the student.
     logits = times * views * data.train * data.labels * value_size * 2
     return pixels + checkpoints + logits

@@ -26,19 +26,12 @@ class PipelineShape:
     def after_context_created(self, context: KedroContext) -> None:
         """Build the pipelines again, because the number of teachers is a parameter.
 
-        Parameters
-        ----------
-        context
-            Its configuration is read. Its attribute `params` is not: it would load the pipelines.
-
-        Raises
-        ------
-        ParameterError
-            If parameters are wrong; the message lists all of them.
+        Wrong parameters are one ParameterError, which lists all of them.
         """
         from mlic.config.parameters import check_parameters
         from mlic.config.shape import RunShape, set_shape
 
+        # Not `context.params`, which would load the pipelines before their shape is known.
         parameters = check_parameters(context.config_loader["parameters"])
         set_shape(RunShape.from_parameters(parameters))
         pipelines.configure("mlic.pipeline_registry")  # drops the pipelines of an earlier session
@@ -48,21 +41,7 @@ class PipelineShape:
     def after_catalog_created(
         self, conf_catalog: Mapping[str, Any], parameters: Mapping[str, Any]
     ) -> None:
-        """Check that the source of the images and the catalog agree.
-
-        Parameters
-        ----------
-        conf_catalog
-            Configuration of the catalog.
-        parameters
-            Kedro's parameter entries. Where the catalog has images, only the
-            command line may ask for synthetic ones.
-
-        Raises
-        ------
-        ParameterError
-            If ``data.source`` and the catalog contradict each other.
-        """
+        """Raise a ParameterError if ``data.source`` and the catalog contradict each other."""
         has_images, source = "raw_images" in conf_catalog, parameters["params:data.source"]
         if source == "catalog" and not has_images:
             raise ParameterError(
@@ -70,6 +49,7 @@ class PipelineShape:
                 "your data in conf/<environment>/catalog.yml and run with --env <environment>",
                 parameter="data.source",
             )
+        # Where the catalog has images, only the command line may ask for synthetic ones.
         is_asked_for = "source" in self._runtime_params.get("data", {})
         if source == "synthetic" and has_images and not is_asked_for:
             raise ParameterError(

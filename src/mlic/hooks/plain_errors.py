@@ -26,17 +26,12 @@ class PlainErrors:
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        """Install log format, excepthook, exit codes and log filter.
-
-        Parameters
-        ----------
-        context
-            Knows the project's path. Kedro looks for its logging configuration in the working
-            directory instead.
-        """
+        """Install log format, excepthook, exit codes and log filter."""
+        # Kedro looks for the logging configuration in the working directory, not in the project.
         if "KEDRO_LOGGING_CONFIG" not in os.environ:
             _set_levels(Path(context.project_path, "conf", "logging.yml"))
         logging.getLogger("kedro.pipeline.node").addFilter(is_news)
+        # A process may create several contexts, but one hook is enough.
         if not isinstance(sys.excepthook, PlainExcepthook):
             sys.excepthook = PlainExcepthook(sys.excepthook)
         set_up_logging()

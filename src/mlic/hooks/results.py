@@ -1,20 +1,16 @@
 """Files that a run has written: the report, the summary, figures and tables."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
 
 from mlic.hooks.console import show_results
 
-if TYPE_CHECKING:
-    from kedro.io import CatalogProtocol
-    from kedro.pipeline import Pipeline
-
-    Catalog = CatalogProtocol[str, Any]
+Catalog = CatalogProtocol[str, Any]
 
 __all__ = ["ClosingTable", "load_summary", "reported_files", "result_files", "short_path"]
 
@@ -22,6 +18,7 @@ __all__ = ["ClosingTable", "load_summary", "reported_files", "result_files", "sh
 class ClosingTable:
     """Shows the results at the end of a run."""
 
+    # Last, so that messages of other hooks do not push the table out of sight.
     @hook_impl(trylast=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: Catalog) -> None:
         """Show the closing table, if the run wrote a summary."""
@@ -31,28 +28,23 @@ class ClosingTable:
 
 def load_summary(pipeline: Pipeline, catalog: Catalog) -> dict[str, Any]:
     """Load the summary that a run wrote; empty if it wrote none."""
-    if not _is_written("summary", pipeline, catalog):
-        return {}
-    summary: dict[str, Any] = catalog["summary"].load()
-    return summary
+    return catalog["summary"].load() if _is_written("summary", pipeline, catalog) else {}
 
 
 def result_files(pipeline: Pipeline, catalog: Catalog) -> list[Path]:
-    """Files of the report and the summary, if the run wrote them."""
+    """Return the files of the report and the summary, if the run wrote them."""
     names = ("report", "summary")
     return _paths(catalog[name] for name in names if _is_written(name, pipeline, catalog))
 
 
 def reported_files(pipeline: Pipeline, catalog: Catalog) -> list[Path]:
-    """Files of the run's figures, tables and documents: Kedro-Viz's layer *reporting*."""
-    names = [
-        name for name in sorted(pipeline.all_outputs()) if _is_written(name, pipeline, catalog)
-    ]
-    return _paths(entry for entry in map(catalog.get, names) if _layer(entry) == "reporting")
+    """Return the files of figures, tables and documents: Kedro-Viz's layer *reporting*."""
+    written = [catalog.get(name) for name in sorted(pipeline.all_outputs()) if name in catalog]
+    return _paths(entry for entry in written if _layer(entry) == "reporting")
 
 
 def short_path(path: Path) -> str:
-    """Path relative to the working directory, if it is inside it."""
+    """Return a path relative to the working directory, if it is inside it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
@@ -65,5 +57,6 @@ def _layer(entry: Any) -> str | None:
 
 
 def _paths(entries: Iterable[Any]) -> list[Path]:
+    # Kedro has no public attribute for the file of an entry; data in memory have none.
     paths = [getattr(entry, "_filepath", None) for entry in entries]
     return [Path(path) for path in paths if path is not None]

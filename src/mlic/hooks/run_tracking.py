@@ -8,22 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
 
 from mlic.errors import TrainingError
+from mlic.hooks.checks import check_partitions
 from mlic.hooks.console import main_figures
 from mlic.hooks.results import load_summary, reported_files, result_files, short_path
+from mlic.runners.node_cache import filter_stale_nodes
 from mlic.tracking import runs
 from mlic.tracking.settings import describe_run, flatten_numbers, read_settings
 from mlic.utils.signals import exit_on_sigterm
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
-    from kedro.io import CatalogProtocol
-    from kedro.pipeline import Pipeline
 
     from mlic.config.parameters import Parameters
 
-    Catalog = CatalogProtocol[str, Any]
+Catalog = CatalogProtocol[str, Any]
 
 __all__ = ["RunTracking"]
 
@@ -55,11 +57,10 @@ class RunTracking:
         TrainingError
             If MLflow's store cannot be reached, or the thread runner is to train.
         """
-        from mlic.runners.node_cache import filter_stale_nodes
-
         self._close("KILLED")  # an earlier, interrupted run of this process
         if self._context is None:
             return
+        # Before stale nodes are looked for: an unfit partition is an error even if all is stored.
         if _trains(pipeline):
             self._check(run_params, pipeline, catalog)
         stale = filter_stale_nodes(pipeline, catalog, run_params.get("run_id"))
@@ -71,8 +72,6 @@ class RunTracking:
             logger.info("Everything is up to date%s", f": {files}" if files else "")
 
     def _check(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Catalog) -> None:
-        from mlic.hooks.checks import check_partitions
-
         if "ThreadRunner" in str(run_params.get("runner")):
             raise TrainingError(
                 "the thread runner cannot train: threads of one process share torch's random "
@@ -101,6 +100,7 @@ class RunTracking:
         atexit.register(self._close, "KILLED")  # Kedro calls no hook on Ctrl-C
 
     def _parameters(self) -> Parameters:
+        # Here, because Kedro loads the hooks for every command, and pydantic is slow to load.
         from mlic.config.parameters import check_parameters
 
         assert self._context is not None

@@ -1,22 +1,16 @@
 """Class maps as images: laid over the image that they explain, one column per model."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from plotly.colors import hex_to_rgb, sequential
 
+from mlic.explain.class_maps import ClassMaps
 from mlic.report.formatting import number
 from mlic.report.image_cards import SIDE, encode_image, resize_image
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from mlic.explain.class_maps import ClassMaps
 
 __all__ = ["overlay", "render_maps"]
 
@@ -26,22 +20,10 @@ OPACITY = 0.6  # of the map over the image
 def render_maps(
     class_maps: ClassMaps, pairs: Sequence[int], pixels: NDArray[np.uint8]
 ) -> list[dict[str, Any]]:
-    """Render the class maps of some pairs, one row per pair.
+    """Render the class maps of some pairs, one row per pair; no row if there is no map.
 
-    Parameters
-    ----------
-    class_maps
-        Class maps of all pairs.
-    pairs
-        Indices of the pairs to render.
-    pixels
-        Image of each of these pairs; shape (len(pairs), H, W, 3).
-
-    Returns
-    -------
-    list of dict
-        ``label``, and ``images``: dicts of ``source`` (a data URL), ``title`` and ``description``
-        in words. Empty if there is no pair or no map.
+    ``pixels`` has the image of each of these pairs; shape (len(pairs), H, W, 3). A row has a
+    ``label`` and ``images``: dicts of ``source`` (a data URL), ``title`` and ``description``.
     """
     if not class_maps.maps:
         return []
@@ -68,27 +50,15 @@ def _describe(values: NDArray[np.float32]) -> str:
     if values.max() <= 0:
         return "no evidence"
     row, column = np.unravel_index(int(values.argmax()), values.shape)
-    across, down = (column + 0.5) / values.shape[1], (row + 0.5) / values.shape[0]
-    return (
-        f"strongest {number(100 * across, 0)} % from the left, {number(100 * down, 0)} % from the "
-        "top"
-    )
+    across = number(100 * (column + 0.5) / values.shape[1], 0)
+    down = number(100 * (row + 0.5) / values.shape[0], 0)
+    return f"strongest {across} % from the left, {down} % from the top"
 
 
 def overlay(pixels: NDArray[np.uint8], values: NDArray[np.float32]) -> Image.Image:
-    """Lay a class map over its image.
+    """Lay a class map in viridis over its image in grey; ``SIDE`` × ``SIDE`` pixels.
 
-    Parameters
-    ----------
-    pixels
-        The image; shape (H, W, 3).
-    values
-        The map; shape (h, w). Values of zero and below are no evidence.
-
-    Returns
-    -------
-    PIL.Image.Image
-        The image in grey with the map in viridis; ``SIDE`` × ``SIDE`` pixels.
+    The image has shape (H, W, 3), the map (h, w). Values of zero and below are no evidence.
     """
     peak = float(values.max())
     # Each map is scaled to its maximum, because the scales of two models cannot be compared.
@@ -101,6 +71,7 @@ def overlay(pixels: NDArray[np.uint8], values: NDArray[np.float32]) -> Image.Ima
 
 def _viridis(share: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Map numbers in [0, 1] to viridis, which stays readable for colour-blind readers."""
+    # Plotly gives ten colours of the scale, between which is interpolated.
     table = np.array([hex_to_rgb(colour) for colour in sequential.Viridis])
     steps = np.linspace(0, 1, len(table))
     channels = [np.interp(share, steps, channel) for channel in table.T]

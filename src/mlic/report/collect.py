@@ -1,29 +1,26 @@
 """Collect predictions, class maps and descriptions of several models.
 
-Every function takes checkpoints and results that were collected before in any order: the results
-of the teachers are collected first, and those of the other models are added to them.
+Every function takes checkpoints, and results that were collected before, in any order: the results
+of the teachers are collected first, and those of the other models are added to them. ``labels`` has
+the images to predict or map and the label space of the run, ``training`` the number of threads, the
+precision and the batch size. An image that is not in the store is a DataError.
 """
 
-from __future__ import annotations
+from collections.abc import Iterable
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+import numpy as np
+from numpy.typing import NDArray
 
 from mlic.errors import CheckpointError
 from mlic.evaluation.predictions import Predictions
 from mlic.explain.class_maps import ClassMaps
 from mlic.explain.map_models import map_models
+from mlic.images.store import ImageStore
+from mlic.labels import LabelMatrix
 from mlic.training.checkpoint import Checkpoint
+from mlic.training.options import TrainingOptions
 from mlic.training.predict import predict_checkpoint
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from mlic.images.store import ImageStore
-    from mlic.labels import LabelMatrix
-    from mlic.training.options import TrainingOptions
 
 __all__ = ["collect_class_maps", "collect_predictions", "describe_trainings"]
 
@@ -36,31 +33,20 @@ def collect_predictions(
 ) -> Predictions:
     """Predict some images with every checkpoint, and join the results with earlier predictions.
 
-    Parameters
-    ----------
-    models
-        Checkpoints, and predictions of other models for the same images.
-    images
-        Store that contains the images.
-    labels
-        The images to predict, and the label space of the run.
-    training
-        Number of threads, precision and batch size.
-
     Raises
     ------
     CheckpointError
         If two models have the same name.
     DataError, LabelError
-        If an image is not in the store, earlier predictions are of other images, or a label of a
-        model is unknown.
+        If earlier predictions are of other images, or a label of a model is unknown.
     """
     logits: dict[str, NDArray[np.float32]] = {}
     names: dict[str, tuple[str, ...]] = {}
     for model in models:
-        found = (
-            _predict(model, images, labels, training) if isinstance(model, Checkpoint) else model
-        )
+        if isinstance(model, Predictions):
+            found = model
+        else:
+            found = _predict(model, images, labels, training)
         # Earlier predictions may be left over from a run with another split.
         found.require_images(labels.ids)
         if duplicates := logits.keys() & found.logits.keys():
@@ -92,42 +78,21 @@ def collect_class_maps(
 ) -> ClassMaps:
     """Map some images with every checkpoint, and join the results with earlier class maps.
 
-    Parameters
-    ----------
-    models
-        Checkpoints, and class maps of other models for the same pairs of image and label.
-    images
-        Store that contains the images.
-    labels
-        The images to map, and their labels.
-    training
-        Number of threads, precision and batch size.
-    min_cells
-        Smallest number of cells along a side of a map.
-
-    Raises
-    ------
-    DataError
-        If an image is not in the store, or earlier class maps are of other pairs.
+    The maps have at least ``min_cells`` cells along a side. Earlier class maps of other pairs of
+    image and label are a DataError.
     """
+    # Without a model: the pairs alone, which all maps must have in common.
     found = map_models([], images, labels, training, min_cells)
     for model in models:
-        found = found.join(
-            map_models([model], images, labels, training, min_cells)
-            if isinstance(model, Checkpoint)
-            else model
-        )
+        if isinstance(model, ClassMaps):
+            found = found.join(model)
+        else:
+            found = found.join(map_models([model], images, labels, training, min_cells))
     return found
 
 
 def describe_trainings(models: Iterable[Checkpoint | dict[str, Any]]) -> dict[str, Any]:
-    """Describe how each model was made; earlier descriptions are kept.
-
-    Returns
-    -------
-    dict
-        The metadata of each checkpoint by model name, with its ``fingerprint``.
-    """
+    """Return the metadata of each checkpoint with its ``fingerprint``, by model name."""
     described: dict[str, Any] = {}
     for model in models:
         if isinstance(model, dict):

@@ -1,19 +1,12 @@
 """Tables of errors: of the models in pairs of labels, and of the annotation itself."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 from scipy.special import expit
 
 from mlic.evaluation import error_analysis, label_issues
-from mlic.labels import PRESENT
-
-if TYPE_CHECKING:
-    from mlic.evaluation.predictions import Predictions
-    from mlic.labels import LabelMatrix
+from mlic.evaluation.predictions import Predictions
+from mlic.labels import PRESENT, LabelMatrix
 
 __all__ = ["find_label_issues", "tabulate_pair_errors"]
 
@@ -22,20 +15,10 @@ MAX_ISSUES = 1000
 
 
 def tabulate_pair_errors(predictions: Predictions, test: LabelMatrix) -> pd.DataFrame:
-    """Tabulate pairs of labels that a model predicts together wrongly, or confuses.
+    """Tabulate pairs of labels that baseline or student predict together wrongly, or confuse.
 
-    Parameters
-    ----------
-    predictions
-        Logits of the models ``baseline`` and ``student`` for the test images.
-    test
-        True label states of the same images.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``first`` and ``second``, the names of the labels, and the counts of
-        `mlic.evaluation.error_analysis.pair_errors`; largest error first.
+    The columns are ``first`` and ``second``, the names of the labels, and the counts of
+    `mlic.evaluation.error_analysis.pair_errors`; the largest error comes first.
     """
     # As many predictions per label as there are positives: the errors do not depend on calibration.
     claims = {
@@ -52,12 +35,8 @@ def find_label_issues(
 ) -> pd.DataFrame:
     """Find annotated label states that the student contradicts confidently, in all splits.
 
-    Parameters
-    ----------
-    test, learning
-        Logits of the student for the test images, and for the training and validation images.
-    labels
-        Annotated label states of all images.
+    ``test`` has the student's logits for the test images, ``learning`` those for the training and
+    validation images; ``labels`` has the annotated states of all images.
 
     Returns
     -------
@@ -75,6 +54,7 @@ def find_label_issues(
 
 def _issues(labels: LabelMatrix, split: str, predictions: Predictions) -> pd.DataFrame:
     """Find the issues of one split."""
+    # One set of predictions has the images of two splits, training and validation.
     row_of = {name: row for row, name in enumerate(predictions.ids.tolist())}
     logits = predictions.joined(labels.space, ["student"])[[row_of[i] for i in labels.ids.tolist()]]
     probabilities = expit(logits)

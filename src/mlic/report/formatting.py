@@ -1,7 +1,5 @@
 """Numbers as text, and tables of text for the templates."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,6 +43,7 @@ def number(value: float | None, digits: int = 2, sign: str = "") -> str:
     >>> number(-1234.5), number(0.004, sign="+"), number(float("nan"))
     ('−1,234.50', '+0.00', '–')
     """
+    # JSON files have None where the results in memory have NaN.
     if value is None or math.isnan(value):
         return "–"
     # "z" avoids "-0.00" for values that round to zero.

@@ -1,15 +1,11 @@
 """The headline of the report: the student's gain over the baseline, and its cost."""
 
-from __future__ import annotations
+from collections.abc import Mapping
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+import pandas as pd
 
 from mlic.report.formatting import number, percent
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
 
 __all__ = ["write_headline"]
 
@@ -17,26 +13,15 @@ __all__ = ["write_headline"]
 def write_headline(summary: Mapping[str, Any], average_precision: pd.DataFrame) -> dict[str, Any]:
     """Summarise the result of a run in one sentence and up to four numbers.
 
-    Parameters
-    ----------
-    summary
-        Content of ``summary.json``.
-    average_precision
-        Columns ``baseline`` and ``student``, in percent; one row per label.
-
-    Returns
-    -------
-    dict
-        ``sentence``, and ``tiles``: a list of dicts with a ``value`` and its ``meaning``.
+    The result has a ``sentence`` and ``tiles``, a list of dicts with a ``value`` and its
+    ``meaning``. ``average_precision`` is the table of all labels, in percent.
     """
     baseline, student = summary["baseline"].get("mAP"), summary["student"].get("mAP")
     # The summary has no mAP if no label has a positive; the page is written all the same.
     if baseline is None or student is None:
         reason = "no label is present in the test split"
-        return {
-            "sentence": f"Baseline and student cannot be compared: {reason}.",
-            "tiles": [_cost(summary)],
-        }
+        sentence = f"Baseline and student cannot be compared: {reason}."
+        return {"sentence": sentence, "tiles": [_cost(summary)]}
     side = "below" if student < baseline else "above"
     sentence = (
         f"The student reaches {percent(student)} mAP on the test split, "
@@ -61,10 +46,8 @@ def _labels(average_precision: pd.DataFrame) -> dict[str, str]:
 
 
 def _cost(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Training cost as a multiple of the baseline's.
-
-    Passes over the training images follow from the parameters alone; seconds depend on the machine.
-    """
+    """Describe the training cost as a multiple of the baseline's."""
+    # Passes over the images follow from the parameters alone; seconds depend on the machine.
     passes, seconds = summary["passes"], summary["seconds"]
     cost = _ratio(passes["psd"], passes["baseline"])
     time = _ratio(seconds["psd"], seconds["baseline"])
@@ -76,8 +59,9 @@ def _cost(summary: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _control(summary: Mapping[str, Any], student: float) -> dict[str, str]:
-    """Gain over the budget-matched baseline; it is an optional control, so not an alarm."""
+    """Describe the gain over the budget-matched baseline."""
     control = summary.get("budget_matched_baseline", {}).get("mAP")
+    # The control is an option: a run without it is complete, and the page must not suggest a fault.
     if control is None:
         return {
             "value": "Optional",

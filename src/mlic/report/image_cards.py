@@ -1,25 +1,19 @@
 """Images of the report, each with its labels and the probabilities of the models."""
 
-from __future__ import annotations
-
 import base64
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from PIL import Image
 from scipy.special import expit
 
+from mlic.evaluation.predictions import Predictions
 from mlic.explain.class_maps import choose_images
-from mlic.labels import PRESENT, UNKNOWN
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    from mlic.evaluation.predictions import Predictions
-    from mlic.images.store import ImageStore
-    from mlic.labels import LabelMatrix
+from mlic.images.store import ImageStore
+from mlic.labels import PRESENT, UNKNOWN, LabelMatrix
 
 __all__ = ["encode_image", "example_cards", "issue_cards", "resize_image"]
 
@@ -38,6 +32,7 @@ def resize_image(pixels: NDArray[np.uint8]) -> Image.Image:
 def encode_image(image: Image.Image) -> str:
     """Encode an image as a JPEG data URL, for the ``src`` attribute of an HTML image."""
     file = io.BytesIO()
+    # As PNG, photographs would be several times as large.
     image.save(file, format="JPEG", quality=88)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
@@ -47,17 +42,10 @@ def example_cards(
 ) -> list[dict[str, Any]]:
     """Make cards of test images, chosen by a hash of their id, with the scores of both models.
 
-    Returns
-    -------
-    list of dict
-        ``id``; ``source``, the image as a data URL; and ``scores``, a list of dicts with the
-        ``label``, the ``mark`` of its state, and the probabilities of ``baseline`` and ``student``
-        in whole percent: the present labels and the absent ones with the highest probabilities.
-
-    Raises
-    ------
-    DataError
-        If an image is not in the store.
+    A card has the ``id``; the ``source``, which is the image as a data URL; and ``scores``, a list
+    of dicts with the ``label``, the ``mark`` of its state, and the probabilities of ``baseline``
+    and ``student`` in whole percent. These are the present labels and the absent ones with the
+    highest probabilities. An image that is not in the store is a DataError.
     """
     chosen = choose_images(test, MAX_CARDS)
     row_of = {name: row for row, name in enumerate(predictions.ids.tolist())}
@@ -83,33 +71,19 @@ def _scores(
     # By the more confident of the two models, so that both kinds of mistakes are visible.
     order = np.argsort(-probabilities.max(axis=0), kind="stable")
     present = states[order] == PRESENT
-    return [
-        {
-            "label": names[label],
-            "mark": MARKS.get(int(states[label]), "✗"),
-            **{
-                model: round(float(own[label]))
-                for model, own in zip(MODELS, probabilities, strict=True)
-            },
-        }
-        for label in (*order[present][:MAX_PRESENT], *order[~present][:MAX_ABSENT])
-    ]
+    scores = []
+    for label in (*order[present][:MAX_PRESENT], *order[~present][:MAX_ABSENT]):
+        percent = (round(float(own[label])) for own in probabilities)
+        mark = MARKS.get(int(states[label]), "✗")
+        shown = zip(MODELS, percent, strict=True)
+        scores.append({"label": names[label], "mark": mark, **dict(shown)})
+    return scores
 
 
 def issue_cards(label_issues: pd.DataFrame, images: ImageStore) -> list[dict[str, Any]]:
-    """Make cards of the images whose labels are most probably wrong.
+    """Make cards of the images whose labels are most probably wrong, in the order of the table.
 
-    Parameters
-    ----------
-    label_issues
-        Result of `mlic.report.error_analysis.find_label_issues`, least probable state first.
-    images
-        Store that contains the images.
-
-    Returns
-    -------
-    list of dict
-        ``id``, ``source``, and ``claim``: what is probably wrong, in words.
+    A card has the ``id``, the ``source``, and a ``claim``: what is probably wrong, in words.
     """
     # An image with several suspicious labels has one card, for the least probable of them.
     first = label_issues.drop_duplicates("id")[:MAX_CARDS]

@@ -1,11 +1,12 @@
 """Display names of models and partition strategies.
 
-This module imports nothing, because every command imports it for the terminal output.
+This module imports nothing heavy, because every command imports it for the terminal output.
 """
 
-from __future__ import annotations
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-__all__ = ["MODELS", "ensemble_title", "strategy_title"]
+__all__ = ["MODELS", "ensemble_title", "list_models", "strategy_title"]
 
 MODELS = {
     "baseline": "Baseline",
@@ -29,22 +30,31 @@ _TEACHERS = {
 
 
 def strategy_title(name: str) -> str:
-    """Return the display name of a partition strategy; an unknown name is returned unchanged.
-
-    Examples
-    --------
-    >>> strategy_title("cgp"), strategy_title("mine")
-    ('Co-occurrence groups (CGP)', 'mine')
-    """
+    """Return the display name of a partition strategy; an unknown name is returned unchanged."""
     return _STRATEGIES.get(name, name)
 
 
 def ensemble_title(strategy: str) -> str:
-    """Return the display name of all teachers of one strategy, taken as one model.
+    """Return the display name of all teachers of one strategy, taken as one model."""
+    return f"Ensemble of {_TEACHERS.get(strategy, strategy)} teachers"
+
+
+def list_models(summary: Mapping[str, Any]) -> Iterator[tuple[str, Any, float | None]]:
+    """Yield the title, the scores and the training seconds of each model and teacher ensemble.
+
+    ``summary`` is the content of ``summary.json`` or of its pointing game. The student comes last.
+    Missing models are left out; missing seconds are None.
 
     Examples
     --------
-    >>> ensemble_title("cgp")
-    'Ensemble of CGP teachers'
+    >>> list(list_models({"student": {"mAP": 50.0}, "teachers": {"cgp": {"mAP": 49.0}}}))
+    [('Ensemble of CGP teachers', {'mAP': 49.0}, None), ('Student', {'mAP': 50.0}, None)]
     """
-    return f"Ensemble of {_TEACHERS.get(strategy, strategy)} teachers"
+    seconds = summary.get("seconds", {})
+    for name in ("baseline", "budget_matched_baseline"):
+        if name in summary:
+            yield MODELS[name], summary[name], seconds.get(name)
+    for name, scores in summary.get("teachers", {}).items():
+        yield ensemble_title(name), scores, seconds.get("teachers", {}).get(name)
+    if "student" in summary:
+        yield MODELS["student"], summary["student"], seconds.get("student")

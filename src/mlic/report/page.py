@@ -4,13 +4,13 @@ Its content security policy forbids loading anything and running any script othe
 that are named by their hash.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
@@ -19,11 +19,6 @@ from mlic.labels import LabelSpace
 from mlic.report import groups, tables
 from mlic.report.headline import write_headline
 from mlic.report.names import strategy_title
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pandas as pd
 
 __all__ = ["Findings", "render_report"]
 
@@ -88,13 +83,7 @@ class Findings:
 
 
 def render_report(found: Findings) -> str:
-    """Render the report of a run.
-
-    Returns
-    -------
-    str
-        A self-contained HTML5 document; every text in it is escaped.
-    """
+    """Render the report of a run as a self-contained HTML5 document; every text is escaped."""
     environment = Environment(
         loader=PackageLoader("mlic.report"),
         autoescape=True,
@@ -104,6 +93,7 @@ def render_report(found: Findings) -> str:
     )
     # Plotly escapes "<", ">" and "/" in its JSON, so that no text of a figure can end the script.
     environment.filters["figure_json"] = lambda figure: Markup(figure.to_json())  # noqa: S704
+    # Jinja calls it with the names of strategies, which the page has to spell out.
     environment.globals["strategy_title"] = strategy_title
     # Plotly's several megabytes are only included if there is something to draw.
     scripts = [get_plotlyjs(), _read(environment, "report.js")] if found.figures else []
@@ -114,6 +104,7 @@ def render_report(found: Findings) -> str:
         tables=_tables(found),
         style=Markup(_read(environment, "report.css")),  # noqa: S704
         scripts=[Markup(script) for script in scripts],  # noqa: S704
+        # The policy names scripts by their hash, so that no injected script can run.
         hashes=[_hash(script) for script in scripts],
     )
 
@@ -151,6 +142,6 @@ def _read(environment: Environment, name: str) -> str:
 
 
 def _hash(script: str) -> str:
-    """Source expression of a script in a content security policy."""
+    """Return the source expression of a script in a content security policy."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"

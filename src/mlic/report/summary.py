@@ -1,34 +1,23 @@
 """The parts of ``summary.json``: data, scores, costs and provenance of a run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from mlic import __version__
 from mlic.config.cost import count_psd_passes
 from mlic.distillation.teacher_id import NAMESPACE, TeacherId, strategy_of
-from mlic.evaluation.metrics import (
-    average_precision,
-    mean_average_precision,
-    threshold_metrics,
-    top_k_metrics,
-)
+from mlic.evaluation import metrics
+from mlic.evaluation.predictions import Predictions
 from mlic.labels import PRESENT, SPLITS, UNKNOWN, LabelMatrix
-from mlic.labels.options import BASELINE, FULL_LABEL
+from mlic.labels.options import BASELINE, FULL_LABEL, PartitionOptions
+from mlic.labels.partition import Partition
+from mlic.training.options import TeacherOptions, TrainingOptions
 from mlic.utils.git import git_commit
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from mlic.evaluation.predictions import Predictions
-    from mlic.labels.options import PartitionOptions
-    from mlic.labels.partition import Partition
-    from mlic.training.options import TeacherOptions, TrainingOptions
 
 __all__ = [
     "count_passes",
@@ -62,13 +51,9 @@ def ensemble_logits(predictions: Predictions, test: LabelMatrix) -> dict[str, ND
     """Compute logits over all labels of each single model and each ensemble of teachers.
 
     The teachers of a partition share the labels out among them: their columns are put side by
-    side. The logits of full-label teachers are averaged, as they are for the student.
-
-    Returns
-    -------
-    dict
-        Logits by model or strategy; shape (number of test images, C), float32. Baselines come
-        first and the student last.
+    side. The logits of full-label teachers are averaged, as they are for the student. The result
+    has logits of shape (number of test images, C), float32, by model or strategy; baselines come
+    first and the student last.
 
     Raises
     ------
@@ -97,16 +82,12 @@ def _join(
 
 
 def score_models(predictions: Predictions, test: LabelMatrix, threshold: float) -> dict[str, Any]:
-    """Score baselines, ensembles of teachers and the student on the test split.
+    """Score baselines, ensembles of teachers and the student on the test split, in percent.
 
-    Returns
-    -------
-    dict
-        Scores in percent by model, those of the teachers under ``teachers``. The names are those of
-        `mlic.evaluation.metrics.threshold_metrics`, with the suffix ``_top3`` for the scores that
-        count an image's three highest probabilities only, and ``mAP``. Undefined scores are left
-        out. ``parts`` contains the mAP of each teacher on its own labels, None if none of them has
-        a positive.
+    The scores of the teachers are under ``teachers``. The names are ``mAP`` and those of
+    `mlic.evaluation.metrics.threshold_metrics`, with the suffix ``_top3`` for the scores that count
+    an image's three highest probabilities only. Undefined scores are left out. ``parts`` contains
+    the mAP of each teacher on its own labels, None if none of them has a positive.
     """
     scores = {
         name: _score(logits, test.states, threshold)
@@ -117,6 +98,7 @@ def score_models(predictions: Predictions, test: LabelMatrix, threshold: float) 
         for strategy in scores
         if strategy not in RANK
     }
+    # Baselines first and the student last, as in all tables.
     baselines = {name: scores[name] for name in scores if name in RANK and name != "student"}
     return {**baselines, "teachers": teachers, "student": scores["student"]}
 
@@ -129,7 +111,7 @@ def _score_parts(predictions: Predictions, test: LabelMatrix, strategy: str) -> 
     # Sorted by number, not by name: a file has part 10 before part 2.
     for teacher in sorted(teacher for teacher in teachers if teacher.strategy == strategy):
         own = test.with_labels(test.space.indices(predictions.labels[teacher.name]))
-        value = mean_average_precision(predictions.logits[teacher.name], own.states)
+        value = metrics.mean_average_precision(predictions.logits[teacher.name], own.states)
         precisions.append(None if np.isnan(value) else round(100 * value, 4))
     return precisions
 
@@ -137,16 +119,14 @@ def _score_parts(predictions: Predictions, test: LabelMatrix, strategy: str) -> 
 def _score(
     logits: NDArray[np.float32], states: NDArray[np.int8], threshold: float
 ) -> dict[str, Any]:
-    """Score one model in percent.
-
-    The top-3 scores are those of ML-GCN and C-Tran: the three highest probabilities of an image
-    count if they are at least 0.5, whatever the threshold of the evaluation.
-    """
+    """Score one model in percent."""
     probabilities = expit(logits)
-    top = top_k_metrics(probabilities, states, min(TOP, states.shape[1]), TOP_THRESHOLD)
+    # The top-3 scores are those of ML-GCN and C-Tran: the three highest probabilities of an image
+    # count if they are at least 0.5, whatever the threshold of the evaluation.
+    top = metrics.top_k_metrics(probabilities, states, min(TOP, states.shape[1]), TOP_THRESHOLD)
     scores = {
-        "mAP": mean_average_precision(logits, states),
-        **threshold_metrics(probabilities, states, threshold),
+        "mAP": metrics.mean_average_precision(logits, states),
+        **metrics.threshold_metrics(probabilities, states, threshold),
         **{f"{name}_top{TOP}": value for name, value in top.items()},
     }
     # JSON has no NaN: a score that no label defines is left out.
@@ -154,16 +134,13 @@ def _score(
 
 
 def tabulate_average_precision(predictions: Predictions, test: LabelMatrix) -> pd.DataFrame:
-    """Tabulate the average precision of every label, in percent.
+    """Tabulate the average precision of every label in percent, NaN if it has no positive.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row per label: ``label``, ``positives`` (test images with the label), and a column for
-        each single model and each ensemble of teachers; NaN if a label has no positive.
+    The columns are ``label``, ``positives`` (test images with the label), and one for each single
+    model and each ensemble of teachers.
     """
     columns = {
-        name: 100 * average_precision(logits, test.states)
+        name: 100 * metrics.average_precision(logits, test.states)
         for name, logits in ensemble_logits(predictions, test).items()
     }
     positives = (test.states == PRESENT).sum(axis=0)
@@ -175,12 +152,8 @@ def time_models(
 ) -> dict[str, Any]:
     """Sum up the measured training seconds.
 
-    Returns
-    -------
-    dict
-        Seconds of ``baseline``, ``budget_matched_baseline`` if there is one, ``teachers`` by
-        strategy and ``student``; ``psd``, all teachers and the student; and ``total``, without the
-        budget-matched baseline. A baseline that teaches counts as a teacher.
+    ``psd`` is the sum of all teachers and the student, ``total`` that of all trainings but the
+    budget-matched baseline. A baseline that teaches counts as a teacher.
     """
     seconds = {name: training["seconds"] for name, training in trainings.items()}
     teachers: dict[str, float] = {}

@@ -1,16 +1,12 @@
 """Tables of the report: scores, data, trainings, errors and provenance of a run."""
 
-from __future__ import annotations
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+import pandas as pd
 
 from mlic.report.formatting import Table, number, percent
-from mlic.report.names import MODELS, ensemble_title
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    import pandas as pd
+from mlic.report.names import list_models
 
 __all__ = [
     "count_table",
@@ -31,22 +27,11 @@ SHOWN = 50  # rows of the page; the files contain all of them
 COMPARED = ("baseline", "student")
 
 
-def _models(summary: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], float | None]]:
-    """Yield the title, the scores and the training seconds of each model and teacher ensemble."""
-    seconds = summary["seconds"]
-    for name in ("baseline", "budget_matched_baseline"):
-        if name in summary:
-            yield MODELS[name], summary[name], seconds[name]
-    for name, scores in summary["teachers"].items():
-        yield ensemble_title(name), scores, seconds["teachers"].get(name)
-    yield MODELS["student"], summary["student"], seconds["student"]
-
-
 def model_table(summary: Mapping[str, Any]) -> Table:
     """Tabulate the main scores and the training time of every model."""
     rows = [
         [model, *(number(scores.get(name)) for name in ("mAP", "CF1", "OF1")), number(time, 1)]
-        for model, scores, time in _models(summary)
+        for model, scores, time in list_models(summary)
     ]
     caption = f"All labels, {summary['data']['images']['test']:,} test images, in percent"
     return Table(caption, ("Model", "mAP", "CF1", "OF1", "Training, s"), rows)
@@ -57,7 +42,7 @@ def f1_table(summary: Mapping[str, Any]) -> Table:
     columns = {"macro_F1": "Macro F1", "CF1_top3": "CF1, top 3", "OF1_top3": "OF1, top 3"}
     rows = [
         [model, *(number(scores.get(name)) for name in columns)]
-        for model, scores, _ in _models(summary)
+        for model, scores, _ in list_models(summary)
     ]
     caption = (
         "Other variants of F1: macro F1 is the mean of the labels’ F1 (some papers call it CF1); "
@@ -94,34 +79,32 @@ def quarantine_table(quarantine: pd.DataFrame) -> Table | None:
     """Tabulate the images that could not be read, with the reason; None if all could."""
     columns = ("id", "source", "reason")
     rows = [[str(row[name]) for name in columns] for row in quarantine[:SHOWN].to_dict("records")]
-    caption = f"{_shown(quarantine)} unreadable images"
-    return (
-        Table(caption, ("Image", "Source", "Reason"), rows, ("Source", "Reason")) if rows else None
-    )
+    caption, titles = f"{_shown(quarantine)} unreadable images", ("Image", "Source", "Reason")
+    return Table(caption, titles, rows, titles[1:]) if rows else None
 
 
 def training_table(trainings: Mapping[str, Mapping[str, Any]]) -> Table:
     """Tabulate the trainings: their length, the selected epoch and the validation score."""
-    rows = [
-        [
-            name.removeprefix("teachers."),
-            str(len(training["history"])),
-            f"{training['epoch']}, {'averaged' if training['averaged'] else 'raw'}",
-            number(_percent(training["validation_map"])),
-            number(training["seconds"], 1),
-        ]
-        for name, training in trainings.items()
-    ]
+    rows = []
+    for name, training in trainings.items():
+        # Checkpoints have scores as fractions; there is none without a validation split.
+        score, weights = training["validation_map"], "averaged" if training["averaged"] else "raw"
+        rows.append(
+            [
+                name.removeprefix("teachers."),
+                str(len(training["history"])),
+                f"{training['epoch']}, {weights}",
+                number(None if score is None else 100 * score),
+                number(training["seconds"], 1),
+            ]
+        )
     columns = ("Training", "Epochs", "Selected epoch, weights", "Validation mAP", "Seconds")
     return Table("All trainings", columns, rows, folded=True)
 
 
-def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else 100 * fraction
-
-
 def precision_table(average_precision: pd.DataFrame) -> Table:
     """Tabulate the average precision of every label, largest gain of the student first."""
+    # NaN where a label has no positive in the test split: neither better nor worse.
     gain = average_precision["student"] - average_precision["baseline"]
     # A stable sort gives labels with the same gain the order of the class list.
     ordered = average_precision.assign(gain=gain).sort_values(
@@ -147,12 +130,8 @@ def pair_table(pair_errors: pd.DataFrame) -> Table:
         [f"{row['first']}, {row['second']}", *(f"{row[c]:,}" for c in ["together", *columns])]
         for row in pair_errors[:SHOWN].to_dict("records")
     ]
-    titles = (
-        "Pair",
-        "Both present",
-        *(f"Both predicted, {model}" for model in COMPARED),
-        *(f"Confused, {model}" for model in COMPARED),
-    )
+    kinds = [f"{kind}, {model}" for kind in ("Both predicted", "Confused") for model in COMPARED]
+    titles = ("Pair", "Both present", *kinds)
     caption = f"{_shown(pair_errors)} pairs by their largest error, in test images"
     return Table(caption, titles, rows, folded=True)
 
@@ -176,16 +155,11 @@ def pointing_table(game: Mapping[str, Any] | None) -> Table | None:
     """Tabulate the hit rates of the pointing game; None if it was not played."""
     if game is None:
         return None
-    # The student comes after the teachers, as in the table of models.
-    rates = {title: game.get(name) for name, title in MODELS.items() if name in game}
-    student = rates.pop(MODELS["student"], None)
-    teachers = {ensemble_title(name): rate for name, rate in game["teachers"].items()}
-    rates |= {**teachers, MODELS["student"]: student, "Random position": game["chance"]}
-    return Table(
-        f"Pointing game on {game['pairs']:,} labels of {game['images']:,} test images",
-        ("Model", "Hits, percent"),
-        [[model, number(rate)] for model, rate in rates.items()],
-    )
+    rows = [[model, number(rate)] for model, rate, _ in list_models(game)]
+    # The rate that a model without any evidence would reach, to compare the others with.
+    rows.append(["Random position", number(game["chance"])])
+    caption = f"Pointing game on {game['pairs']:,} labels of {game['images']:,} test images"
+    return Table(caption, ("Model", "Hits, percent"), rows)
 
 
 def provenance_table(summary: Mapping[str, Any]) -> Table:
@@ -205,6 +179,7 @@ def parameter_table(parameters: Mapping[str, Any]) -> Table:
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in tree.items():
+        # An empty mapping is a value: it says that an option has no options of its own.
         if isinstance(value, dict) and value:
             yield from _flatten(value, f"{prefix}{name}.")
         else:

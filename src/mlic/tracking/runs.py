@@ -16,13 +16,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from mlic.tracking.store import (
-    connect,
-    explain_refusal,
-    log_parameters,
-    open_experiment,
-    warn_if_refused,
-)
+from mlic.tracking import store
+from mlic.tracking.store import connect, explain_refusal, log_parameters, warn_if_refused
 from mlic.utils.git import git_commit
 from mlic.utils.signals import exit_on_sigterm, finish_worker
 
@@ -31,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlflow import MlflowClient
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
     from mlic.tracking.settings import TrackingSettings
 
@@ -52,26 +46,10 @@ class TrainingRun:
     """Run that a training logs to. This one is a no-op, used when tracking is off."""
 
     def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Log the metrics of one epoch; NaN is left out.
-
-        Parameters
-        ----------
-        epoch
-            Step of the metrics.
-        metrics
-            Values by name.
-        """
+        """Log the metrics of one epoch by name; NaN is left out."""
 
     def log_file(self, path: Path, folder: str) -> None:
-        """Log a file as an artifact.
-
-        Parameters
-        ----------
-        path
-            The file.
-        folder
-            The folder among the run's artifacts.
-        """
+        """Log a file as an artifact in a folder of the run."""
 
 
 class _MlflowRun(TrainingRun):
@@ -86,11 +64,8 @@ class _MlflowRun(TrainingRun):
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        batch = [
-            Metric(name, float(value), now, epoch)
-            for name, value in metrics.items()
-            if not math.isnan(value)
-        ]
+        known = {name: float(value) for name, value in metrics.items() if not math.isnan(value)}
+        batch = [Metric(name, value, now, epoch) for name, value in known.items()]
         with warn_if_refused(f"the metrics of epoch {epoch}"):
             self._client.log_batch(self._run_id, metrics=batch)
 
@@ -107,26 +82,9 @@ def tracked_training(
     """Open a child run for a training, with system metrics, and close it with the right status.
 
     The status is FINISHED when the block ends, FAILED on an error, and KILLED on Ctrl-C, SIGTERM or
-    any other exit. Outside a pipeline run, such as in a notebook, nothing is opened or imported.
-
-    Parameters
-    ----------
-    name
-        Name of the run.
-    parameters
-        Logged with nested keys joined by dots; long values are truncated.
-    tags
-        Tags of the run, in addition to those of its parent.
-
-    Yields
-    ------
-    TrainingRun
-        Logs metrics and files.
-
-    Raises
-    ------
-    TrainingError
-        If the store cannot be reached or refuses the run.
+    any other exit. The run has the tags of its parent too. Outside a pipeline run, such as in a
+    notebook, nothing is opened or imported. A store that cannot be reached or refuses the run is a
+    TrainingError.
 
     Examples
     --------
@@ -136,6 +94,7 @@ def tracked_training(
     if _RUN not in os.environ:
         yield TrainingRun()
         return
+    # A scheduler ends jobs by SIGTERM; as an exception, it passes through the blocks below.
     exit_on_sigterm()
     client = connect(os.environ[_STORE])
     run_id = _open_child(client, name, parameters, tags)
@@ -146,6 +105,7 @@ def tracked_training(
         _close(client, run_id, "FAILED")
         raise
     except BaseException as stop:
+        # In a worker, a second signal must not interrupt this request; the process ends after it.
         with finish_worker(stop):
             _close(client, run_id, "KILLED")
         raise
@@ -159,33 +119,17 @@ def open_parent(
     parameters: Mapping[str, Any],
     tags: Mapping[str, str],
 ) -> str:
-    """Open the parent run of all trainings of one pipeline run.
+    """Open the parent run of all trainings of one pipeline run, and return its id.
 
-    Parameters
-    ----------
-    settings
-        The store and the experiment.
-    name
-        Name of the run.
-    parameters
-        Logged with nested keys joined by dots; long values are truncated.
-    tags
-        Tags of the run; see `provenance`.
-
-    Returns
-    -------
-    str
-        Id of the run. It is also stored in the environment, as is the store's address.
-
-    Raises
-    ------
-    TrainingError
-        If the store cannot be reached or refuses the run.
+    The id and the store's address are also stored in the environment. A store that cannot be
+    reached or refuses the run is a TrainingError.
     """
     with explain_refusal(settings.tracking_uri):
         client = connect(settings.tracking_uri)
-        run = client.create_run(open_experiment(client, settings), tags=dict(tags), run_name=name)
+        experiment = store.open_experiment(client, settings)
+        run = client.create_run(experiment, tags=dict(tags), run_name=name)
         log_parameters(client, run.info.run_id, parameters)
+    # Set only when the run is open: trainings in other processes rely on these variables.
     os.environ[_RUN] = str(run.info.run_id)
     os.environ[_STORE] = settings.tracking_uri
     os.environ[_SAMPLING] = str(settings.sampling_seconds)
@@ -200,21 +144,16 @@ def parent_run() -> TrainingRun:
 
 
 def close_parent(status: str) -> None:
-    """Close the parent run, if one is open.
-
-    Parameters
-    ----------
-    status
-        ``"FINISHED"``, ``"FAILED"`` or ``"KILLED"``.
-    """
+    """Close the parent run, if one is open, as ``"FINISHED"``, ``"FAILED"`` or ``"KILLED"``."""
     if _RUN in os.environ:
         _close(connect(os.environ[_STORE]), os.environ[_RUN], status)
+    # A later run of the same process must not log to this one.
     for variable in (_RUN, _STORE, _SAMPLING):
         os.environ.pop(variable, None)
 
 
 def provenance() -> dict[str, str]:
-    """Tags of a run's origin: user, program and, in a git repository, the commit."""
+    """Make the tags of a run's origin: user, program and, in a git repository, the commit."""
     tags = {"mlflow.user": getpass.getuser(), "mlflow.source.name": "mlic"}
     if commit := git_commit():
         tags["mlflow.source.git.commit"] = commit
@@ -226,13 +165,10 @@ def _open_child(
 ) -> str:
     with explain_refusal(os.environ[_STORE]):
         parent = client.get_run(os.environ[_RUN])
-        inherited = {
-            key: parent.data.tags[key] for key in parent.data.tags if key not in _NOT_INHERITED
-        }
-        family = {"mlflow.parentRunId": parent.info.run_id}
-        run = client.create_run(
-            parent.info.experiment_id, tags={**inherited, **tags, **family}, run_name=name
-        )
+        inherited = {k: v for k, v in parent.data.tags.items() if k not in _NOT_INHERITED}
+        # MLflow knows a child by this tag alone, so it must win over all others.
+        own = {**inherited, **tags, "mlflow.parentRunId": parent.info.run_id}
+        run = client.create_run(parent.info.experiment_id, tags=own, run_name=name)
         log_parameters(client, run.info.run_id, parameters)
     return str(run.info.run_id)
 
@@ -241,25 +177,18 @@ def _open_child(
 def _system_metrics(run_id: str) -> Iterator[None]:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    monitor = SystemMetricsMonitor(
-        run_id,
-        sampling_interval=float(os.environ[_SAMPLING]),
-        tracking_uri=os.environ[_STORE],
-    )
+    interval = float(os.environ[_SAMPLING])
+    monitor = SystemMetricsMonitor(run_id, interval, tracking_uri=os.environ[_STORE])
     monitor.start()
     try:
         yield
     finally:
         with warn_if_refused("system metrics"):
-            _finish(monitor)
-
-
-def _finish(monitor: SystemMetricsMonitor) -> None:
-    """Take a last sample and stop, so that even a short training has one."""
-    monitor.finish()
-    monitor.collect_metrics()
-    monitor.publish_metrics(monitor.aggregate_metrics())
-    monitor.mlflow_logger.flush()
+            monitor.finish()
+            # A last sample by hand, so that a training shorter than the interval has one too.
+            monitor.collect_metrics()
+            monitor.publish_metrics(monitor.aggregate_metrics())
+            monitor.mlflow_logger.flush()
 
 
 def _close(client: MlflowClient, run_id: str, status: str) -> None:

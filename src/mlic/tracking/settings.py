@@ -47,17 +47,8 @@ class TrackingSettings:
 def read_settings(raw: Mapping[str, Any], root: Path) -> TrackingSettings:
     """Read ``mlflow.yml``; a relative path of a SQLite file starts at the project's root.
 
-    Parameters
-    ----------
-    raw
-        Content of the file; a missing key has its default value.
-    root
-        Root of the project.
-
-    Raises
-    ------
-    ParameterError
-        If a key is unknown or the sampling time is not above zero.
+    A missing key has its default value. An unknown key, or a sampling time that is not above zero,
+    is a ParameterError.
 
     Examples
     --------
@@ -80,6 +71,7 @@ def read_settings(raw: Mapping[str, Any], root: Path) -> TrackingSettings:
         )
     if not settings.tracking_uri.startswith(SQLITE):
         return settings
+    # MLflow would create the file in the working directory, another one in every folder.
     database = root / settings.tracking_uri.removeprefix(SQLITE)
     return replace(settings, tracking_uri=f"{SQLITE}{database}")
 
@@ -87,26 +79,17 @@ def read_settings(raw: Mapping[str, Any], root: Path) -> TrackingSettings:
 def describe_run(
     run_params: Mapping[str, Any], parameters: Parameters
 ) -> tuple[str, dict[str, str]]:
-    """Name and tags of a pipeline run; MLflow's table can be sorted and filtered by the tags.
+    """Make the name and the tags of a pipeline run, by which MLflow's table can be filtered.
 
-    Parameters
-    ----------
-    run_params
-        Kedro's description of the run, as its hooks receive it.
-    parameters
-        Parameters of the run.
-
-    Returns
-    -------
-    name : str
-        Such as ``synthetic cgp+dgp K=3 seed=0``; with the names of the pipelines in front unless
-        all of them are run.
-    tags : dict of str
+    ``run_params`` is Kedro's description of the run, as its hooks receive it. The name is such as
+    ``synthetic cgp+dgp K=3 seed=0``, with the names of the pipelines in front unless all are run.
     """
     env = str(run_params.get("env") or "local")
     shape = parameters.partition
+    # A training inherits these tags from its run, and replaces the role by its own.
     own = {
         "role": "pipeline",
+        # A data set has no name of its own; there is one environment for each.
         "data": "synthetic" if parameters.data.source == "synthetic" else env,
         "strategies": "+".join(shape.strategies),
         "num_parts": str(shape.num_parts),
@@ -119,9 +102,8 @@ def describe_run(
     chosen = ("tags", "from_nodes", "to_nodes", "node_names", "namespaces")
     kedro = {f"kedro.{key}": str(run_params[key]) for key in chosen if run_params.get(key)}
     kedro |= {"kedro.env": env, "kedro.run_id": str(run_params["run_id"])}
-    return f"{names}: {title}" if names else title, own | kedro | {
-        "kedro.pipelines": names or "__default__"
-    }
+    kedro["kedro.pipelines"] = names or "__default__"
+    return f"{names}: {title}" if names else title, own | kedro
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -142,15 +124,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def flatten_numbers(tree: Mapping[str, Any]) -> dict[str, float]:
-    """Flatten nested mappings, and drop everything but numbers.
-
-    Examples
-    --------
-    >>> flatten_numbers({"student": {"mAP": 0.5, "name": "r18"}, "best": True})
-    {'student.mAP': 0.5}
-    """
-    return {
-        key: float(value)
-        for key, value in flatten(tree).items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
+    """Flatten nested mappings, and drop everything but numbers; truth values are no numbers."""
+    numbers = {k: v for k, v in flatten(tree).items() if isinstance(v, int | float)}
+    # To Python, True is an int.
+    return {key: float(value) for key, value in numbers.items() if not isinstance(value, bool)}

@@ -28,9 +28,8 @@ _MAX_VALUE_LENGTH = 500  # the limit of old servers
 def connect(uri: str) -> MlflowClient:
     """Connect to the store at an address, with few log messages and short waiting times."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault(
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
-    )  # would break progress bars
+    # The address that MLflow prints at the end of each run would break progress bars.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 15 seconds; by default minutes
     if uri.startswith(SQLITE):  # a SQLite connection must not be shared with a forked worker
         os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
@@ -44,10 +43,7 @@ def connect(uri: str) -> MlflowClient:
 def open_experiment(client: MlflowClient, settings: TrackingSettings) -> str:
     """Return the id of the experiment; create it and its saved views if they do not exist.
 
-    Raises
-    ------
-    TrainingError
-        If the experiment was deleted.
+    A deleted experiment is a TrainingError, because MLflow does not create its name again.
     """
     experiment = client.get_experiment_by_name(settings.experiment)
     if experiment is None:
@@ -76,7 +72,7 @@ def _add_views(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]
 
 
 def _artifact_location(settings: TrackingSettings) -> str | None:
-    """Folder next to a SQLite file; None where a server decides."""
+    """Return a folder next to a SQLite file; None where a server decides."""
     if not settings.tracking_uri.startswith(SQLITE):
         return None
     database = Path(settings.tracking_uri.removeprefix(SQLITE))
@@ -88,7 +84,7 @@ def log_parameters(client: MlflowClient, run_id: str, parameters: Mapping[str, A
     from mlflow.entities import Param
 
     flat = flatten(parameters).items()
-    # the client sends as many requests as MLflow's limit on parameters in one of them asks for
+    # The client splits the batch where MLflow limits the number of parameters in one request.
     client.log_batch(run_id, params=[Param(key, _truncate(str(value))) for key, value in flat])
 
 
@@ -98,13 +94,7 @@ def _truncate(text: str) -> str:
 
 @contextmanager
 def explain_refusal(uri: str) -> Iterator[None]:
-    """Replace MLflow's exception by an error that says what to do.
-
-    Raises
-    ------
-    TrainingError
-        If the store cannot be reached or refuses the run.
-    """
+    """Replace MLflow's exception by a TrainingError that says what to do."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -17,22 +17,11 @@ __all__ = ["train_or_reuse", "train_or_reuse_all"]
 
 log = logging.getLogger(__name__)
 
+TrainJobs = Callable[[Sequence[TrainingJob], Sequence[JobReport]], Sequence[Checkpoint]]
+
 
 def train_or_reuse(job: TrainingJob, store: Path) -> Checkpoint:
-    """Return a job's checkpoint; train only if the store holds none with the same fingerprint.
-
-    Parameters
-    ----------
-    job
-        The training.
-    store
-        Folder of finished trainings; the training's own folder has its name.
-
-    Raises
-    ------
-    TrainingError
-        If the training fails.
-    """
+    """Return a job's checkpoint; train only if ``store/<name>`` has none with its fingerprint."""
     artifacts = ArtifactStore(store / job.name, job.name)
     (checkpoint,) = train_or_reuse_all(
         [job], [artifacts], lambda jobs, reports: train(make_task(jobs[0]), reports)
@@ -43,31 +32,19 @@ def train_or_reuse(job: TrainingJob, store: Path) -> Checkpoint:
 def train_or_reuse_all(
     jobs: Sequence[TrainingJob],
     stores: Sequence[ArtifactStore],
-    train_jobs: Callable[[Sequence[TrainingJob], Sequence[JobReport]], Sequence[Checkpoint]],
+    train_jobs: TrainJobs,
     inseparable: bool = False,
 ) -> list[Checkpoint]:
     """Return the checkpoints of several jobs; those that are not up to date are trained together.
 
-    Parameters
-    ----------
-    jobs
-        The trainings.
-    stores
-        Store of each.
-    train_jobs
-        Trains some of the jobs, and reports their epochs.
-    inseparable
-        Whether all jobs are trained again if one is not up to date.
-
-    Raises
-    ------
-    TrainingError
-        If a training fails.
+    ``train_jobs`` trains some of the jobs, and reports their epochs. Jobs that are ``inseparable``,
+    because they share weights, are all trained again if one is not up to date.
     """
     by_name = {job.name: store for job, store in zip(jobs, stores, strict=True)}
     stored = {job.name: by_name[job.name].load("checkpoint", job.components()) for job in jobs}
     done = {name: Checkpoint.from_tensors(*found) for name, found in stored.items() if found}
     missing = [job for job in jobs if job.name not in done]
+    # Branches that were trained with another trunk do not fit the others.
     if inseparable and done and missing:
         names = ", ".join(job.name for job in missing)
         log.info("All %d jointly trained teachers are trained again: %s must be", len(jobs), names)
@@ -78,21 +55,19 @@ def train_or_reuse_all(
 
 
 def _train_tracked(
-    jobs: Sequence[TrainingJob],
-    stores: dict[str, ArtifactStore],
-    train_jobs: Callable[[Sequence[TrainingJob], Sequence[JobReport]], Sequence[Checkpoint]],
+    jobs: Sequence[TrainingJob], stores: dict[str, ArtifactStore], train_jobs: TrainJobs
 ) -> dict[str, Checkpoint]:
     """Train, with an MLflow run for each job, and store the checkpoints."""
     done = {}
+    # The stack closes every run with the status that an error or a signal gives it.
     with ExitStack() as stack:
-        runs = [
-            stack.enter_context(tracked_training(job.name, job.components(), _tags(job)))
-            for job in jobs
-        ]
+        tracked = [tracked_training(job.name, job.components(), _tags(job)) for job in jobs]
+        runs = [stack.enter_context(one) for one in tracked]
         trained = train_jobs(jobs, [run.log_epoch for run in runs])
         for job, run, checkpoint in zip(jobs, runs, trained, strict=True):
             tensors = checkpoint.to_tensors()
             path = stores[job.name].save("checkpoint", job.components(), *tensors)
+            # Logged at the step of the selected epoch, whose weights the checkpoint has.
             run.log_file(path, "checkpoint")
             run.log_epoch(checkpoint.info.epoch, _outcome(checkpoint))
             done[job.name] = checkpoint
@@ -100,13 +75,14 @@ def _train_tracked(
 
 
 def _outcome(checkpoint: Checkpoint) -> dict[str, float]:
-    """Figures that MLflow's table of runs is sorted by."""
+    """Return the numbers that MLflow's table of runs is sorted by."""
     best = checkpoint.info.validation_map
     score = {} if best is None else {"best_validation_mAP": best}
     return {"seconds": checkpoint.info.seconds, **score}
 
 
 def _tags(job: TrainingJob) -> dict[str, str]:
+    # The fingerprints tie a run in MLflow to the files that it was trained on.
     provenance = job.provenance or {}
     tags = {
         "role": job.role,
@@ -118,4 +94,5 @@ def _tags(job: TrainingJob) -> dict[str, str]:
         "label_fingerprint": job.labels.fingerprint,
         "partition_fingerprint": str(provenance.get("partition", "")),
     }
+    # Only teachers have a strategy and a part, and only those of parts have a partition.
     return {name: value for name, value in tags.items() if value}

@@ -28,12 +28,7 @@ _RUN = (
 
 
 def experiment_tags(experiment_id: str) -> dict[str, str]:
-    """Tags of an experiment: saved views, and a description with links to them.
-
-    Parameters
-    ----------
-    experiment_id
-        Id of the experiment in MLflow.
+    """Make the tags of an experiment: saved views, and a description with links to them.
 
     Examples
     --------
@@ -55,15 +50,17 @@ def experiment_tags(experiment_id: str) -> dict[str, str]:
 def _pack(name: str, state: dict[str, Any]) -> str:
     now = int(time.time() * 1000)
     order = {"orderByKey": "attributes.start_time", "orderByAsc": False}
+    # MLflow reads the state as the JavaScript of its page writes it: deflated JSON in base 64.
     packed = base64.b64encode(zlib.compress(json.dumps(order | state).encode())).decode()
     view = {"name": name, "createdAt": now, "updatedAt": now, "state": f"deflate;{packed}"}
     return json.dumps(view)
 
 
 def _curves() -> dict[str, Any]:
-    """Trainings grouped by role, with one curve for each over the epochs."""
+    """Describe the view of trainings, grouped by role, with one curve for each over the epochs."""
     section = {"uuid": "epochs", "name": "Over the epochs", "display": True}
     role = {"mode": "tag", "groupByData": "role"}
+    lines = {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""}
     return {
         "selectedColumns": list(_TRAINING),
         "runsHiddenMode": "FIRST_20_RUNS",
@@ -73,34 +70,16 @@ def _curves() -> dict[str, Any]:
         "groupsExpanded": {},
         "useGroupedValuesInCharts": False,
         "hideEmptyCharts": True,
-        "globalLineChartConfig": {
-            "xAxisKey": "step",
-            "lineSmoothness": 0,
-            "selectedXAxisMetricKey": "",
-        },
+        "globalLineChartConfig": lines,
     }
 
 
 def _chart(metric: str) -> dict[str, Any]:
-    return {
-        "uuid": metric,
-        "type": "LINE",
-        "metricSectionId": "epochs",
-        "deleted": False,
-        "isGenerated": False,
-        "displayName": metric,
-        "metricKey": metric,
-        "selectedMetricKeys": [metric],
-        "runsCountToCompare": 20,
-        "xAxisKey": "step",
-        "xAxisScaleType": "linear",
-        "selectedXAxisMetricKey": "",
-        "useGlobalXaxisKey": True,
-        "yAxisKey": "metric",
-        "yAxisExpressions": [],
-        "scaleType": "linear",
-        "lineSmoothness": 0,
-        "useGlobalLineSmoothing": True,
-        "range": {},
-        "ignoreOutliers": False,
-    }
+    # All keys that MLflow's menu writes, also those with default values.
+    chart = {"uuid": metric, "type": "LINE", "metricSectionId": "epochs", "displayName": metric}
+    state = {"deleted": False, "isGenerated": False, "runsCountToCompare": 20}
+    metrics = {"metricKey": metric, "selectedMetricKeys": [metric]}
+    x = {"xAxisKey": "step", "xAxisScaleType": "linear", "selectedXAxisMetricKey": ""}
+    y = {"yAxisKey": "metric", "yAxisExpressions": [], "scaleType": "linear", "range": {}}
+    line = {"lineSmoothness": 0, "useGlobalLineSmoothing": True, "ignoreOutliers": False}
+    return {**chart, **state, **metrics, **x, "useGlobalXaxisKey": True, **y, **line}

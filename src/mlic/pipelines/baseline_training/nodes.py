@@ -1,4 +1,8 @@
-"""Train the models without teachers; predict the baseline's logits, for it may be a teacher too."""
+"""Train the models without teachers; predict the baseline's logits, for it may be a teacher too.
+
+``store`` is the folder of finished trainings; ``**inputs`` are the fields of
+`mlic.training.inputs.TrainingInputs`, which all trainings of a run share.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +21,7 @@ __all__ = ["predict_teacher_logits", "train_baseline", "train_budget_matched_bas
 
 
 def train_baseline(store: Path, **inputs: Any) -> Checkpoint:
-    """Train one model of all labels, without teachers.
-
-    Parameters
-    ----------
-    store
-        Folder of finished trainings.
-    **inputs
-        See `mlic.training.inputs.TrainingInputs`.
-    """
+    """Train one model of all labels, without teachers."""
     from mlic.tracking.trainings import train_or_reuse
     from mlic.training.inputs import TrainingInputs
 
@@ -35,26 +31,15 @@ def train_baseline(store: Path, **inputs: Any) -> Checkpoint:
 def predict_teacher_logits(
     checkpoint: Checkpoint, store: Path, teachers: TeacherOptions, **inputs: Any
 ) -> TeacherLogits:
-    """Predict the baseline's logits of every view, as a teacher's.
-
-    Parameters
-    ----------
-    checkpoint
-        The baseline.
-    store
-        Folder of finished trainings.
-    teachers
-        Precision of the logits.
-    **inputs
-        See `mlic.training.inputs.TrainingInputs`.
-    """
+    """Predict the baseline's logits of every view, as a teacher's."""
     from mlic.caching.store import ArtifactStore
     from mlic.distillation.teacher_logits import write_logits
     from mlic.training.inputs import TrainingInputs
     from mlic.training.predict import predict_training_views
 
     job = TrainingInputs(**inputs).make_job("baseline", "baseline")
-    name = f"{job.name}.logits"  # not the training's own folder, which belongs to another node
+    # Not the training's own folder: that belongs to another node.
+    name = f"{job.name}.logits"
     artifacts = ArtifactStore(store / name, name)
     views = predict_training_views(job, checkpoint)
     return write_logits(job, checkpoint, views, artifacts, teachers.targets)
@@ -63,21 +48,12 @@ def predict_teacher_logits(
 def train_budget_matched_baseline(
     store: Path, partition: PartitionOptions, teachers: TeacherOptions, **inputs: Any
 ) -> Checkpoint:
-    """Train the baseline for as many epochs as distillation costs training passes in all.
-
-    Parameters
-    ----------
-    store
-        Folder of finished trainings.
-    partition, teachers
-        Number and kind of the teachers, which decide the budget.
-    **inputs
-        See `mlic.training.inputs.TrainingInputs`.
-    """
+    """Train the baseline for as many epochs as distillation costs training passes in all."""
     from mlic.tracking.trainings import train_or_reuse
     from mlic.training.inputs import TrainingInputs
 
     given = TrainingInputs(**inputs)
+    # Passes and not seconds: the budget must not depend on the machine.
     epochs = round(count_psd_passes(given.training, partition, teachers))
     options = given.training.for_role("baseline").model_copy(update={"epochs": epochs})
     job = given.make_job("budget_matched_baseline", "baseline", options=options)

@@ -19,16 +19,11 @@ __all__ = ["create_pipeline"]
 
 
 def create_pipeline(shape: RunShape) -> Pipeline:
-    """Connect the trainings without teachers.
-
-    Parameters
-    ----------
-    shape
-        Decides whether the baseline is a teacher, and whether there is a budget-matched baseline.
-    """
+    """Connect the trainings without teachers."""
     inputs = {**shape.training_inputs, "store": "store"}
     teachers = {"teachers": "params:teachers"}
     checkpoint = "baseline.checkpoint"
+    # Hooks find the trainings of a run by this tag, to estimate the cost and to open MLflow runs.
     nodes = [Node(train_baseline, inputs, checkpoint, name="train", tags="training")]
     if shape.baseline_teaches:
         nodes.append(
@@ -39,6 +34,7 @@ def create_pipeline(shape: RunShape) -> Pipeline:
                 name="predict_teacher_logits",
             )
         )
+    # The entries have their full names already, such as "baseline.checkpoint".
     pipeline = Pipeline(nodes, namespace="baseline", prefix_datasets_with_namespace=False)
     if not shape.budget_matched_baseline:
         return pipeline

@@ -28,14 +28,9 @@ logger = logging.getLogger(__name__)
 def draw_synthetic_images(
     synthetic: SyntheticOptions, seed: int
 ) -> tuple[ImageRecords, dict[str, NDArray[np.uint8]]]:
-    """Draw the synthetic data set.
+    """Draw the synthetic data set: n encoded images with their labels, and the object masks.
 
-    Returns
-    -------
-    synthetic_images : ImageRecords
-        The n images, encoded, with their labels.
-    synthetic_masks : dict
-        Under ``"masks"``, the object masks; uint8, shape (n, H, W), 0 for background.
+    The masks are under ``"masks"``; uint8, shape (n, H, W), 0 for background.
     """
     from mlic.images.synthetic.scenes import draw_scenes
 
@@ -47,33 +42,17 @@ def draw_synthetic_images(
 def decode_images(
     raw_images: ImageRecords, data: DataOptions, images_folder: Path
 ) -> tuple[ImageStore, DataFrame]:
-    """Decode all images into the store on disk, except unreadable ones.
+    """Decode all images into the store in ``images_folder``, except unreadable ones.
 
-    Parameters
-    ----------
-    raw_images
-        Encoded images.
-    data
-        Gives the image size of the store and the largest share of unreadable images.
-    images_folder
-        Folder of the store.
-
-    Returns
-    -------
-    images : ImageStore
-        The readable images, in the order of ``raw_images``.
-    quarantine : DataFrame
-        The unreadable images: columns ``id``, ``source`` and ``reason``.
-
-    Raises
-    ------
-    DataError
-        If more images are unreadable than ``data.max_unreadable`` allows, rounded up.
+    The readable images keep the order of ``raw_images``. The quarantine has the columns ``id``,
+    ``source`` and ``reason``. More unreadable images than ``data.max_unreadable`` allows, rounded
+    up, are a DataError.
     """
     from mlic.images.ingest import write_store
 
     images, quarantine = write_store(images_folder, raw_images, data.side)
     if len(quarantine):
+        # Rounded up, so that a small data set may have one unreadable image.
         allowed = ceil(data.max_unreadable * len(raw_images))
         _report_unreadable(quarantine, len(raw_images), allowed, images.folder)
     return images, quarantine
@@ -103,23 +82,8 @@ def split_images(
     """Split the readable images, and drop labels that are too rare to learn.
 
     Declared splits stay as they are. A validation or test split that the data set does not declare
-    is split off the training images, stratified by labels.
-
-    Parameters
-    ----------
-    raw_images
-        Encoded images, of which only labels, declared splits and groups are used.
-    quarantine
-        The unreadable images, which are left out.
-    data
-        Gives the fractions, and the training count below which a label is dropped.
-    seed
-        Seed of the run.
-
-    Returns
-    -------
-    LabelMatrix
-        Labels and splits, in the order of the image store.
+    is split off the training images, stratified by labels. The result is in the order of the image
+    store.
     """
     import numpy as np
 
@@ -133,6 +97,7 @@ def split_images(
     # Row i of the labels must be image i of the store, which has the readable images only.
     labels = raw_images.labels.take(rows)
     labels = complete_split(labels, groups, fractions, derive_seed(seed, "split"))
+    # After the split, because only images of the training split count for a label.
     labels = drop_rare_labels(labels, data.drop_labels_below)
     sizes = ", ".join(f"{len(labels.rows(split))} {split}" for split in SPLITS)
     logger.info("%d images (%s), %d labels.", len(labels), sizes, len(labels.space))

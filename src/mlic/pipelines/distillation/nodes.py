@@ -1,4 +1,8 @@
-"""Join the teachers' logits, and train the student on them."""
+"""Join the teachers' logits, and train the student on them.
+
+``store`` is the folder of finished trainings; ``**inputs`` are the fields of
+`mlic.training.inputs.TrainingInputs`.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +20,11 @@ __all__ = ["join_logits", "train_student"]
 
 
 def join_logits(labels: LabelMatrix, store: Path, *logits: TeacherLogits) -> SoftTargets:
-    """Join the logits of all teachers in the order of the label space.
-
-    Parameters
-    ----------
-    labels
-        The label space.
-    store
-        Folder of finished trainings; the targets are stored there too.
-    *logits
-        One for each teacher, in any order.
-    """
+    """Join the logits of all teachers, given in any order, in the order of the label space."""
     from mlic.caching.store import ArtifactStore
     from mlic.distillation.joining import join_targets
 
+    # The teachers of one strategy together cover all labels.
     by_strategy: dict[str, list[TeacherLogits]] = {}
     for teacher in logits:
         by_strategy.setdefault(teacher.strategy, []).append(teacher)
@@ -40,19 +35,7 @@ def join_logits(labels: LabelMatrix, store: Path, *logits: TeacherLogits) -> Sof
 def train_student(
     soft_targets: SoftTargets, distillation: DistillationOptions, store: Path, **inputs: Any
 ) -> Checkpoint:
-    """Train one model of all labels on the labels and on its teachers' logits.
-
-    Parameters
-    ----------
-    soft_targets
-        The teachers' logits.
-    distillation
-        Weights of labels and teachers.
-    store
-        Folder of finished trainings.
-    **inputs
-        See `mlic.training.inputs.TrainingInputs`.
-    """
+    """Train one model of all labels on the labels and on its teachers' logits."""
     from mlic.tracking.trainings import train_or_reuse
     from mlic.training.inputs import TrainingInputs
 

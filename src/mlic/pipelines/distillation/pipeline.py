@@ -5,7 +5,7 @@
     teachers.*.logits, baseline.logits ──► soft_targets ──► student.checkpoint
 
 The logits are joined in the teachers' namespace: Kedro-Viz then shows one arrow to the student,
-whatever the number of teachers.
+whatever the number of teachers. Any node that makes logits can be a teacher.
 """
 
 from kedro.pipeline import Node, Pipeline
@@ -18,13 +18,8 @@ __all__ = ["create_pipeline"]
 
 
 def create_pipeline(shape: RunShape) -> Pipeline:
-    """Connect the teachers' logits to the student.
-
-    Parameters
-    ----------
-    shape
-        Decides which teachers there are.
-    """
+    """Connect the teachers' logits to the student."""
+    # What teachers owe the student is logits: how they were trained does not matter here.
     teachers = [*(["baseline"] * shape.baseline_teaches), *(t.name for t in shape.teachers)]
     join = Node(
         join_logits,

@@ -53,23 +53,19 @@ def partition_graph(
 ) -> Partition:
     """Partition the labels into K groups, and measure the quality of the groups.
 
-    The graph names the strategy and the exponent only. The affinity of all pairs is computed from
-    the counts, because the graph of many labels keeps only the nearest neighbours of each label.
-
     The score ``stability`` is the mean adjusted Rand index over all pairs of `CUTS` partitions with
     different seeds; the first of them is returned.
     """
     from mlic.labels.partition.partitioning import partition_labels
     from mlic.labels.partition.quality import partition_stability
 
+    # The graph names the strategy and the exponent only: the graph of many labels keeps the nearest
+    # neighbours of each label, so that the affinity of all pairs is computed from the counts.
     strategy, exponent = graph.graph["strategy"], graph.graph["exponent"]
     name = f"partition_{strategy}"
     seeds = [derive_seed(seed, own) for own in (name, *(f"{name}_{i}" for i in range(1, CUTS)))]
-    parts, least = options.num_parts, options.min_size
-    partitions = [
-        partition_labels(statistics, strategy, parts, exponent, own, min_size=least)
-        for own in seeds
-    ]
+    given = (statistics, strategy, options.num_parts, exponent)
+    partitions = [partition_labels(*given, own, min_size=options.min_size) for own in seeds]
     return _add_quality(partitions[0], statistics, stability=partition_stability(partitions))
 
 
@@ -81,16 +77,7 @@ def draw_random_groups(
 ) -> Partition:
     """Distribute the labels over random groups, the control of every partition.
 
-    Parameters
-    ----------
-    statistics
-        Gives the labels.
-    options
-        Number and smallest size of the groups.
-    seed
-        Seed of the run.
-    like
-        The partition whose group sizes are used; without it, sizes differ by at most one.
+    The groups have the sizes of the partition ``like``; without it, sizes differ by at most one.
 
     Raises
     ------
@@ -161,11 +148,7 @@ def survey_num_parts(
 def suggest_num_parts(statistics: LabelStatistics, seed: int) -> dict[str, Any]:
     """Count the communities of the co-occurrence graph, as a hint for the choice of K.
 
-    Returns
-    -------
-    dict
-        ``num_parts``, None if no two labels occur together; ``share`` of the seeds that found this
-        number; and ``modularity``.
+    The result has the fields of `mlic.labels.partition.survey.Suggestion`.
     """
     from mlic.labels.partition.survey import suggest_parts
 

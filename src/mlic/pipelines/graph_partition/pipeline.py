@@ -22,22 +22,15 @@ from mlic.pipelines.teacher_training.pipeline import assign_teacher_groups
 __all__ = ["create_pipeline"]
 
 BUILDERS = {"cgp": nodes.build_cooccurrence_graph, "dgp": nodes.build_disoccurrence_graph}
-COMMON = {
-    "statistics": "label_statistics",
-    "options": "params:partition",
-    "seed": "params:seed",
-}
+COMMON = {"statistics": "label_statistics", "options": "params:partition", "seed": "params:seed"}
 
 
 def create_pipeline(shape: RunShape) -> Pipeline:
     """Connect label statistics to partitions, surveys, figures and the groups of the teachers.
 
-    Parameters
-    ----------
-    shape
-        Decides the strategies. ``random`` uses the group sizes of cgp or dgp, whichever is there
-        (cgp if both are), and equal sizes if neither is; ``user`` reads the catalog entry
-        ``user_groups``; ``full_label`` has no partition.
+    ``random`` uses the group sizes of cgp or dgp, whichever is there (cgp if both are), and equal
+    sizes if neither is; ``user`` reads the catalog entry ``user_groups``; ``full_label`` has no
+    partition.
 
     Examples
     --------
@@ -48,6 +41,7 @@ def create_pipeline(shape: RunShape) -> Pipeline:
     graphs = [strategy for strategy in BUILDERS if strategy in strategies]
     made = [node for strategy in graphs for node in _partition(strategy)]
     if graphs:
+        # Communities are counted on one graph, whatever the strategies: the surveys share them.
         suggest = ["label_statistics", "params:seed"]
         made.append(_node(nodes.suggest_num_parts, suggest, "suggested_parts"))
     if "random" in strategies:
@@ -64,7 +58,7 @@ def create_pipeline(shape: RunShape) -> Pipeline:
 
 
 def _node(function: Callable[..., Any], inputs: Any, output: str, suffix: str = "") -> Node:
-    return Node(function, inputs=inputs, outputs=output, name=f"{function.__name__}{suffix}")
+    return Node(function, inputs, output, name=f"{function.__name__}{suffix}")
 
 
 def _partition(strategy: str) -> list[Node]:
@@ -72,7 +66,7 @@ def _partition(strategy: str) -> list[Node]:
     build = BUILDERS[strategy]
     graph = {"graph": f"graph_{strategy}", **COMMON}
     survey = [f"survey_{strategy}", "suggested_parts", "params:partition"]
-    suffix = f"_{strategy}"
+    suffix = f"_{strategy}"  # the same functions serve both strategies, but node names are unique
     return [
         _node(build, ["label_statistics", "params:partition"], f"graph_{strategy}"),
         _node(nodes.partition_graph, graph, f"partition_{strategy}", suffix),

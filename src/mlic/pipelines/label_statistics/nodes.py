@@ -40,5 +40,6 @@ def tabulate_labels(labels: LabelMatrix) -> DataFrame:
 
     parts = {split: labels.in_split(split).states for split in SPLITS}
     columns = {split: (states == PRESENT).sum(axis=0) for split, states in parts.items()}
+    # Unknown states count as neither present nor absent: readers must see how many there are.
     unknown = (labels.states == UNKNOWN).sum(axis=0)
     return pd.DataFrame({"label": labels.space.names, **columns, "unknown": unknown})

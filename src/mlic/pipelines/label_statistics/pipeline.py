@@ -3,33 +3,20 @@
 from kedro.pipeline import Node, Pipeline
 
 from mlic.config.shape import RunShape
-from mlic.pipelines.label_statistics.nodes import (
-    count_training_labels,
-    embed_training_labels,
-    tabulate_labels,
-)
+from mlic.pipelines.label_statistics import nodes
 
 __all__ = ["create_pipeline"]
 
 
 def create_pipeline(shape: RunShape) -> Pipeline:
-    """Connect labels to label_statistics, label_counts and label_embeddings.
-
-    Parameters
-    ----------
-    shape
-        Decides whether heads use label embeddings that are computed from the statistics.
-    """
-    nodes = [
-        Node(count_training_labels, "labels", "label_statistics", name="count_training_labels"),
-        Node(tabulate_labels, "labels", "label_counts", name="tabulate_labels"),
-    ]
-    if "embeddings" in shape.context:
-        embed = Node(
-            embed_training_labels,
-            inputs=["label_statistics", "params:model"],
-            outputs="label_embeddings",
-            name="embed_training_labels",
+    """Connect labels to label_statistics and label_counts, and to label_embeddings if used."""
+    count, table, embed = (
+        Node(function, inputs, output, name=function.__name__)
+        for function, inputs, output in (
+            (nodes.count_training_labels, "labels", "label_statistics"),
+            (nodes.tabulate_labels, "labels", "label_counts"),
+            (nodes.embed_training_labels, ["label_statistics", "params:model"], "label_embeddings"),
         )
-        nodes.append(embed)
-    return Pipeline(nodes)
+    )
+    # Learned embeddings start from random numbers, so that no node has to make them.
+    return Pipeline([count, table, embed] if "embeddings" in shape.context else [count, table])

@@ -71,6 +71,7 @@ def predict_learning_splits(
 
     from mlic.report.collect import collect_predictions
 
+    # Label errors are looked for in all splits; the test split has been predicted already.
     rows = np.flatnonzero(np.isin(labels.split, ("train", "validation")))
     return collect_predictions([student], images, labels.take(rows), training)
 
@@ -93,6 +94,7 @@ def map_classes(
     from mlic.explain.class_maps import choose_images
     from mlic.report.collect import collect_class_maps
 
+    # The same images for every model, because the choice depends on their ids only.
     chosen = choose_images(labels.in_split("test"), explain.images)
     return collect_class_maps(models, images, chosen, training, explain.min_cells)
 
@@ -106,6 +108,7 @@ def play_pointing_game(
     """Compute how often the class maps of each model point at the object, in percent."""
     from mlic.explain.pointing import pointing_game, select_masks
 
+    # The masks cover all synthetic images, the class maps only some of the test images.
     masks = synthetic_masks["masks"]
     selected = select_masks(class_maps, synthetic_images.labels, masks)
     return pointing_game(class_maps, selected, explain.tolerance_pixels(masks.shape[-1]))
@@ -144,9 +147,9 @@ def summarise_run(
 
 def tabulate_average_precision(predictions: Predictions, labels: LabelMatrix) -> DataFrame:
     """Tabulate the average precision of every label on the test split."""
-    from mlic.report import summary
+    from mlic.report.summary import tabulate_average_precision as tabulate
 
-    return summary.tabulate_average_precision(predictions, labels.in_split("test"))
+    return tabulate(predictions, labels.in_split("test"))
 
 
 def tabulate_pair_errors(predictions: Predictions, labels: LabelMatrix) -> DataFrame:
@@ -165,7 +168,7 @@ def find_label_issues(
     return error_analysis.find_label_issues(predictions, learning_predictions, labels)
 
 
-# --- images and figures -------------------------------------------------------------------------
+# --- images, figures and the page ---------------------------------------------------------------
 
 
 def make_image_cards(
@@ -174,10 +177,8 @@ def make_image_cards(
     """Make the cards of some test images, and of images whose labels are probably wrong."""
     from mlic.report.image_cards import example_cards, issue_cards
 
-    return {
-        "examples": example_cards(predictions, labels.in_split("test"), images),
-        "issues": issue_cards(label_issues, images),
-    }
+    examples = example_cards(predictions, labels.in_split("test"), images)
+    return {"examples": examples, "issues": issue_cards(label_issues, images)}
 
 
 def draw_class_maps(
@@ -187,8 +188,7 @@ def draw_class_maps(
     from mlic.report.class_map_images import render_maps
 
     pairs = class_maps.examples(explain.examples)
-    pixels = images.pixels[images.rows(class_maps.ids[pairs])]
-    return render_maps(class_maps, pairs, pixels)
+    return render_maps(class_maps, pairs, images.pixels[images.rows(class_maps.ids[pairs])])
 
 
 def draw_label_counts(label_counts: DataFrame, labels: LabelMatrix) -> Figure:
@@ -197,8 +197,8 @@ def draw_label_counts(label_counts: DataFrame, labels: LabelMatrix) -> Figure:
     from mlic.report import figures
 
     counts = {split: label_counts[split].to_numpy() for split in SPLITS}
-    names = label_counts["label"].tolist()
-    return figures.draw_label_counts(names, counts, (labels.states == PRESENT).sum(axis=1))
+    per_image = (labels.states == PRESENT).sum(axis=1)
+    return figures.draw_label_counts(label_counts["label"].tolist(), counts, per_image)
 
 
 def draw_networks(statistics: LabelStatistics, **partitions: Partition) -> Figure:
@@ -232,25 +232,19 @@ def draw_pair_errors(pair_errors: DataFrame) -> Figure:
     return figures.draw_pair_errors(names["first"], names["second"], rest)
 
 
-# --- the page -----------------------------------------------------------------------------------
-
-
 def write_report(parameters: dict[str, Any], **found: Any) -> str:
     """Write the run as one self-contained page of HTML.
 
-    Parameters
-    ----------
-    parameters
-        All parameters of the run; their sections may be typed models.
-    **found
-        All other entries of the report by name: tables, documents, ``<name>_figure`` and
-        ``survey_<strategy>``.
+    ``**found`` has the other fields of `mlic.report.page.Findings`, and the figures and surveys one
+    by one, as ``<name>_figure`` and ``survey_<strategy>``.
     """
     from pydantic_core import to_jsonable_python
 
     from mlic.report.page import Findings, render_report
 
+    # Figures first: the figure of a survey has the names of both kinds.
     figures = {k.removesuffix("_figure"): found.pop(k) for k in [*found] if k.endswith("_figure")}
     surveys = {k.removeprefix("survey_"): found.pop(k) for k in [*found] if k.startswith("survey_")}
+    # Kedro may have replaced the sections of the parameters by typed models.
     plain = to_jsonable_python(parameters)
     return render_report(Findings(parameters=plain, figures=figures, surveys=surveys, **found))

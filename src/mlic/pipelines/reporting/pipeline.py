@@ -28,14 +28,7 @@ DRAWN = ("label_counts", "training_curves", "average_precision", "pair_errors")
 
 
 def create_pipeline(shape: RunShape) -> Pipeline:
-    """Connect the checkpoints of all models to the report.
-
-    Parameters
-    ----------
-    shape
-        Decides which models there are, and whether the masks of objects are known, so that the
-        pointing game can be played.
-    """
+    """Connect the checkpoints of all models to the report."""
     teachers = [teacher.name for teacher in shape.teachers]
     control = ["budget_matched_baseline"] * shape.budget_matched_baseline
     singles = ["baseline", *control, "student"]
@@ -45,7 +38,7 @@ def create_pipeline(shape: RunShape) -> Pipeline:
             *(_collect(teachers, NAMESPACE) if teachers else []),
             *_collect(singles, join_teachers=bool(teachers)),
             *_score(partitions, shape.has_masks),
-            *_analyse_errors(),
+            *_find_label_issues(),
             *_draw(partitions),
             *_explain(shape.has_masks),
             _write(shape.trained_strategies, partitions),
@@ -56,9 +49,7 @@ def create_pipeline(shape: RunShape) -> Pipeline:
 def _node(
     function: Callable[..., Any], inputs: Any, output: str, namespace: str | None = None
 ) -> Node:
-    return Node(
-        function, inputs=inputs, outputs=output, name=function.__name__, namespace=namespace
-    )
+    return Node(function, inputs, output, name=function.__name__, namespace=namespace)
 
 
 def _collect(
@@ -69,25 +60,20 @@ def _collect(
     The nodes of the other models join their results with those of the teachers, so that every
     later node reads one entry and does not depend on the number of teachers.
     """
-    checkpoints = [f"{model}.checkpoint" for model in models]
-    entries: dict[Callable[..., Any], tuple[str, list[str]]] = {
-        nodes.predict_test_split: ("test_predictions", ["images", "labels", "params:training"]),
-        nodes.describe_trainings: ("trainings", []),  # reads the checkpoints only
-        nodes.map_classes: (
-            "class_maps",
-            ["images", "labels", "params:training", "params:explain"],
-        ),
+    predicted = ["images", "labels", "params:training"]
+    entries: dict[str, tuple[Callable[..., Any], list[str]]] = {
+        "test_predictions": (nodes.predict_test_split, predicted),
+        "trainings": (nodes.describe_trainings, []),
+        "class_maps": (nodes.map_classes, [*predicted, "params:explain"]),
     }
-    return [
-        _node(function, [*inputs, *checkpoints], f"{namespace}.{entry}", namespace)
-        if namespace
-        else _node(
-            function,
-            [*inputs, *checkpoints, *([f"{NAMESPACE}.{entry}"] * join_teachers)],
-            entry,
-        )
-        for function, (entry, inputs) in entries.items()
-    ]
+    made = []
+    # The teachers' results come last: in a function's inputs, models may have any order.
+    for entry, (function, inputs) in entries.items():
+        collected = [f"{model}.checkpoint" for model in models]
+        collected += [f"{NAMESPACE}.{entry}"] * join_teachers
+        output = f"{namespace}.{entry}" if namespace else entry
+        made.append(_node(function, [*inputs, *collected], output, namespace))
+    return made
 
 
 def _score(partitions: Sequence[str], masks: bool) -> list[Node]:
@@ -99,22 +85,21 @@ def _score(partitions: Sequence[str], masks: bool) -> list[Node]:
         **{name: name for name in [*entries, *partitions]},
         **{name: f"params:{name}" for name in options},
     }
-    learning = ["images", "labels", "params:training", "student.checkpoint"]
+    scored = ["test_predictions", "labels"]
     return [
-        _node(nodes.predict_learning_splits, learning, "learning_predictions"),
         _node(nodes.summarise_run, summarised, "summary"),
-        _node(
-            nodes.tabulate_average_precision, ["test_predictions", "labels"], "average_precision"
-        ),
+        _node(nodes.tabulate_average_precision, scored, "average_precision"),
+        _node(nodes.tabulate_pair_errors, scored, "pair_errors"),
     ]
 
 
-def _analyse_errors() -> list[Node]:
-    """Make the nodes that find errors of the models and of the annotation."""
+def _find_label_issues() -> list[Node]:
+    """Make the nodes that find errors of the annotation, and show images with their labels."""
+    learning = ["images", "labels", "params:training", "student.checkpoint"]
     issues = ["test_predictions", "learning_predictions", "labels"]
     shown = ["test_predictions", "labels", "label_issues", "images"]
     return [
-        _node(nodes.tabulate_pair_errors, ["test_predictions", "labels"], "pair_errors"),
+        _node(nodes.predict_learning_splits, learning, "learning_predictions"),
         _node(nodes.find_label_issues, issues, "label_issues"),
         _node(nodes.make_image_cards, shown, "image_cards"),
     ]
@@ -122,6 +107,7 @@ def _analyse_errors() -> list[Node]:
 
 def _draw(partitions: Sequence[str]) -> list[Node]:
     """Make the nodes that draw figures."""
+    # The names of the partitions are the keywords by which the node receives them.
     networks = {"statistics": "label_statistics", **{name: name for name in partitions}}
     return [
         _node(nodes.draw_label_counts, ["label_counts", "labels"], "label_counts_figure"),
@@ -151,6 +137,7 @@ def _write(strategies: Sequence[str], partitions: Sequence[str]) -> Node:
         *(["partitions", "networks"] if partitions else []),
         *(f"survey_{name}" for name in graphs),
     ]
+    # Must match the fields of `mlic.report.page.Findings`, which the node fills by keyword.
     entries = [
         *("summary", "parameters", "trainings", "label_counts", "quarantine", "average_precision"),
         *("pair_errors", "label_issues", "image_cards", "class_map_examples"),

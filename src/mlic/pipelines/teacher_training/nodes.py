@@ -1,4 +1,8 @@
-"""Assign a group of labels to each teacher, train the teachers, and predict their logits."""
+"""Assign a group of labels to each teacher, train the teachers, and predict their logits.
+
+``store`` is the folder of finished trainings; ``**inputs`` are the fields of
+`mlic.training.inputs.TrainingInputs`.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +28,7 @@ __all__ = ["assign_all_labels", "assign_groups", "train_teacher", "train_teacher
 
 
 def assign_groups(partition: Partition, options: PartitionOptions) -> list[dict[str, Any]]:
-    """Assign each part of a partition to a teacher.
-
-    Raises
-    ------
-    PartitionError
-        If the number of parts is not the number of teachers.
-    """
+    """Assign each part to a teacher; another number of parts than teachers is a PartitionError."""
     partition.require_parts(options.num_parts)
     return [
         {
@@ -55,21 +53,7 @@ def assign_all_labels(labels: LabelMatrix, options: PartitionOptions) -> list[di
 def train_teacher(
     group: dict[str, Any], store: Path, teachers: TeacherOptions, **inputs: Any
 ) -> tuple[Checkpoint, TeacherLogits]:
-    """Train one teacher on all training images, and predict its logits of every view.
-
-    The teacher's seed comes from its name, so that full-label teachers differ from each other.
-
-    Parameters
-    ----------
-    group
-        The teacher's labels; see `assign_groups`.
-    store
-        Folder of finished trainings.
-    teachers
-        Precision of the logits.
-    **inputs
-        See `mlic.training.inputs.TrainingInputs`.
-    """
+    """Train one teacher on all training images, and predict its logits of every view."""
     from mlic.caching.store import ArtifactStore
     from mlic.distillation.teacher_logits import write_logits
     from mlic.tracking.trainings import train_or_reuse
@@ -86,20 +70,10 @@ def train_teacher(
 def train_teachers(
     store: Path, teachers: TeacherOptions, baseline: Checkpoint | None = None, **inputs: Any
 ) -> dict[str, Checkpoint | TeacherLogits]:
-    """Train all teachers of parts in one pass: on a shared trunk, or on the frozen baseline.
+    """Train all teachers of parts in one pass: on a trained trunk, or on the frozen baseline.
 
-    Each teacher has its own MLflow run, checkpoint and logits.
-
-    Parameters
-    ----------
-    store
-        Folder of finished trainings.
-    teachers
-        Branches, and precision of the logits.
-    baseline
-        The model whose layers are shared and frozen; None for a trunk that is trained.
-    **inputs
-        See `mlic.training.inputs.TrainingInputs`; and the groups, as ``group_<teacher>``.
+    Each teacher has its own MLflow run, checkpoint and logits. ``**inputs`` also has the groups of
+    labels, as ``group_<teacher>``. Without a ``baseline``, the shared trunk is trained.
     """
     from mlic.caching.store import ArtifactStore
     from mlic.models.options import BranchedModelOptions
@@ -109,7 +83,7 @@ def train_teachers(
     given = TrainingInputs(**inputs)
     branched = BranchedModelOptions(**given.model.model_dump(), branch=teachers.branch)
     jobs = [_make_job(given, group, model=branched) for group in groups]
-    # one folder for each mode: what one mode trained is not lost when another is tried
+    # One folder for each mode, so that trying another mode does not replace what is trained.
     stores = [ArtifactStore(store / job.name / teachers.mode, job.name) for job in jobs]
     if baseline is None:
         trained = _train_jointly(jobs, stores, teachers.targets)
@@ -123,7 +97,7 @@ def train_teachers(
 
 
 def _train_jointly(jobs: list[TrainingJob], stores: list[ArtifactStore], dtype: str) -> Trained:
-    """Train branches and their trunk. Every branch affects all, so all are made from all."""
+    """Train the branches together with their trunk."""
     from dataclasses import replace
 
     from mlic.distillation.teacher_logits import write_all_logits
@@ -132,6 +106,7 @@ def _train_jointly(jobs: list[TrainingJob], stores: list[ArtifactStore], dtype: 
     from mlic.training.train import train
     from mlic.utils.seeds import derive_seed
 
+    # All gradients meet in the trunk: the fingerprint of each teacher names the labels of all.
     together = {job.name: job.labels.fingerprint for job in jobs}
     seed = derive_seed(jobs[0].view_seed, NAMESPACE)
     jobs = [replace(job.made_from(together=together), seed=seed) for job in jobs]
@@ -150,7 +125,7 @@ def _train_on_frozen(
     stores: list[ArtifactStore],
     dtype: str,
     baseline: Checkpoint,
-    folder: Path,
+    store: Path,
 ) -> Trained:
     """Train branches on features of the baseline; they do not depend on each other."""
     from mlic.distillation.teacher_logits import write_logits
@@ -160,7 +135,8 @@ def _train_on_frozen(
     from mlic.training.train import train
 
     jobs = [job.made_from(trunk=baseline.fingerprint) for job in jobs]
-    with FrozenFeatures(baseline, jobs[0], folder) as features:
+    # The feature maps are large files, which are deleted at the end of the block.
+    with FrozenFeatures(baseline, jobs[0], store) as features:
         trained = train_or_reuse_all(
             jobs,
             stores,
@@ -175,6 +151,7 @@ def _train_on_frozen(
 
 def _make_job(given: TrainingInputs, group: dict[str, Any], **changes: Any) -> TrainingJob:
     """Describe the training of one teacher."""
+    # The seed is derived from the name, so that full-label teachers differ from each other.
     name = TeacherId(group["strategy"], group["part"]).name
     provenance = {key: value for key, value in group.items() if key != "labels"}
     return given.make_job(name, "teacher", group["labels"], provenance=provenance, **changes)

@@ -15,30 +15,20 @@ from kedro.pipeline import Node, Pipeline
 from mlic.config.shape import RunShape
 from mlic.distillation.teacher_id import NAMESPACE, TeacherId
 from mlic.labels.options import FULL_LABEL
-from mlic.pipelines.teacher_training.nodes import (
-    assign_all_labels,
-    assign_groups,
-    train_teacher,
-    train_teachers,
-)
+from mlic.pipelines.teacher_training import nodes
 
 __all__ = ["assign_teacher_groups", "create_pipeline"]
 
 
 def create_pipeline(shape: RunShape) -> Pipeline:
-    """Connect partitions to teachers, and teachers to their logits.
-
-    Parameters
-    ----------
-    shape
-        Decides which teachers there are, and how they are trained.
-    """
+    """Connect partitions to teachers, and teachers to their logits."""
+    # Full-label teachers are always separate: on one trunk, they would hardly differ.
     one_pass = shape.mode != "separate"
     joined = [t for t in shape.teachers if one_pass and t.strategy != FULL_LABEL]
-    nodes = [_train_one(shape, teacher) for teacher in shape.teachers if teacher not in joined]
+    train = [_train_one(shape, teacher) for teacher in shape.teachers if teacher not in joined]
     if joined:
-        nodes.append(_train_in_one_pass(shape, joined))
-    return assign_teacher_groups(shape) + Pipeline(nodes)
+        train.append(_train_in_one_pass(shape, joined))
+    return assign_teacher_groups(shape) + Pipeline(train)
 
 
 def assign_teacher_groups(shape: RunShape) -> Pipeline:
@@ -47,26 +37,23 @@ def assign_teacher_groups(shape: RunShape) -> Pipeline:
     The nodes are part of the pipeline graph_partition too: with its group assigned, a teacher can
     be trained by its namespace alone.
     """
-    return Pipeline(
-        [
-            Node(
-                assign_all_labels if strategy == FULL_LABEL else assign_groups,
-                inputs=[
-                    "labels" if strategy == FULL_LABEL else f"partition_{strategy}",
-                    "params:partition",
-                ],
-                outputs=[f"{teacher.name}.group" for teacher in shape.teachers_of(strategy)],
-                name=f"assign_groups_{strategy}",
-                namespace="graph_partition",
-            )
-            for strategy in shape.trained_strategies
-        ]
-    )
+    assign = []
+    for strategy in shape.trained_strategies:
+        is_full = strategy == FULL_LABEL
+        node = Node(
+            nodes.assign_all_labels if is_full else nodes.assign_groups,
+            inputs=["labels" if is_full else f"partition_{strategy}", "params:partition"],
+            outputs=[f"{teacher.name}.group" for teacher in shape.teachers_of(strategy)],
+            name=f"assign_groups_{strategy}",
+            namespace="graph_partition",
+        )
+        assign.append(node)
+    return Pipeline(assign)
 
 
 def _train_one(shape: RunShape, teacher: TeacherId) -> Node:
     return Node(
-        train_teacher,
+        nodes.train_teacher,
         inputs={"group": f"{teacher.name}.group", **_common(shape)},
         outputs=[f"{teacher.name}.checkpoint", f"{teacher.name}.logits"],
         name="train",
@@ -78,12 +65,13 @@ def _train_one(shape: RunShape, teacher: TeacherId) -> Node:
 def _train_in_one_pass(shape: RunShape, teachers: list[TeacherId]) -> Node:
     outputs = [f"{teacher}.{kind}" for teacher in teachers for kind in ("checkpoint", "logits")]
     return Node(
-        train_teachers,
+        nodes.train_teachers,
         inputs={
             **({"baseline": "baseline.checkpoint"} if shape.mode == "frozen" else {}),
             **{f"group_{teacher}": f"{teacher.name}.group" for teacher in teachers},
             **_common(shape),
         },
+        # By key: a node that returns a list would depend on the order of the teachers.
         outputs={output: f"{NAMESPACE}.{output}" for output in outputs},
         name="train",
         tags="training",
@@ -92,5 +80,5 @@ def _train_in_one_pass(shape: RunShape, teachers: list[TeacherId]) -> Node:
 
 
 def _common(shape: RunShape) -> dict[str, str]:
-    """What every teacher is made from besides its group."""
+    """Return the entries that every teacher is made from besides its group."""
     return {**shape.training_inputs, "teachers": "params:teachers", "store": "store"}

@@ -1,19 +1,13 @@
 """Frequencies of labels, and distribution of the number of labels per image."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from mlic.report.figures.style import BLUE, finish, plain
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
 
 __all__ = ["draw_label_counts"]
 
@@ -29,6 +23,9 @@ def draw_label_counts(
 ) -> go.Figure:
     """Draw the number of images of every label and the number of labels per image.
 
+    Left: a bar per label, most frequent first, or a point on a logarithmic axis if the counts
+    differ widely. Right: the distribution of the number of labels per image.
+
     Parameters
     ----------
     names
@@ -37,18 +34,6 @@ def draw_label_counts(
         Number of images with each label, by split; shape (C,). ``train`` is drawn.
     labels_per_image
         Number of labels of each image; shape (n,).
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        Left: a bar per label, most frequent first, or a point on a logarithmic axis if the counts
-        differ widely. Right: the distribution of the number of labels per image.
-
-    Examples
-    --------
-    >>> figure = draw_label_counts(["cow", "sea"], {"train": np.array([2, 5])}, np.array([1, 2]))
-    >>> figure.data[0].x
-    ('sea', 'cow')
     """
     titles = ["Training images of each label", "Labels per image"]
     figure = make_subplots(
@@ -68,13 +53,14 @@ def draw_label_counts(
 
 
 def _skewed(train: NDArray[np.integer]) -> bool:
+    # A label may have no training image at all.
     return bool(train.max() > SKEWED * max(train.min(), 1))
 
 
 def _ranking(
     names: Sequence[str], counts: Mapping[str, NDArray[np.integer]]
 ) -> go.Bar | go.Scatter:
-    """Bars; or points if the axis is logarithmic, because it has no zero for bars to start at."""
+    """Draw bars, or points on a logarithmic axis, which has no zero for bars to start at."""
     train = counts["train"]
     # Stable: labels of equal frequency stay in the order of the class list.
     order = np.argsort(-train, kind="stable")

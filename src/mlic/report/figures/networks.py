@@ -1,34 +1,18 @@
 """Partitions as networks: labels on a circle, group by group, joined by their strongest edges."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
+from scipy import sparse
 
-from mlic.errors import PartitionError
 from mlic.labels.graph import COOCCURRENCE_EXPONENT, label_affinity
-from mlic.report.figures.partitions import order_labels
-from mlic.report.figures.style import (
-    BLUE,
-    GREY,
-    VERMILION,
-    finish,
-    grid,
-    place_of,
-    plain,
-)
+from mlic.labels.partition import Partition
+from mlic.labels.statistics import LabelStatistics
+from mlic.report.figures.partitions import check_drawable, order_labels
+from mlic.report.figures.style import BLUE, GREY, VERMILION, finish, grid, place_of, plain
 from mlic.report.names import strategy_title
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-    from scipy import sparse
-
-    from mlic.labels.partition import Partition
-    from mlic.labels.statistics import LabelStatistics
 
 __all__ = ["draw_networks", "strongest_pairs"]
 
@@ -48,47 +32,16 @@ LINES = {
 def draw_networks(statistics: LabelStatistics, partitions: Mapping[str, Partition]) -> go.Figure:
     """Draw the strongest co-occurrences within and between the groups of each partition.
 
-    Parameters
-    ----------
-    statistics
-        Counts of labels and of pairs of labels.
-    partitions
-        One or more partitions by strategy, which are drawn side by side.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        Every panel has the same lines, from each label to its strongest partners (three per label,
-        or one if there are many labels); only the positions of the labels differ. A co-occurrence
-        partition has short lines along the circle, a dis-occurrence partition long ones across it.
-
-    Raises
-    ------
-    PartitionError
-        If there is no partition.
-    LabelError
-        If a partition has other labels than the statistics.
-
-    Examples
-    --------
-    >>> from mlic.labels.partition import user_partition
-    >>> from mlic.labels.space import LabelSpace
-    >>> from mlic.labels.statistics import count_labels
-    >>> space = LabelSpace(("sea", "cow", "boat"))
-    >>> counted = count_labels(np.array([[1, 0, 1], [1, 1, 0], [1, 0, 1]]), space)
-    >>> parts = user_partition([["sea", "boat"], ["cow"]], space)
-    >>> [trace.name for trace in draw_networks(counted, {"user": parts}).data]
-    ['inside a group', 'between groups', 'labels']
+    Every panel has the same lines, from each label to its strongest partners (three per label, or
+    one if there are many labels); only the positions of the labels differ. A co-occurrence
+    partition has short lines along the circle, a dis-occurrence partition long ones across it.
+    Parameters and errors are those of `mlic.report.figures.partitions.draw_partitions`.
     """
-    if not partitions:
-        raise PartitionError(
-            "there is no partition to draw: add a strategy to partition.strategies",
-            parameter="partition.strategies",
-        )
+    check_drawable(statistics, partitions)
     figure = grid([_title(*item) for item in partitions.items()], horizontal_spacing=0.02)
+    # The same lines in every panel, so that only the positions of the labels differ.
     edges = strongest_pairs(label_affinity(statistics, COOCCURRENCE_EXPONENT))
     for panel, partition in enumerate(partitions.values()):
-        partition.space.require_same(statistics.space, "the partition", "the label statistics")
         _draw_panel(figure, panel, len(partitions), statistics, edges, partition)
     rows = -(-len(partitions) // 2)
     finish(figure, 560 * rows).update_layout(margin={"l": 10, "r": 10, "t": 60, "b": 10})
@@ -98,18 +51,12 @@ def draw_networks(statistics: LabelStatistics, partitions: Mapping[str, Partitio
 def strongest_pairs(weights: sparse.csr_array) -> NDArray[np.intp]:
     """Return the pairs of labels where one is among the strongest partners of the other.
 
-    Parameters
-    ----------
-    weights
-        Symmetric co-occurrence weights; shape (C, C), in CSR format.
-
-    Returns
-    -------
-    numpy.ndarray
-        Columns i < j of each pair; shape (m, 2). A label without co-occurrences has no pair.
+    The symmetric co-occurrence weights have shape (C, C), in CSR format. The result has the columns
+    i < j of each pair; shape (m, 2). A label without co-occurrences has no pair.
     """
     few = min(max(MAX_EDGES // weights.shape[0], 1), NEIGHBOURS)
     pairs = set()
+    # A row of a CSR matrix is a slice of its data: no dense matrix of many labels is needed.
     for label, (start, end) in enumerate(zip(weights.indptr[:-1], weights.indptr[1:], strict=True)):
         strongest = np.argsort(-weights.data[start:end], kind="stable")[:few]
         pairs |= {(min(label, j), max(label, j)) for j in weights.indices[start:end][strongest]}
@@ -136,6 +83,7 @@ def _draw_panel(
 ) -> None:
     """Draw one partition: lines first, so that the points of the labels lie above them."""
     place = place_of(panel, num_panels)
+    # All labels, unlike in the heat map: a point takes less space than a row.
     parts = order_labels(partition, statistics.counts, most=len(statistics.space))
     angles = _angles(parts)
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -158,15 +106,14 @@ def _angles(parts: list[NDArray[np.intp]]) -> NDArray[np.float64]:
     angles, start = np.empty(size), 0.0
     circumference = size + GAP * len(parts)
     for part in parts:
-        angles[_spread(part, _num_named(part, size))] = (
-            start + np.arange(len(part))
-        ) / circumference
+        spread = _spread(part, _num_named(part, size))
+        angles[spread] = (start + np.arange(len(part))) / circumference
         start += len(part) + GAP
     return np.pi / 2 - 2 * np.pi * angles
 
 
 def _num_named(part: NDArray[np.intp], size: int) -> int:
-    """Number of labels of a part whose names are written; ``size`` is the number of all labels."""
+    """Return how many labels of a part are named; ``size`` is the number of all labels."""
     return len(part) if size <= NAMED else max(1, NAMED * len(part) // size)
 
 
@@ -197,13 +144,10 @@ def _labels(
     statistics: LabelStatistics, partition: Partition, points: NDArray[np.float64]
 ) -> go.Scatter:
     counts = statistics.counts
+    # The area of a point, not its diameter, is what readers compare.
     size = 5 + 9 * np.sqrt(counts / max(counts.max(), 1))
-    hover = [
-        f"{plain(name)}<br>group {part}<br>{count:,} images"
-        for name, part, count in zip(
-            statistics.space.names, partition.membership, counts, strict=True
-        )
-    ]
+    labels = zip(statistics.space.names, partition.membership, counts, strict=True)
+    hover = [f"{plain(name)}<br>group {part}<br>{count:,} images" for name, part, count in labels]
     return go.Scatter(
         x=points[:, 0].astype(np.float32),
         y=points[:, 1].astype(np.float32),

@@ -1,20 +1,14 @@
 """Pairs of labels that models predict together too often, or confuse with each other."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from mlic.report.figures.style import MARKS, finish, plain
 from mlic.report.names import MODELS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
 
 __all__ = ["draw_pair_errors"]
 
@@ -27,6 +21,10 @@ def draw_pair_errors(
 ) -> go.Figure:
     """Draw the pairs with the largest errors of each kind.
 
+    Left: on how many images both labels are present, and predicted by each model. Right: on how
+    many images one label is present and the other is predicted instead. The largest errors are at
+    the top.
+
     Parameters
     ----------
     first, second
@@ -34,21 +32,6 @@ def draw_pair_errors(
     counts
         Columns of `mlic.evaluation.error_analysis.pair_errors` for the models ``baseline`` and
         ``student``; shape (number of pairs,).
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        Left: on how many images both labels are present, and predicted by each model. Right: on how
-        many images one label is present and the other is predicted instead. The largest errors are
-        at the top.
-
-    Examples
-    --------
-    >>> count = np.array([3])
-    >>> names = ("together", "baseline_together", "student_together")
-    >>> counts = {name: count for name in (*names, "baseline_confused", "student_confused")}
-    >>> draw_pair_errors(["sea"], ["cow"], counts).layout.yaxis2.ticktext
-    ('sea, cow',)
     """
     titles = ["Predicted together", "Confused with each other"]
     figure = make_subplots(cols=2, subplot_titles=titles, horizontal_spacing=0.22)
@@ -58,11 +41,11 @@ def draw_pair_errors(
     # Both signs count: a model may also predict a pair too rarely.
     excess = [counts[f"{model}_together"] - counts["together"] for model in MARKS]
     confused = [counts[f"{model}_confused"] for model in MARKS]
-    for column, errors in enumerate((excess, confused), start=1):
+    kinds = (("together", excess), ("confused", confused))
+    for column, (kind, errors) in enumerate(kinds, start=1):
         shown = _worst(errors)
-        kind = ("together", "confused")[column - 1]
         for trace in _marks(counts, kind, shown):
-            trace.showlegend = column == 1
+            trace.showlegend = column == 1  # both panels have the same marks
             figure.add_trace(trace, row=1, col=column)
         rows = {"tickvals": list(range(len(shown))), "ticktext": names[shown].tolist()}
         figure.update_yaxes(**rows, zeroline=False, row=1, col=column)

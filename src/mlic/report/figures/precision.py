@@ -1,20 +1,14 @@
 """Average precision of every label: baseline against student."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from mlic.report.figures.style import BLUE, GREY, MARKS, finish, plain
 from mlic.report.names import MODELS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
 __all__ = ["draw_average_precision", "extremes"]
 
@@ -29,6 +23,10 @@ def draw_average_precision(
 ) -> go.Figure:
     """Draw the average precision of all labels, and of those with the largest differences.
 
+    Left: a point per label; the student is better above the diagonal. Right: the ten largest gains
+    and the ten largest losses, or all labels if there are at most twenty, with the number of test
+    images in brackets.
+
     Parameters
     ----------
     names
@@ -37,20 +35,6 @@ def draw_average_precision(
         Number of test images with each label; shape (C,).
     baseline, student
         Average precision in percent, NaN if a label has no positive; shape (C,).
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        Left: a point per label; the student is better above the diagonal. Right: the ten largest
-        gains and the ten largest losses, or all labels if there are at most twenty, with the
-        number of test images in brackets.
-
-    Examples
-    --------
-    >>> figures = np.array([50.0, 60.0]), np.array([55.0, 58.0])
-    >>> figure = draw_average_precision(["sea", "cow"], np.array([12, 3]), *figures)
-    >>> figure.layout.yaxis2.ticktext
-    ('cow (3)', 'sea (12)')
     """
     titles = ["Every label", "Largest gains (above) and losses (below)"]
     figure = make_subplots(
@@ -61,9 +45,8 @@ def draw_average_precision(
     shown = scored[extremes((student - baseline)[scored], MAX_NAMED)]
     titled = [f"{plain(names[i], 22)} ({positives[i]:,})" for i in shown]
     figure.add_trace(_points(names, positives, baseline, student, scored), row=1, col=1)
-    figure.add_shape(
-        type="line", x0=0, y0=0, x1=100, y1=100, line={"color": GREY, "dash": "dash"}, row=1, col=1
-    )
+    diagonal = {"type": "line", "x0": 0, "y0": 0, "x1": 100, "y1": 100}
+    figure.add_shape(**diagonal, line={"color": GREY, "dash": "dash"}, row=1, col=1)
     for trace in _dumbbells(baseline[shown], student[shown]):
         figure.add_trace(trace, row=1, col=2)
     figure.update_xaxes(title="AP of the baseline, %", row=1, col=1)
@@ -76,15 +59,11 @@ def draw_average_precision(
 
 
 def extremes(gains: NDArray[np.floating], most: int) -> NDArray[np.intp]:
-    """Return the indices of the smallest and of the largest numbers, in ascending order.
+    """Return the indices of the ``most`` smallest and largest numbers, in ascending order.
 
-    At most ``most`` of each are returned; all indices if there are no more than that.
-
-    Examples
-    --------
-    >>> extremes(np.array([3.0, -1.0, 0.0]), most=1).tolist()
-    [1, 0]
+    All indices are returned if there are no more than that.
     """
+    # A stable sort gives labels with the same gain the order of the class list.
     order = np.argsort(gains, kind="stable")
     return order if len(order) <= 2 * most else np.concatenate([order[:most], order[-most:]])
 

@@ -4,28 +4,14 @@ The colours are from the palette of Okabe and Ito, which colour-blind readers ca
 information is given by colour alone: marks, dashes or positions repeat it.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import plotly.graph_objects as go
-
-__all__ = [
-    "BLUE",
-    "GREY",
-    "MARKS",
-    "VERMILION",
-    "finish",
-    "grid",
-    "place_of",
-    "plain",
-]
+__all__ = ["BLUE", "GREY", "MARKS", "VERMILION", "finish", "grid", "place_of", "plain"]
 
 BLUE, VERMILION, GREY = "#0072b2", "#d55e00", "#6b7280"
 MARKS: dict[str, dict[str, Any]] = {
@@ -38,31 +24,21 @@ COLUMNS = 2  # panels per row
 def plain(name: str, longest: int | None = None) -> str:
     """Escape a label's name, because Plotly interprets some HTML tags in every text.
 
-    Parameters
-    ----------
-    name
-        Name of a label.
-    longest
-        Largest number of characters; a longer name is shortened.
+    A name with more than ``longest`` characters is shortened.
 
     Examples
     --------
     >>> plain("<b>R&D</b>"), plain("a long name", longest=7)
     ('&lt;b&gt;R&amp;D&lt;/b&gt;', 'a long…')
     """
+    # Shortened before it is escaped, so that no entity such as "&amp;" is cut in two.
     if longest is not None and len(name) > longest:
         name = name[: longest - 1] + "…"
     return escape(name, quote=False)
 
 
 def finish(figure: go.Figure, height: int) -> go.Figure:
-    """Apply the common style; the width of a figure is that of the page.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        The same object.
-    """
+    """Apply the common style to a figure, and return it; its width is that of the page."""
     return figure.update_layout(
         template="plotly_white",
         height=height,
@@ -81,14 +57,6 @@ def grid(titles: Sequence[str], **options: Any) -> go.Figure:
 
 
 def place_of(panel: int, num_panels: int) -> dict[str, int]:
-    """Return the row and the column of a panel of `grid`, counted from 1.
-
-    Panels are counted from 0.
-
-    Examples
-    --------
-    >>> place_of(2, 3)
-    {'row': 2, 'col': 1}
-    """
+    """Return the row and the column, counted from 1, of a panel of `grid`, counted from 0."""
     row, column = divmod(panel, min(COLUMNS, num_panels))
     return {"row": row + 1, "col": column + 1}

@@ -1,18 +1,12 @@
 """Quality of partitions over K, to help with the choice of K."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from mlic.labels.partition.survey import Suggestion
 from mlic.report.figures.style import BLUE, VERMILION, finish
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mlic.labels.partition.survey import Suggestion
 
 __all__ = ["draw_survey"]
 
@@ -26,6 +20,10 @@ def draw_survey(
 ) -> go.Figure:
     """Draw the weight within parts, compared with random parts, and the stability over K.
 
+    Top: share of the co-occurrence graph's weight within parts, and the same for random parts of
+    equal sizes, mean ± 2 standard deviations. Bottom: mean adjusted Rand index between seeds. Good
+    co-occurrence parts are far above random parts, dis-occurrence parts far below.
+
     Parameters
     ----------
     rows
@@ -34,20 +32,6 @@ def draw_survey(
         The number of parts in use, which is marked.
     suggestion
         Result of `mlic.labels.partition.survey.suggest_parts`, marked if it suggests a number.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        Top: share of the co-occurrence graph's weight within parts, and the same for random parts
-        of equal sizes, mean ± 2 standard deviations. Bottom: mean adjusted Rand index between
-        seeds. Good co-occurrence parts are far above random parts, dis-occurrence parts far below.
-
-    Examples
-    --------
-    >>> row = {"num_parts": 2, "coverage_graph": 0.7, "coverage_graph_random": 0.5}
-    >>> row |= {"coverage_graph_random_sd": 0.01, "stability": 1.0}
-    >>> [trace.name for trace in draw_survey([row], chosen=2).data]
-    ['random, ± 2 sd', 'random, mean', 'groups', 'stability']
     """
     # K is on one axis: the reader compares both panels at the same K.
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.06)
@@ -71,9 +55,10 @@ def draw_survey(
 
 def _mass_traces(rows: Sequence[Mapping[str, float]], ks: list[int]) -> list[go.Scatter]:
     mean = [row["coverage_graph_random"] for row in rows]
-    spread = [2 * row["coverage_graph_random_sd"] for row in rows]
-    high = [m + s for m, s in zip(mean, spread, strict=True)]
-    low = [m - s for m, s in zip(mean, spread, strict=True)]
+    high, low = (
+        [m + sign * 2 * row["coverage_graph_random_sd"] for m, row in zip(mean, rows, strict=True)]
+        for sign in (1, -1)
+    )
     # A closed polygon: along the upper bound, and back along the lower one.
     band = go.Scatter(
         x=[*ks, *reversed(ks)],
@@ -94,11 +79,9 @@ def _mass_traces(rows: Sequence[Mapping[str, float]], ks: list[int]) -> list[go.
 
 
 def _mark(figure: go.Figure, num_parts: int, text: str, dash: str, below: bool = False) -> None:
-    """Mark a number of parts with a line in both panels and a text at the top.
-
-    ``below`` moves the text down by one line, so that two texts do not overlap.
-    """
+    """Mark a number of parts with a line in both panels and a text, moved down if ``below``."""
     line = {"line_color": "#444444", "line_dash": dash, "line_width": 1.5}
+    # Plotly places such a text at the top of the line, so that two of them may overlap.
     label = {"annotation_text": text, "annotation_yshift": -16 * below}
     figure.add_vline(x=num_parts, **line, **label, row=1, col=1)
     figure.add_vline(x=num_parts, **line, row=2, col=1)

@@ -1,8 +1,7 @@
 """Training curves of all models of a run."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -10,9 +9,6 @@ from plotly.subplots import make_subplots
 from mlic.distillation.teacher_id import NAMESPACE, strategy_of
 from mlic.report.figures.style import BLUE, GREY, VERMILION, finish, plain
 from mlic.report.names import MODELS, ensemble_title
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 __all__ = ["draw_training_curves"]
 
@@ -29,6 +25,9 @@ TEACHERS = [
 def draw_training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> go.Figure:
     """Draw the validation mAP and the training loss of every training over its epochs.
 
+    The axis is the share of each training's own epochs, because all trainings follow the same
+    schedule over it. The teachers of one strategy have the same line style.
+
     Parameters
     ----------
     histories
@@ -36,19 +35,6 @@ def draw_training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]])
         ``teachers.<strategy>_<part>``, ``student``): ``loss`` and, as fractions,
         ``validation_mAP_raw`` and ``validation_mAP_ema``, of which the higher one is drawn. A
         missing metric leaves a gap.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-        The axis is the share of each training's own epochs, because all trainings follow the same
-        schedule over it. The teachers of one strategy have the same line style.
-
-    Examples
-    --------
-    >>> epochs = [{"loss": 0.3, "validation_mAP_raw": 0.4}, {"loss": 0.1}]
-    >>> curves = draw_training_curves({"baseline": epochs}).data
-    >>> [(curve.name, curve.y) for curve in curves]
-    [('Baseline, 2 epochs', (40.0, None)), ('Baseline, 2 epochs', (0.3, 0.1))]
     """
     titles = ["mAP on validation, %", "Training loss"]
     figure = make_subplots(cols=2, subplot_titles=titles, horizontal_spacing=0.08)
@@ -60,6 +46,7 @@ def draw_training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]])
         series = ([_score(epoch) for epoch in history], [epoch.get("loss") for epoch in history])
         for column, values in enumerate(series, start=1):
             trace = _curve(model, values, styles[model])
+            # One entry of the legend for both panels, and for all teachers of one strategy.
             trace.showlegend = trace.name not in shown
             shown.add(trace.name)
             figure.add_trace(trace, row=1, col=column)
@@ -70,9 +57,8 @@ def draw_training_curves(histories: Mapping[str, Sequence[Mapping[str, float]]])
 
 def _score(epoch: Mapping[str, float]) -> float | None:
     """Return the validation mAP of the better weights in percent."""
-    scores = [
-        epoch[f"validation_mAP_{w}"] for w in ("raw", "ema") if f"validation_mAP_{w}" in epoch
-    ]
+    metrics = ("validation_mAP_raw", "validation_mAP_ema")
+    scores = [epoch[metric] for metric in metrics if metric in epoch]
     return 100 * max(scores) if scores else None
 
 
