@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import networkx as nx
 
@@ -137,7 +138,7 @@ def suggest_parts(statistics: LabelStatistics, seed: int = 0, num_seeds: int = 2
     .. [1] Blondel et al., "Fast unfolding of communities in large networks", J. Stat. Mech. 2008.
     """
     # networkx sums over sets of nodes: the order of a set of names would change between processes
-    named = label_graph(statistics, "cgp", COOCCURRENCE_EXPONENT)
+    named: nx.Graph[Any] = label_graph(statistics, "cgp", COOCCURRENCE_EXPONENT)
     graph = nx.convert_node_labels_to_integers(named)
     if graph.number_of_edges() == 0:
         return Suggestion(None, 1.0, 0.0)
