@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import networkx as nx
 
 from mlic.labels.embeddings import LabelEmbeddings
-from mlic.labels.partition import Partition
 from mlic.labels.space import LabelSpace
 from mlic.labels.statistics import LabelStatistics
+
+if TYPE_CHECKING:
+    from mlic.labels.partition import Partition  # training does not depend on how labels are split
 
 __all__ = ["LabelContext"]
 

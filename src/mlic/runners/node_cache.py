@@ -127,7 +127,8 @@ class NodeCache:
         assert self._folder is not None
         data = (*node.inputs, *node.outputs)
         code = source_tree(self._folder / CODE_MEMO).version(
-            node.func.__module__, *(self._entry(name).description for name in data)
+            f"{node.func.__module__}.{node.func.__qualname__}",
+            *(self._entry(name).description for name in data),
         )
         wiring = json.dumps([node.name, node.func.__qualname__, node.inputs, node.outputs])
         read = [name for name in node.inputs if not self._entry(name).is_filled_by_reader]
