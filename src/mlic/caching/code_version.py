@@ -14,7 +14,7 @@ import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlic.caching.atomic import atomic_write
 from mlic.caching.fingerprint import fingerprint_file, fingerprint_parts
@@ -35,14 +35,12 @@ _DECIDES_WEIGHTS = (
 )
 # These report, compare and find results but decide none; what files look like counts (tensors,
 # memmap).
-_NO_RESULTS = frozenset(
-    {"errors.py"}
-    | {f"utils/{name}.py" for name in ("git", "logging", "progress", "signals", "suggestions")}
-    | {
-        f"caching/{name}.py"
-        for name in ("atomic", "code_version", "content_state", "fingerprint", "store")
-    }
-)
+_BOOKKEEPING = ("atomic", "code_version", "content_state", "fingerprint", "store")
+_NO_RESULTS = {
+    "errors.py",
+    *(f"utils/{name}.py" for name in ("git", "logging", "progress", "signals", "suggestions")),
+    *(f"caching/{name}.py" for name in _BOOKKEEPING),
+}
 
 
 def code_version(*texts: str) -> str:
@@ -142,7 +140,9 @@ class SourceTree:
                 return self._with_packages(f"{package}{word}.py")
             if f"{package}{word}/" not in self._folders:  # a class or function of the package
                 initial = f"{package}__init__.py"
-                if package and initial in self._names and self._provides(initial, word):
+                # Where its __init__ imports the name, that leads to the one module that defines it.
+                imports = self._source(initial).names if initial in self._names else ()
+                if package and any(imported.endswith(f".{word}") for imported in imports):
                     return self._with_packages(initial)
                 break
             package += f"{word}/"
@@ -150,10 +150,6 @@ class SourceTree:
             return frozenset()
         files = (file for file in self._names if file.startswith(package))
         return frozenset[str]().union(*map(self._with_packages, files))
-
-    def _provides(self, initial: str, name: str) -> bool:
-        """Whether an ``__init__`` shows by an import where one of its names comes from."""
-        return any(imported.endswith(f".{name}") for imported in self._source(initial).names)
 
     def _with_packages(self, file: str) -> frozenset[str]:
         """Return a file and the ``__init__`` of its packages."""
@@ -197,8 +193,9 @@ def _parse(path: Path, function: str) -> tuple[str, list[str]]:
             case [ast.Expr(value=ast.Constant(value=str())), *_] as body:  # a docstring
                 del body[0]
         # An __init__ that imports lazily shows only type checkers where its names come from.
-        if _is_for_type_checkers(node) and path.name != "__init__.py":
-            node.body.clear()
+        match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")) if path.name != "__init__.py":
+                node.body.clear()
     tree.body = _needed_by(function, tree.body)
     names = {name for node in ast.walk(tree) for name in _names_in(node)}
     return fingerprint_parts(ast.dump(tree)), sorted(names)
@@ -227,10 +224,6 @@ def _defined_by(statement: ast.stmt) -> set[str]:
         case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
             return {name}
     return set()
-
-
-def _is_for_type_checkers(node: ast.AST) -> TypeGuard[ast.If]:
-    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def _names_in(node: ast.AST) -> list[str]:
