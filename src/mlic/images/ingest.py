@@ -32,17 +32,7 @@ def write_store(
     Pixels are written directly to the disk, so the images need not fit in memory. Files count as
     the same while path, size and time of change are; bytes count as the same while their hash is.
     If several processes want the same folder, one writes; the others wait and open what it made.
-
-    Parameters
-    ----------
-    folder
-        Folder of the store. It is made if necessary.
-    raw
-        The encoded images.
-    size
-        Side of the decoded squares, in pixels.
-    workers
-        Number of threads that decode; see `decode_images`.
+    Arguments are those of `mlic.images.decode.decode_images`.
 
     Returns
     -------
@@ -79,6 +69,7 @@ def _decode(
 ) -> None:
     """Write the store; the description lists unreadable images with reasons."""
     description: dict[str, Any] = {}
+    # Space for all images, because nobody knows yet how many are readable.
     shape, advice = (len(raw), size, size, 3), "lower data.store_size"
     with store.fill(ImageStore.kind, components, shape, np.uint8, description, advice) as pixels:
         unreadable = decode_images(raw, size, pixels, workers)
@@ -87,6 +78,7 @@ def _decode(
             raise DataError(
                 f"none of the {len(raw)} images is readable, the first because: {unreadable[0][1]}"
             )
+        # The array can only be cut at its end, so unreadable images must not leave gaps.
         _move_up(pixels, readable)
         ids = raw.labels.ids[readable]
         description |= {
@@ -94,21 +86,15 @@ def _decode(
             "fingerprint": fingerprint_images(ids, pixels[: len(readable)]),
             "quarantine": unreadable,
         }
-        # The number of readable images is known only now.
         shorten_memmap(pixels, len(readable))
 
 
 def _fingerprint_inputs(raw: ImageRecords) -> str:
     """Fingerprint of the encoded images, computed without decoding them."""
-    parts = [
-        part
-        for name, source in zip(raw.labels.ids.tolist(), raw.sources, strict=True)
-        for part in (
-            f"\x1e{name}\x1f",
-            _file_state(source) if isinstance(source, Path) else fingerprint_parts(source),
-        )
-    ]
-    return fingerprint_parts(*parts)
+    states = (_file_state(s) if isinstance(s, Path) else fingerprint_parts(s) for s in raw.sources)
+    # The separators appear in no id, so different images cannot give the same text.
+    pairs = zip(raw.labels.ids.tolist(), states, strict=True)
+    return fingerprint_parts(*(f"\x1e{name}\x1f{state}" for name, state in pairs))
 
 
 def _file_state(path: Path) -> str:
@@ -120,7 +106,7 @@ def _file_state(path: Path) -> str:
 
 
 def _move_up(pixels: NDArray[np.uint8], readable: NDArray[np.intp]) -> None:
-    """Close the gaps that unreadable images left."""
+    """Move the readable images to the first rows."""
     # Rows only move to smaller numbers, in order, so none is overwritten before it has moved.
     for target, row in enumerate(readable.tolist()):
         if target != row:
