@@ -47,11 +47,8 @@ def write_store(
         If the disk has no room for the pixels, or no image at all is readable.
     """
     store, kind = ArtifactStore(Path(folder), "images"), ImageStore.kind
-    components = {
-        "inputs": _fingerprint_inputs(raw),
-        "size": size,
-        "code": code_version("mlic.images.decode"),
-    }
+    code = code_version("mlic.images.decode")
+    components = {"inputs": _fingerprint_inputs(raw), "size": size, "code": code}
     # The lookup is inside the lock: a process that waited finds what the other one made.
     with store.lock():
         if store.find(kind, components) is None:
