@@ -90,9 +90,7 @@ class SyntheticOptions(StrictModel):
     @model_validator(mode="after")
     def _check_diameters(self) -> Self:
         if self.smallest > self.largest:
-            raise ValueError(
-                f"smallest ({self.smallest}) exceeds largest ({self.largest}): swap them"
-            )
+            raise ValueError(f"smallest {self.smallest} exceeds largest {self.largest}: swap them")
         return self
 
 

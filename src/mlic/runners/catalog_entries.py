@@ -30,9 +30,7 @@ class Entry:
     description: str  # configuration of a dataset, or value of a parameter, as JSON
     paths: tuple[Path, ...]  # files and folders that these name
     is_filled_by_reader: bool  # a folder that is filled by the node that reads it
-    # All of its data lie in these files, or in the parameters. A dataset in memory or with versions
-    # is not on disk in this sense.
-    is_on_disk: bool
+    is_on_disk: bool  # all of its data lie in these files, or in the parameters
 
 
 def read_entry(catalog: Any, name: str) -> Entry:
