@@ -39,7 +39,7 @@ def main() -> None:
     losses = make_losses()
     rows = [row for size in SIZES for row in time_size(*size, losses, options.quick)]
     rows += [gradient_row(name, way, losses[way]) for name in PRECISION for way in losses]
-    emit(__file__, rows, judge(rows), options.write)
+    emit(__file__, rows, check_claims(rows), options.write)
 
 
 def parse() -> argparse.Namespace:
@@ -50,7 +50,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def judge(rows: list[Row]) -> list[Claim]:
+def check_claims(rows: list[Row]) -> list[Claim]:
     """What the raw rows say."""
     times = [row for row in rows if row["what"] == "time"]
     best = "compiled" if any(row["way"] == "compiled" for row in times) else "eager"

@@ -60,7 +60,7 @@ def main() -> None:
     options = parse()
     overrides = ["training.threads=1", *options.set]
     if options.quick:
-        overrides += ["synthetic.num_images=600", "training.epochs=2", "partition.num_parts=3"]
+        overrides += ["synthetic.num_images=400", "training.epochs=1", "partition.num_parts=3"]
     parameters = load_parameters(overrides).model_dump_json()
     number = options.seeds or (2 if options.quick else 10)
     seeds = list(range(options.first, options.first + number))
@@ -85,6 +85,7 @@ def parse() -> argparse.Namespace:
 def measure_seed(job: tuple[int, str, bool]) -> dict[str, Any]:
     """One row: metrics of all models of one seed, kept in the system's temporary folder."""
     seed, dumped, fresh = job
+    # Rows of other code or other parameters must not be reused.
     key = f"{training_code_version()}-{zlib.crc32(dumped.encode())}-{seed}"
     kept = Path(tempfile.gettempdir()) / "mlic_demo_gain" / f"{key}.json"
     if kept.is_file() and not fresh:
@@ -104,6 +105,7 @@ def train_all(p: Parameters, seed: int, folder: Path) -> dict[str, Any]:
     labels = split_images(raw, quarantine, p.data, seed)
     inputs = {"images": images, "labels": labels, "data": p.data, "model": p.model}
     inputs |= {"training": p.training, "seed": seed}
+    # Every training has a folder of its own: two models of one name would overwrite each other.
     partitions = {name: cut(labels, name, p, seed) for name in p.partition.partitioned}
     baseline = train_baseline(store=folder / "baseline", **inputs)
     longer = train_budget_matched_baseline(
@@ -147,7 +149,8 @@ def train_all_teachers(
         made = [train_teacher(group=g, store=folder, **given) for g in groups.values()]
     else:
         trunk = baseline if p.teachers.mode == "frozen" else None
-        outputs = train_teachers(store=folder, baseline=trunk, **given, **groups)
+        named = {f"group_{name}": group for name, group in groups.items()}
+        outputs = train_teachers(store=folder, baseline=trunk, **given, **named)
         made = [(outputs[f"{name}.checkpoint"], outputs[f"{name}.logits"]) for name in groups]
     logits = [one for _, one in made]
     if BASELINE in p.partition.strategies:
@@ -171,6 +174,7 @@ def planted_ari(labels: LabelMatrix, membership: Any, p: Parameters) -> float:
 
 def shuffled_ari(labels: LabelMatrix, p: Parameters, seed: int) -> float:
     """Mean agreement after the states of every label were shuffled among the images."""
+    # Shuffling keeps every label's frequency and destroys all co-occurrence.
     rng, scores = np.random.default_rng(seed), []
     for _ in range(SHUFFLES):
         shuffled = replace(labels, states=rng.permuted(labels.states, axis=0))

@@ -1,42 +1,36 @@
-"""Images a second of a training on a GPU against a loop made of timm's own parts.
+"""On a GPU, training processes at least 1.2 times the images per second of timm's loop.
 
     python benchmarks/gpu_throughput.py [--quick] [--write] [--compile] [--trial] …
 
-Not run yet on a GPU, which it wants, and says so where there is none; `--trial` goes through all of
-it on a CPU, with sizes to match, and claims nothing. All sides train the same backbone in
-bfloat16 and channels last on the same JPEGs, timm's side as its training script puts its parts
-together: `create_loader` with its prefetcher, `create_optimizer_v2`, cosine schedule, EMA, binary
-cross-entropy, cuDNN's search for the best algorithm; but with no more augmentation than ours has.
-Ours are epochs of `mlic.training` on a store of the same images, which stays in memory: of the
-baseline, of ten teachers trained jointly (one image seen by all of them is one), and of a student
-that reads their logits. "peak share" is the baseline's operations a second, three forward passes a
-image, by those of a large bfloat16 product on the same card.
+It has not been run on a GPU yet, and ends with a message where there is none; `--trial` runs all of
+it on a CPU with small sizes and makes no claims. All sides train the same backbone in bfloat16 and
+channels last on the same JPEGs. timm's side has the parts of its training script: `create_loader`
+with its prefetcher, `create_optimizer_v2`, cosine schedule, EMA, binary cross-entropy and cuDNN's
+search for the best algorithm, but no more augmentation than ours. Our sides are epochs of
+`mlic.training` on a store of the same images, which stays in memory: of the baseline, of ten
+jointly trained teachers (an image counts once), and of a student that reads their logits. "peak
+share" is the baseline's operations per second, three forward passes per image, divided by those of
+a large bfloat16 product on the same card.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from cached_targets import SOFT, write_targets
 from common import Claim, emit
-from mlic.training.joint import _JointTraining
 from PIL import Image
-from trainings import Bench, load, median_ratio, scratch, seconds
+from trainings import Bench, SteppedTraining, load, median_ratio, scratch, timed
 
-from mlic.training.fit import _Training
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mlic.training.job import TrainingJob
+from mlic.models.options import BranchedModelOptions
+from mlic.training.tasks.joint_teachers import JointTeachersTask
+from mlic.training.train import make_task
 
 GOAL = 1.2
 SIDES = ("baseline", "joint teachers", "student")
@@ -54,7 +48,12 @@ def main() -> None:
         raise SystemExit("gpu_throughput: not run, PyTorch finds no GPU on this machine")
     with scratch() as folder:
         rows = measure(options, folder)
-    emit(__file__, rows, [] if options.trial else judge(rows), options.write and not options.trial)
+    emit(
+        __file__,
+        rows,
+        [] if options.trial else check_claims(rows),
+        options.write and not options.trial,
+    )
 
 
 def parse() -> argparse.Namespace:
@@ -67,7 +66,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=8, help="processes of timm's loader")
     parser.add_argument("--compile", action="store_true", help="compile the model, both sides")
     parser.add_argument("--quick", action="store_true", help="few images, one measurement")
-    parser.add_argument("--trial", action="store_true", help="see on a CPU that it runs")
+    parser.add_argument("--trial", action="store_true", help="try on a CPU whether it runs")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results")
     options = parser.parse_args()
     small = TRIAL if options.trial else QUICK if options.quick else {}
@@ -76,7 +75,7 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def judge(rows: list[Row]) -> list[Claim]:
+def check_claims(rows: list[Row]) -> list[Claim]:
     """What the raw rows say."""
     ratios = {side: 1 / median_ratio(rows, f"{side} s", "timm s") for side in SIDES}
     share = float(np.median([row["peak share"] for row in rows]))
@@ -91,18 +90,17 @@ def judge(rows: list[Row]) -> list[Claim]:
 
 def measure(options: argparse.Namespace, folder: Path) -> list[Row]:
     """Rows of all sides; the first warms up."""
-    bench = Bench.make(options)
+    # Without validation images an epoch is the training images alone, as timm's is.
+    bench = Bench.make(options, validation=False)
     write_jpegs(bench, folder / "jpegs")
     trainings = make_trainings(bench, folder)
-    silent: Any = SimpleNamespace(update=lambda number: None)
     timm_epoch = make_timm_epoch(bench, folder / "jpegs")
     work, peak = 3 * count_operations(trainings["baseline"], options), measure_peak(options.device)
     rows = []
     for pair in range(options.pairs + 1):
-        times = {"timm s": seconds(_finished, timm_epoch)}
+        times = {"timm s": timed(_finished, timm_epoch)[1]}
         for side, training in trainings.items():
-            epoch = partial(training._learn, pair + 1, silent)
-            times[f"{side} s"] = seconds(_finished, epoch)
+            times[f"{side} s"] = timed(_finished, training.run_epoch)[1]
         rate = options.images / times["baseline s"]
         row = {"backbone": options.backbone, "side": options.image_size, "pair": pair, **times}
         row |= {"images": options.images, "peak share": rate * work / peak, "load": load()}
@@ -110,22 +108,20 @@ def measure(options: argparse.Namespace, folder: Path) -> list[Row]:
     return rows[1:]
 
 
-def make_trainings(bench: Bench, folder: Path) -> dict[str, _Training]:
+def make_trainings(bench: Bench, folder: Path) -> dict[str, SteppedTraining]:
     """Our sides."""
-
-    def compiled(job: TrainingJob) -> TrainingJob:
-        choice = {"compile": bench.size.compile}
-        return replace(job, options=job.options.model_copy(update=choice))
-
-    targets = write_targets(bench, folder)
-    student = bench.job("student", targets=targets, distillation=SOFT)
-    teachers = [compiled(job) for job in bench.teachers(2, branched=True)]
-    sides = (
-        _Training(compiled(bench.job("baseline"))),
-        _JointTraining(teachers),
-        _Training(compiled(student)),
+    inputs, branch = bench.inputs, bench.teachers("joint").branch
+    options = inputs["training"].model_copy(update={"compile": bench.size.compile})
+    branched = BranchedModelOptions(**inputs["model"].model_dump(), branch=branch)
+    names = [name.removeprefix("group_") for name in bench.groups(2)]
+    teachers = [bench.job(name, options=options, model=branched) for name in names]
+    soft = {"targets": write_targets(bench, folder), "distillation": SOFT}
+    tasks = (
+        make_task(bench.job("baseline", options=options)),
+        JointTeachersTask(teachers),
+        make_task(bench.job("student", options=options, **soft)),
     )
-    return dict(zip(SIDES, sides, strict=True))
+    return {side: SteppedTraining(task) for side, task in zip(SIDES, tasks, strict=True)}
 
 
 def _finished(side: Callable[[], Any]) -> None:
@@ -143,9 +139,10 @@ def _name(device: str) -> str:
 
 
 def write_jpegs(bench: Bench, folder: Path) -> None:
-    """The training's images as files, in the layout that timm's folder reader knows."""
+    """Write the training images as files, in the layout of timm's folder reader."""
     (folder / "all").mkdir(parents=True)
-    for name, pixels in zip(bench.images.ids, bench.images.pixels, strict=True):
+    images = bench.inputs["images"]
+    for name, pixels in zip(images.ids, images.pixels, strict=True):
         Image.fromarray(pixels).save(folder / "all" / f"{name}.jpg", quality=90)
 
 
@@ -197,14 +194,14 @@ def make_timm_epoch(bench: Bench, folder: Path) -> Callable[[], None]:
     return epoch
 
 
-def count_operations(training: _Training, options: argparse.Namespace) -> float:
+def count_operations(training: SteppedTraining, options: argparse.Namespace) -> float:
     """Floating-point operations of one image's forward pass."""
     from torch.utils.flop_counter import FlopCounterMode
 
     image = torch.zeros(1, 3, options.image_size, options.image_size, device=options.device)
-    training.model.eval()
+    model = training.state.learners[0].model.eval()  # the loop sets it to training mode
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        training.model(image)
+        model(image)
     return float(counter.get_total_flops())
 
 

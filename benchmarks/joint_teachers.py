@@ -1,33 +1,25 @@
-"""K teachers in one pass, on a trunk that learns or one that is frozen, against one training.
+"""K teachers in one training cost at most 1.5 trainings, on a frozen trunk at most 1.1.
 
     python benchmarks/joint_teachers.py [--quick] [--write] [--backbone NAME] [--pairs N] …
 
-Whole trainings of the same images, views and epochs, one after the other in every pair, and what
-the teachers say of every view, written. On a frozen trunk that is the features of all views and K
-branches upon them; the baseline whose layers it takes is not counted: `whole_cost.py` states both.
+Entire trainings by the product's nodes, of the same images, views and epochs, one after the other
+in every pair, with the writing of the teachers' logits of every view. On a frozen trunk these are
+the features of all views and K branches; the baseline whose layers it takes is not counted, see
+`whole_cost.py` for both. A teacher on a frozen trunk is the same to the bit as trained alone.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from common import Claim, emit
-from mlic.training.frozen import predict_branch_views, train_branches
-from mlic.training.joint import predict_jointly, train_jointly
-from mlic.training.trunk import FrozenTrunk
-from trainings import Bench, load, median_ratio, parse, scratch, seconds, timed
+from trainings import Bench, load, median_ratio, parse, scratch, timed
 
-from mlic.caching.store import ArtifactStore
-from mlic.training.fit import train
-from mlic.training.predict import write_all_logits, write_logits
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from mlic.distillation.targets import TeacherLogits
-    from mlic.training.checkpoint import Checkpoint
-    from mlic.training.job import TrainingJob
+from mlic.distillation.targets import TeacherLogits
+from mlic.pipelines.baseline_training.nodes import train_baseline
+from mlic.pipelines.teacher_training.nodes import train_teachers
+from mlic.training.checkpoint import Checkpoint
 
 GOALS = {"learned": 1.5, "frozen": 1.1}
 
@@ -52,62 +44,43 @@ def claims(rows: list[dict[str, Any]]) -> list[Claim]:
 
 
 def measure(bench: Bench, folder: Path) -> list[dict[str, Any]]:
-    baseline = train(bench.job("baseline", epochs=1))
-    jobs, rows = bench.teachers(1, branched=True), []
+    groups, rows = bench.groups(1), []
     for pair in range(bench.size.pairs):
-        place = folder / str(pair)
-        one = seconds(train, bench.job("baseline"))
-        learned = seconds(teach_jointly, jobs, place / "joint")
-        (made, _), frozen = timed(teach_on_frozen, jobs, baseline, place / "frozen")
+        place = folder / str(pair)  # nothing is reused from another pair
+        baseline, one = timed(train_baseline, store=place / "one", **bench.inputs)
+        _, learned = timed(teach, bench, groups, place / "joint")
+        (made, _), frozen = timed(teach, bench, groups, place / "frozen", baseline)
+        # The last teacher shows whether the ones before it have any influence.
+        name = list(groups)[-1]
+        (alone, *_), _ = teach(bench, {name: groups[name]}, place / "alone", baseline)
         rows.append(
             {
                 "pair": pair,
                 "backbone": bench.size.backbone,
-                "teachers": len(jobs),
+                "teachers": len(groups),
                 "one s": one,
                 "learned s": learned,
                 "frozen s": frozen,
-                "equal": pair > 0 or alone(jobs[-1], baseline, place) == made[-1].fingerprint,
+                "equal": alone.fingerprint == made[-1].fingerprint,
                 "load": load(),
             }
         )
     return rows
 
 
-def teach_jointly(jobs: Sequence[TrainingJob], folder: Path) -> list[TeacherLogits]:
-    """What teachers say who were trained on a common trunk."""
-    made = train_jointly(jobs, [ignore] * len(jobs))
-    return write_all_logits(jobs, made, predict_jointly(jobs, made), stores(jobs, folder),
-                            "float16")  # fmt: skip
-
-
-def teach_on_frozen(
-    jobs: Sequence[TrainingJob], baseline: Checkpoint, folder: Path
+def teach(
+    bench: Bench, groups: dict[str, Any], folder: Path, baseline: Checkpoint | None = None
 ) -> tuple[list[Checkpoint], list[TeacherLogits]]:
-    """Teachers trained on the baseline's layers, and what they say."""
-    with FrozenTrunk(baseline, jobs[0], folder) as trunk:
-        made = train_branches(jobs, trunk, [ignore] * len(jobs))
-        kept = zip(jobs, made, stores(jobs, folder), strict=True)
-        said = [
-            write_logits(job, one, predict_branch_views(job, one, trunk), store, "float16")
-            for job, one, store in kept
-        ]
-    return made, said
-
-
-def stores(jobs: Sequence[TrainingJob], folder: Path) -> list[ArtifactStore]:
-    """A store for each job."""
-    return [ArtifactStore(folder / job.name, job.name) for job in jobs]
-
-
-def alone(job: TrainingJob, baseline: Checkpoint, folder: Path) -> str:
-    """Fingerprint of a teacher on a frozen trunk, trained without the others."""
-    with FrozenTrunk(baseline, job, folder / "alone") as trunk:
-        return train_branches([job], trunk, [ignore])[0].fingerprint
-
-
-def ignore(epoch: int, figures: Any) -> None:
-    """Report to nobody."""
+    """Teachers of label groups on a trunk that learns with them, or on the baseline's."""
+    made = train_teachers(
+        store=folder,
+        teachers=bench.teachers("frozen" if baseline else "joint"),
+        baseline=baseline,
+        **groups,
+        **bench.inputs,
+    )
+    checkpoints = [one for name, one in made.items() if name.endswith(".checkpoint")]
+    return checkpoints, [one for name, one in made.items() if name.endswith(".logits")]
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def main() -> None:
             for size in (QUICK if options.quick else SIZES)
             for row in measure_size(Path(folder), *size, seeds=list(seeds))
         ]
-    emit(__file__, rows, judge(rows), options.write)
+    emit(__file__, rows, check_claims(rows), options.write)
     if options.write:
         draw(rows, ROOT / "benchmarks" / "results" / "label_scale.svg")
 
@@ -73,7 +73,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def judge(rows: list[Row]) -> list[Claim]:
+def check_claims(rows: list[Row]) -> list[Claim]:
     """Compare the worst row of every size that has a goal with the goal."""
     claims = []
     for (work, images, labels), goals in GOALS.items():

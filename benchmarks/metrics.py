@@ -2,10 +2,10 @@
 
     python benchmarks/metrics.py [--quick] [--write]
 
-The references are `average_precision_score(average="macro")`, and `multilabel_average_precision`
-with `thresholds=None`. "distinct" scores have no ties; "tied" scores are rounded to two decimals,
-and a twentieth of the states is unknown. scikit-learn does not support unknown states, so that it
-gets only the known cells, one label at a time. Gaps are the largest differences of a mean.
+The others: `average_precision_score(average="macro")`, and `multilabel_average_precision` with
+`thresholds=None`. "distinct" scores have no ties; "tied" ones are rounded to two decimals and a
+twentieth of the states is unknown, which scikit-learn is told by leaving those cells out, a label
+at a time. Gaps are the largest difference of a mean.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GOALS = {"scikit-learn": 5.0, "torchmetrics": 8.0}
-TOLERANCE = {"scikit-learn": 1e-9, "torchmetrics": 1e-5}  # torchmetrics sums in float32
+TOLERANCE = {"scikit-learn": 1e-9, "torchmetrics": 1e-5}  # torchmetrics adds up in float32
 
 Row = dict[str, Any]
 
@@ -44,18 +44,18 @@ def main() -> None:
     rows = [
         measure(kind, images, 80, seed) for kind in ("distinct", "tied") for seed in range(pairs)
     ]
-    emit(__file__, rows, judge(rows), options.write)
+    emit(__file__, rows, check_claims(rows), options.write)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="an eighth of the images, one seed")
+    parser.add_argument("--quick", action="store_true", help="an eighth of the images, one pair")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results")
     return parser.parse_args()
 
 
-def judge(rows: list[Row]) -> list[Claim]:
-    """Compute the claims from the raw rows."""
+def check_claims(rows: list[Row]) -> list[Claim]:
+    """What the raw rows say."""
     claims = []
     for kind in dict.fromkeys(row["scores"] for row in rows):
         own = [row for row in rows if row["scores"] == kind]
@@ -71,7 +71,7 @@ def judge(rows: list[Row]) -> list[Claim]:
 
 
 def measure(kind: str, images: int, labels: int, seed: int) -> Row:
-    """Time all three libraries on the same scores."""
+    """All three on the same scores."""
     rng = np.random.default_rng(seed)
     frequency = 0.5 / np.arange(1, labels + 1)
     present = rng.random((images, labels)) < frequency

@@ -59,7 +59,7 @@ def main() -> None:
             for pair in range(1 if options.quick else 9)
             for command in COMMANDS
         ]
-    emit(__file__, rows, judge(rows), options.write)
+    emit(__file__, rows, check_claims(rows), options.write)
 
 
 def parse() -> argparse.Namespace:
@@ -69,7 +69,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def judge(rows: list[Row]) -> list[Claim]:
+def check_claims(rows: list[Row]) -> list[Claim]:
     """Compare the medians of the rows with the goals."""
     claims = []
     for command in COMMANDS:

@@ -1,39 +1,36 @@
-"""Ten teachers, their targets and the student, against one training of the student's epochs.
+"""Ten teachers, their targets and the student cost at most 2.5 plain trainings.
 
     python benchmarks/whole_cost.py [--quick] [--write] [--backbone NAME] [--pairs N] …
 
-Every pair is one plain training, then all of parallel self-distillation the two fast ways, whose
-targets are written once: teachers on a trunk that learns with them, which need no plain training;
-and teachers on the plain one's frozen layers. That one is wanted anyway to compare with, so the
-cost of the latter is told with it and without. The student that reads targets costs the same
-whoever wrote them and is trained once. The slow way, ten trainings and a student that calls ten
-teachers at every step, is measured over one epoch of each, against one epoch of the plain training;
-so is what ten teachers of their own say of one view.
+Every pair is one plain training, then parallel self-distillation in the two fast modes, whose
+targets are written once: teachers on a trunk that learns with them, which need no plain training,
+and teachers on the plain model's frozen layers. The plain model is wanted for comparison anyway, so
+that the cost of the latter is given with it and without. The student that reads targets costs the
+same whoever wrote them and is trained once. The slow way, ten trainings and a student that calls
+ten teachers at every step, is measured over one epoch of each, against one epoch of the plain
+training; so is the prediction of one view by ten separate teachers.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from cached_targets import SOFT, Bar, call_teachers, write_targets
+from cached_targets import SOFT, LiveTargets, step_student, write_targets
 from common import Claim, emit
-from joint_teachers import teach_jointly, teach_on_frozen
-from trainings import Bench, load, median_ratio, parse, scratch, seconds, timed
+from joint_teachers import teach
+from trainings import Bench, SteppedTraining, load, median_ratio, parse, scratch, timed
 
-from mlic.caching.store import ArtifactStore
-from mlic.distillation.joining import join_targets
-from mlic.training.fit import _Training, train
-from mlic.training.predict import predict_logits
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from mlic.distillation.targets import SoftTargets, TeacherLogits
-    from mlic.training.checkpoint import Checkpoint
+from mlic.distillation.targets import SoftTargets
+from mlic.pipelines.baseline_training.nodes import train_baseline
+from mlic.pipelines.distillation.nodes import join_logits, train_student
+from mlic.training.checkpoint import Checkpoint
+from mlic.training.data import ImageData, read_images
+from mlic.training.predict import predict_batches
+from mlic.training.train import make_task
 
 GOAL, AT_LEAST = 2.5, 10.0
-WAYS = {  # what each takes the time of
+WAYS = {  # the parts that each way consists of
     "learned trunk": ("joint s", "student s"),
     "frozen trunk": ("frozen s", "student s"),
     "frozen trunk, the baseline counted": ("baseline s", "frozen s", "student s"),
@@ -61,63 +58,51 @@ def claims(rows: list[dict[str, Any]]) -> list[Claim]:
 
 
 def measure(bench: Bench, folder: Path) -> list[dict[str, Any]]:
-    rows = []
-    for pair in range(bench.size.pairs):
-        place = folder / str(pair)
-        baseline, alone = timed(train, bench.job("baseline"))
-        targets, joint = timed(teach, bench, None, place / "joint")
-        _, frozen = timed(teach, bench, baseline, place / "frozen")
-        last = seconds(train, student(bench, targets))
+    rows, size = [], bench.size
+    for pair in range(size.pairs):
+        place = folder / str(pair)  # nothing is reused from another pair
+        baseline, alone = timed(train_baseline, store=place / "baseline", **bench.inputs)
+        targets, joint = timed(write_teachers, bench, place / "joint")
+        _, frozen = timed(write_teachers, bench, place / "frozen", baseline)
+        student = {"soft_targets": targets, "distillation": SOFT, **bench.inputs}
+        _, last = timed(train_student, store=place / "student", **student)
         times = {"baseline s": alone, "joint s": joint, "frozen s": frozen, "student s": last}
-        times |= measure_slowly(bench, place)
-        size = bench.size
+        times |= measure_slow_way(bench, place)
         about = {"pair": pair, "backbone": size.backbone, "teachers": 2 * size.parts}
         about |= {"epochs": size.epochs, "views": size.views}
         rows.append({**about, **times, "load": load()})
     return rows
 
 
-def student(bench: Bench, targets: SoftTargets) -> Any:
-    """The student's job."""
-    return bench.job("student", targets=targets, distillation=SOFT)
+def write_teachers(bench: Bench, folder: Path, baseline: Checkpoint | None = None) -> SoftTargets:
+    """Targets of all teachers, on a trunk that learns with them or on the baseline's."""
+    _, logits = teach(bench, bench.groups(2), folder, baseline)
+    return join_logits(bench.inputs["labels"], folder, *logits)
 
 
-def teach(bench: Bench, baseline: Checkpoint | None, folder: Path) -> SoftTargets:
-    """Targets of all teachers, on a learned trunk or on the baseline's."""
-    jobs = bench.teachers(2, branched=True)
-    said: Sequence[TeacherLogits]
-    if baseline is None:
-        said = teach_jointly(jobs, folder)
-    else:
-        _, said = teach_on_frozen(jobs, baseline, folder)
-    members: dict[str, list[TeacherLogits]] = {}
-    for one in said:
-        members.setdefault(one.strategy, []).append(one)
-    return join_targets(bench.labels.space, members, ArtifactStore(folder, "soft_targets"))
-
-
-def measure_slowly(bench: Bench, folder: Path) -> dict[str, float]:
-    """One epoch of everything, the slow way."""
-    plain = _Training(bench.job("baseline"))
-    warmed = plain._learn(1, Bar())
-    assert warmed
-    live = call_teachers(bench, write_targets(bench, folder / "slow"), plain)
-    last = _Training(student(bench, live))
-    teachers = [_Training(job) for job in bench.teachers(2, branched=False)]
+def measure_slow_way(bench: Bench, folder: Path) -> dict[str, float]:
+    """Seconds of one epoch of everything without the product's savings."""
+    plain = SteppedTraining(make_task(bench.job("baseline")))
+    plain.run_epoch()  # warms up
+    live = LiveTargets(bench, write_targets(bench, folder / "slow"))
+    student = step_student(bench, live)
+    names = [name.removeprefix("group_") for name in bench.groups(2)]
+    teachers = [SteppedTraining(make_task(bench.job(name))) for name in names]
     return {
-        "plain epoch s": seconds(plain._learn, 2, Bar()),
-        "slow teachers s": sum(seconds(teacher._learn, 1, Bar()) for teacher in teachers),
-        "one view s": sum(seconds(say_one_view, teacher) for teacher in teachers),
-        "slow student s": seconds(last._learn, 1, Bar()),
+        "plain epoch s": plain.run_epoch(),
+        "slow teachers s": sum(teacher.run_epoch() for teacher in teachers),
+        "one view s": sum(timed(predict_one_view, teacher)[1] for teacher in teachers),
+        "slow student s": student.run_epoch(),
     }
 
 
-def say_one_view(teacher: _Training) -> None:
-    """What a teacher of its own says of one view of every training image."""
-    job, view = teacher.job, teacher._view(1)
-    size = job.options.batch_size
-    rows, frame = job.train_rows, teacher.frame
-    predict_logits(teacher.model, job.images, rows, frame, teacher.fabric, size, view)
+def predict_one_view(teacher: SteppedTraining) -> None:
+    """Predict the logits of one view of every training image."""
+    data, state = teacher.data, teacher.state
+    assert isinstance(data, ImageData)
+    size, view = teacher.options.batch_size, (data.views, 0)
+    inputs = read_images(data.job.images, data.train_rows, data.spec, state.fabric, size, view)
+    predict_batches(state.learners[0].model, inputs, state.fabric)
 
 
 if __name__ == "__main__":

@@ -194,9 +194,9 @@ def test_all_wrong_parameters_are_told_before_anything_runs(project):
     assert all(key in str(error.value) for key in ("training.epoch", "batch_size", "linear"))
 
 
-def test_more_groups_than_labels_and_missing_weights_are_told_before_anything_runs(project):
+def test_too_many_parts_and_missing_weights_are_errors_before_anything_runs(project):
     wrong = {"partition": {"num_parts": 7}, "model": {"weights": "nowhere.safetensors"}}
-    with pytest.raises(ParameterError, match=r"(?s)at most 6.*no file nowhere\.safetensors"):
+    with pytest.raises(ParameterError, match=r"(?s)num_parts.*nowhere\.safetensors"):
         run(project, **wrong)
 
 

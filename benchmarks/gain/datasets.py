@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from mlic.labels.partition.partition import Partition
 from numpy.typing import NDArray
 
 from mlic.datasets import ManifestDataset
@@ -16,6 +15,7 @@ from mlic.evaluation.metrics import average_precision, threshold_metrics
 from mlic.images.records import ImageRecords
 from mlic.labels import LabelMatrix
 from mlic.labels.options import EXPONENTS
+from mlic.labels.partition import Partition
 from mlic.labels.partition.partitioning import partition_labels, random_partition
 from mlic.labels.split import stratified_split
 from mlic.labels.statistics import LabelStatistics, count_labels

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from mlic.labels.partition.partition import Partition
 from numpy.typing import NDArray
 
 from gain.comparison import BASELINE, Setting
@@ -18,6 +17,7 @@ from gain.harness import RowStore
 from mlic.distillation.targets import TeacherLogits
 from mlic.images.store import ImageStore
 from mlic.labels.options import FULL_LABEL, PartitionOptions
+from mlic.labels.partition import Partition
 from mlic.pipelines.baseline_training import nodes as baseline_nodes
 from mlic.pipelines.distillation import nodes as distillation_nodes
 from mlic.pipelines.teacher_training import nodes as teacher_nodes
@@ -119,7 +119,8 @@ class Trainings:
         trunk = self.team(team.trunk) if team.trunk else None
         name = "_".join([team.mode, *groups, *([team.trunk.mode] if team.trunk else [])])
         baseline = trunk.checkpoints[0] if trunk else None
-        given = {"teachers": TeacherOptions(mode=team.mode), "baseline": baseline, **groups}
+        given = {"teachers": TeacherOptions(mode=team.mode), "baseline": baseline}
+        given |= {f"group_{teacher}": group for teacher, group in groups.items()}
         made, seconds = self._timed(name, teacher_nodes.train_teachers, **given)
         checkpoints = tuple(made[f"{name}.checkpoint"] for name in groups)
         logits = tuple(made[f"{name}.logits"] for name in groups)

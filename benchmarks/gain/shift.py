@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from common import Claim, load_parameters
-from mlic.labels.partition.partition import Partition
 from pandas import DataFrame
 
 from gain.claims import ingredients
@@ -30,6 +29,7 @@ from mlic.images.options import SyntheticOptions
 from mlic.images.store import ImageStore
 from mlic.images.synthetic.scenes import draw_scenes
 from mlic.labels import LabelMatrix
+from mlic.labels.partition import Partition
 from mlic.labels.partition.partitioning import partition_labels, random_partition
 from mlic.labels.split import stratified_split
 from mlic.labels.statistics import count_labels
@@ -110,6 +110,7 @@ class SceneSets:
     def partition(self, strategy: str) -> Partition:
         """Label groups of a strategy; random ones are equal in size."""
         labels = self.learning[1]
+        # The names of random streams are those of the committed rows.
         stream = derive_seed(self.seed, f"partition_{strategy}")
         if strategy.startswith("random"):
             return random_partition(labels.space, [len(labels.space) // PARTS] * PARTS, stream)
@@ -125,6 +126,7 @@ def shifted_scenes(
 
     At `shift` 0 it is that of the training scenes, at 1 that of a community chosen at random.
     """
+    # With n communities an independent object is of another one with probability 1 − 1/n.
     trained, independent = scenes.cross_probability, 1 - 1 / scenes.num_communities
     probability = trained + shift * (independent - trained)
     changes = {"num_images": number, "cross_probability": probability, "label_noise": 0.0}

@@ -32,7 +32,7 @@ def row(work, labels, seconds, images=10_000_000, seed=0, peak=900):
 
 def test_a_claim_uses_the_worst_row(script):
     rows = [row("cgp", 1_000, 0.5), row("cgp", 1_000, 1.5, seed=1), row("dgp", 10_000, 80.0)]
-    claims = {claim.name: claim for claim in script.judge(rows)}
+    claims = {claim.name: claim for claim in script.check_claims(rows)}
     assert [(c.value, c.holds, c.seeds) for c in claims.values()] == [
         (1.5, False, [0, 1]),
         (80.0, True, [0]),
@@ -41,8 +41,8 @@ def test_a_claim_uses_the_worst_row(script):
 
 def test_claims_about_counting_depend_on_the_number_of_images(script):
     slow, smaller = row("count", 10_000, 16.0), row("count", 10_000, 99.0, images=1_000)
-    assert [c.holds for c in script.judge([slow, smaller])] == [False, True]
-    assert script.judge([row("count unknown", 10_000, 99.0), smaller]) == []
+    assert [c.holds for c in script.check_claims([slow, smaller])] == [False, True]
+    assert script.check_claims([row("count unknown", 10_000, 99.0), smaller]) == []
 
 
 def test_every_row_and_goal_is_drawn(script, tmp_path):
@@ -64,4 +64,4 @@ def test_generated_states_have_the_expected_values_and_density(script, unknown):
 @pytest.mark.skipif(not RESULTS.is_file(), reason="no committed result of label_scale")
 def test_committed_claims_follow_from_the_committed_rows(script):
     kept = json.loads(RESULTS.read_text())
-    assert [asdict(claim) for claim in script.judge(kept["rows"])] == kept["claims"]
+    assert [asdict(claim) for claim in script.check_claims(kept["rows"])] == kept["claims"]

@@ -1,4 +1,4 @@
-"""Claims of the benchmarks of loss, metrics, loading and start-up follow from their rows."""
+"""What the benchmarks of loss, metrics, loading and start-up claim follows from their rows."""
 
 import importlib
 import json
@@ -16,7 +16,7 @@ SCRIPTS = ("asymmetric_loss", "metrics", "data_loading", "startup", "gpu_through
 def script(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield importlib.import_module
-    for name in (*SCRIPTS, "common", "trainings"):  # other tests import modules of the same names
+    for name in (*SCRIPTS, "common", "trainings"):  # so that other tests import their own
         sys.modules.pop(name, None)
 
 
@@ -24,53 +24,55 @@ def holds(claims):
     return [claim.holds for claim in claims]
 
 
-def test_claims_about_the_loss_use_the_median_pair(script):
+def test_the_median_pair_decides_on_the_loss(script):
     def row(ours, what="time", size="256 x 80", reference=1.0, way="compiled"):
         return {"what": what, "size": size, "way": way, "ours": ours, "reference": reference}
 
-    judge = script("asymmetric_loss").judge
-    assert holds(judge([row(0.9), row(9.0), row(1.0)])) == [True]
-    assert holds(judge([row(1.1), row(0.1), row(1.2), row(2e-6, "gradient", "float32", 1e-6)])) == [
+    check_claims = script("asymmetric_loss").check_claims
+    assert holds(check_claims([row(0.9), row(9.0), row(1.0)])) == [True]
+    assert holds(
+        check_claims([row(1.1), row(0.1), row(1.2), row(2e-6, "gradient", "float32", 1e-6)])
+    ) == [
         False,
         False,
     ]
     eager = row(2.0, way="eager")
-    assert holds(judge([eager])) == [False]
-    assert holds(judge([eager, row(0.9), row(2.0, size="32 x 80")])) == [True, True, True]
+    assert holds(check_claims([eager])) == [False]
+    assert holds(check_claims([eager, row(0.9), row(2.0, size="32 x 80")])) == [True, True, True]
 
 
-def test_gradients_of_the_loss_are_as_exact_as_the_reference(script):
+def test_the_loss_has_the_gradient_of_the_formula(script):
     loss = script("asymmetric_loss")
     for name in loss.PRECISION:
         row = loss.gradient_row(name, "eager", loss.AsymmetricLoss())
         assert row["ours"] <= row["reference"], row
 
 
-def test_claims_about_metrics_check_speed_and_exactness(script):
+def test_metrics_must_be_fast_and_right(script):
     metrics = script("metrics")
     row = metrics.measure("tied", 300, 6, seed=0)
     fixed = {"ours s": 1.0, "scikit-learn s": 4.9, "torchmetrics s": 8.0}
-    assert holds(metrics.judge([row | fixed])) == [False, True, True, True]
+    assert holds(metrics.check_claims([row | fixed])) == [False, True, True, True]
     wrong = row | fixed | {"scikit-learn gap": 1e-3}
-    assert holds(metrics.judge([wrong])) == [False, False, True, True]
+    assert holds(metrics.check_claims([wrong])) == [False, False, True, True]
 
 
-def test_claims_about_loading_compare_pairs(script):
-    judge = script("data_loading").judge
+def test_loading_is_compared_by_pairs(script):
+    check_claims = script("data_loading").check_claims
     row = {"bare s": 1.0, "loop s": 1.04, "store s": 1.0, "jpegs s": 2.9}
-    assert holds(judge([row])) == [True, False]
-    assert holds(judge([row | {"loop s": 1.06, "jpegs s": 3.1}])) == [False, True]
+    assert holds(check_claims([row])) == [True, False]
+    assert holds(check_claims([row | {"loop s": 1.06, "jpegs s": 3.1}])) == [False, True]
 
 
-def test_claims_about_start_up_use_the_added_time(script):
+def test_start_up_is_what_is_added(script):
     def row(command, ours, imports):
         return {"command": command, "ours s": ours, "bare s": 1.0, "imports": imports}
 
     rows = [row("registry list", 1.4, ""), row("up-to-date run", 1.6, "torch mlflow")]
-    assert holds(script("startup").judge(rows)) == [True, True, False, False]
+    assert holds(script("startup").check_claims(rows)) == [True, True, False, False]
 
 
-def test_without_a_gpu_the_benchmark_does_not_run(script, monkeypatch):
+def test_without_a_gpu_nothing_is_claimed(script, monkeypatch):
     gpu = script("gpu_throughput")
     monkeypatch.setattr(sys, "argv", ["gpu_throughput.py"])
     monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
@@ -84,4 +86,4 @@ def test_committed_claims_follow_from_committed_rows(script, name):
     if not results.is_file():
         pytest.skip(f"no committed result of {name}")
     kept = json.loads(results.read_text())
-    assert [asdict(claim) for claim in script(name).judge(kept["rows"])] == kept["claims"]
+    assert [asdict(claim) for claim in script(name).check_claims(kept["rows"])] == kept["claims"]

@@ -4,6 +4,8 @@ from captum.attr import LayerGradCam, LayerGradientXActivation
 from torch import nn
 
 from mlic.explain.activation import attention_maps, class_activation
+from mlic.labels import LabelSpace
+from mlic.labels.context import LabelContext
 from mlic.models.classifier import build_classifier
 from mlic.models.options import ModelOptions
 
@@ -13,7 +15,8 @@ TINY = {"channels": [8, 8, 16, 16], "stem_width": 8}
 def model_of(backbone="resnet10t", options=TINY, num_labels=5):
     torch.manual_seed(0)
     chosen = ModelOptions(backbone=backbone, backbone_options=options)
-    return build_classifier(chosen, num_labels).eval().requires_grad_(False)
+    context = LabelContext(LabelSpace(tuple("abcdefgh"[:num_labels])))
+    return build_classifier(chosen, context).eval().requires_grad_(False)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from mlic.explain.class_maps import choose_images
 from mlic.explain.map_models import map_models
 from mlic.images.preprocess import preprocess_whole
 from mlic.labels import LabelSpace
+from mlic.labels.context import LabelContext
 from mlic.models.classifier import build_classifier
 from mlic.models.options import ModelOptions
 from mlic.training.checkpoint import Checkpoint, CheckpointInfo
@@ -19,7 +20,7 @@ OPTIONS = TrainingOptions(epochs=1, batch_size=4, learning_rate=0.1, threads=1, 
 def checkpoint_of(name, names, backbone="resnet10t", backbone_options=TINY, image_size=32):
     torch.manual_seed(len(names))
     options = ModelOptions(backbone=backbone, backbone_options=backbone_options)
-    state = build_classifier(options, len(names)).state_dict()
+    state = build_classifier(options, LabelContext(LabelSpace(names))).state_dict()
     info = CheckpointInfo(
         name=name,
         role=name.partition(".")[0],

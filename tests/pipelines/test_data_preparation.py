@@ -9,6 +9,7 @@ from kedro.runner import SequentialRunner
 from PIL import Image
 from pydantic import ValidationError
 
+from mlic.config.shape import RunShape
 from mlic.datasets import DirectoryDataset, ImageStoreDataset, LabelMatrixDataset, ManifestDataset
 from mlic.errors import DataError
 from mlic.images.options import DataOptions, SyntheticOptions
@@ -131,7 +132,7 @@ def check_prepared(catalog):
 def test_pipeline_prepares_synthetic_images(tmp_path):
     synthetic = SyntheticOptions(num_images=60, size=64)
     catalog = catalog_of(tmp_path, **{"params:synthetic": MemoryDataset(synthetic)})
-    SequentialRunner().run(create_pipeline(), catalog)
+    SequentialRunner().run(create_pipeline(RunShape()), catalog)
     store, _ = check_prepared(catalog)
     assert (len(store), store.size) == (60, 8)
 
@@ -144,10 +145,10 @@ def test_pipeline_prepares_a_manifest_and_reuses_the_store(tmp_path, caplog):
     (tmp_path / "images.csv").write_text("\n".join(["path,labels", *rows]))
     manifest = ManifestDataset(str(tmp_path / "images.csv"))
     catalog = catalog_of(tmp_path, raw_images=manifest)
-    SequentialRunner().run(create_pipeline("catalog"), catalog)
+    SequentialRunner().run(create_pipeline(RunShape(source="catalog")), catalog)
     first = check_prepared(catalog)
     with caplog.at_level(logging.INFO, "mlic"):
-        SequentialRunner().run(create_pipeline("catalog"), catalog)
+        SequentialRunner().run(create_pipeline(RunShape(source="catalog")), catalog)
     second = check_prepared(catalog)
     assert "is up to date" in caplog.text
     assert [x.fingerprint for x in first] == [x.fingerprint for x in second]

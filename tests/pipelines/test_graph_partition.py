@@ -9,6 +9,7 @@ from kedro.runner import SequentialRunner
 from kedro_datasets.plotly import JSONDataset
 from sklearn.metrics import adjusted_rand_score
 
+from mlic.config.shape import RunShape
 from mlic.errors import LabelError, PartitionError
 from mlic.labels import LabelSpace
 from mlic.labels.graph import label_graph
@@ -55,7 +56,9 @@ def run(statistics, strategies, seed=0, options=OPTIONS, **more):
     for name, value in inputs.items():
         catalog[name] = value
     wanted = [f"partition_{name}" for name in strategies if name != "full_label"]
-    outputs = SequentialRunner().run(create_pipeline(strategies).to_outputs(*wanted), catalog)
+    outputs = SequentialRunner().run(
+        create_pipeline(RunShape(strategies=strategies)).to_outputs(*wanted), catalog
+    )
     return {name: dataset.load() for name, dataset in outputs.items()}
 
 
@@ -92,7 +95,11 @@ def partition_of(statistics, parts):
     ],
 )
 def test_random_groups_have_the_sizes_of_a_partition(strategies, like):
-    (draw,) = [n for n in create_pipeline(strategies).nodes if n.name == "draw_random_groups"]
+    (draw,) = [
+        n
+        for n in create_pipeline(RunShape(strategies=strategies)).nodes
+        if n.name == "draw_random_groups"
+    ]
     taken = {name for name in draw.inputs if name.startswith("partition_")}
     assert taken == ({like} if like else set())
 
@@ -153,7 +160,8 @@ def test_stability_is_the_agreement_between_seeds(statistics):
 
 
 def test_full_label_teachers_have_no_partition():
-    assert not create_pipeline(("full_label",)).nodes
+    nodes = create_pipeline(RunShape(strategies=("full_label",))).nodes
+    assert [node.name for node in nodes] == ["graph_partition.assign_groups_full_label"]
 
 
 # --- surveys and figures ------------------------------------------------------------------------
@@ -219,7 +227,7 @@ def test_labels_that_never_occur_together_suggest_nothing(survey):
 @pytest.mark.parametrize("strategies", [("cgp", "dgp"), ("dgp", "full_label"), ("random", "user")])
 def test_all_surveys_share_one_suggestion(strategies):
     graphs = {name for name in strategies if name in ("cgp", "dgp")}
-    pipeline = create_pipeline(strategies)
+    pipeline = create_pipeline(RunShape(strategies=strategies))
     suggesting = [node for node in pipeline.nodes if node.outputs == ["suggested_parts"]]
     assert len(suggesting) == (1 if graphs else 0)
     drawn = [node for node in pipeline.nodes if "suggested_parts" in node.inputs]

@@ -1,5 +1,6 @@
 import numpy as np
 
+from mlic.config.shape import RunShape
 from mlic.labels import LabelMatrix
 from mlic.pipelines.label_statistics import create_pipeline
 from mlic.pipelines.label_statistics.nodes import count_training_labels, tabulate_labels
@@ -26,6 +27,6 @@ def test_label_table_counts_every_split_and_unknown_states(labels):
 
 
 def test_pipeline_makes_statistics_and_counts():
-    pipeline = create_pipeline()
+    pipeline = create_pipeline(RunShape())
     assert pipeline.inputs() == {"labels"}
     assert pipeline.outputs() == {"label_statistics", "label_counts"}

@@ -9,6 +9,7 @@ from kedro.runner import SequentialRunner
 
 import mlic
 from mlic.config.parameters import EvaluationOptions
+from mlic.config.shape import RunShape
 from mlic.explain.class_maps import ClassMaps
 from mlic.explain.options import ExplainOptions
 from mlic.images.options import SyntheticOptions
@@ -154,7 +155,7 @@ class TestFigures:
 
 @pytest.mark.parametrize(("strategies", "num_parts"), [(("cgp",), 1), (("cgp", "dgp"), 3)])
 def test_every_checkpoint_is_read_once(strategies, num_parts):
-    pipeline = create_pipeline(strategies, num_parts)
+    pipeline = create_pipeline(RunShape(strategies=strategies, num_parts=num_parts))
     checkpoints = {name for name in pipeline.inputs() if name.endswith(".checkpoint")}
     teachers = {f"teachers.{s}_{part}.checkpoint" for s in strategies for part in range(num_parts)}
     assert checkpoints == {"baseline.checkpoint", "student.checkpoint", *teachers}
@@ -169,16 +170,24 @@ def test_every_checkpoint_is_read_once(strategies, num_parts):
 @pytest.mark.parametrize("strategies", [("cgp", "dgp"), ("dgp", "user"), ("random", "full_label")])
 def test_report_reads_the_surveys_of_the_partitioned_graphs(strategies):
     graphs = [name for name in strategies if name in ("cgp", "dgp")]
-    (write,) = [node for node in create_pipeline(strategies).nodes if node.func is write_report]
+    (write,) = [
+        node
+        for node in create_pipeline(RunShape(strategies=strategies)).nodes
+        if node.func is write_report
+    ]
     surveys = {f"survey_{name}{kind}" for name in graphs for kind in ("", "_figure")}
     assert {name for name in write.inputs if name.startswith("survey_")} == surveys
     assert ("suggested_parts" in write.inputs) == bool(graphs)
 
 
 def test_controls_are_read_if_they_are_configured():
-    pipeline = create_pipeline(
-        ("full_label", "random"), 2, num_full_label=3, budget_matched_baseline=True
+    shape = RunShape(
+        strategies=("full_label", "random"),
+        num_parts=2,
+        num_full_label=3,
+        budget_matched_baseline=True,
     )
+    pipeline = create_pipeline(shape)
     asked = {name for name in pipeline.inputs() if name.endswith(".checkpoint")}
     teachers = {f"teachers.random_{i}.checkpoint" for i in range(2)}
     teachers |= {f"teachers.full_label_{i}.checkpoint" for i in range(3)}
@@ -192,7 +201,7 @@ def test_controls_are_read_if_they_are_configured():
 
 
 def test_pointing_game_is_played_if_there_are_masks():
-    with_masks, without = create_pipeline(masks=True), create_pipeline()
+    with_masks, without = map(create_pipeline, (RunShape(), RunShape(source="catalog")))
     assert {"synthetic_masks", "synthetic_images"} <= with_masks.inputs()
     assert not {"synthetic_masks", "synthetic_images"} & without.inputs()
     assert with_masks.all_outputs() - without.all_outputs() == {"pointing_game"}
@@ -225,7 +234,13 @@ def test_pipeline_runs_from_checkpoints_to_the_page(images, weights):
         },
     }
     catalog = DataCatalog({name: MemoryDataset(data) for name, data in entries.items()})
-    page = SequentialRunner().run(create_pipeline(("user",), 2), catalog)["report"].load()
+    page = (
+        SequentialRunner()
+        .run(
+            create_pipeline(RunShape(source="catalog", strategies=("user",), num_parts=2)), catalog
+        )["report"]
+        .load()
+    )
     assert page.startswith("<!DOCTYPE html>") and ">user_0</th>" in page
     descriptions = re.findall(r'alt="(Map of [^"]*)"', page)
     assert len(descriptions) == 2 * 3

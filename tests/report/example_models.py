@@ -5,6 +5,7 @@ import numpy as np
 from mlic.evaluation.predictions import Predictions
 from mlic.images.store import ImageStore
 from mlic.labels import LabelMatrix, LabelSpace
+from mlic.labels.context import LabelContext
 from mlic.models.classifier import build_classifier
 from mlic.models.options import ModelOptions
 from mlic.training.checkpoint import Checkpoint, CheckpointInfo
@@ -62,7 +63,8 @@ def checkpoint_of(name, names=NAMES, seconds=1.0, weights=None):
 
 def weights_of(num_labels):
     """Weights of a tiny model."""
-    model = build_classifier(ModelOptions(backbone="test_resnet"), num_labels)
+    context = LabelContext(LabelSpace(tuple(map(str, range(num_labels)))))
+    model = build_classifier(ModelOptions(backbone="test_resnet"), context)
     return {name: value.numpy() for name, value in model.state_dict().items()}
 
 

@@ -109,8 +109,9 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
     except ValidationError as error:
         mistakes = error.errors()
     lines = "\n".join(f"  {_describe(mistake)}" for mistake in mistakes)
-    number = "1 parameter is" if len(mistakes) == 1 else f"{len(mistakes)} parameters are"
-    raise ParameterError(f"{number} wrong:\n{lines}", parameters=list(map(_key, mistakes)))
+    number = lines.count("\n") + 1  # a rule about several sections may report several mistakes
+    subject = "1 parameter is" if number == 1 else f"{number} parameters are"
+    raise ParameterError(f"{subject} wrong:\n{lines}", parameters=list(map(_key, mistakes)))
 
 
 def _key(mistake: Any) -> str:

@@ -12,7 +12,8 @@ from mlic.labels.space import LabelSpace
 from mlic.labels.statistics import LabelStatistics
 
 if TYPE_CHECKING:
-    from mlic.labels.partition import Partition  # training does not depend on how labels are split
+    # Not imported at run time, so that a change of the partition code retrains nothing.
+    from mlic.labels.partition import Partition
 
 __all__ = ["LabelContext"]
 

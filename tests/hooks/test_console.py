@@ -11,7 +11,7 @@ from kedro.pipeline import Pipeline
 from rich.console import Console
 
 from mlic.errors import DataError, TrainingError
-from mlic.hooks.console import PlainExcepthook, closing_table, exit_codes, find_mlic_error, is_news
+from mlic.hooks.console import PlainExcepthook, exit_codes, find_mlic_error, is_news, results_table
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 SUMMARY = {
@@ -23,16 +23,16 @@ SUMMARY = {
 }
 
 
-def test_closing_table_reads_row_by_row():
+def test_results_table_has_one_row_for_each_model():
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(closing_table(SUMMARY))
+        console.print(results_table(SUMMARY))
     rows = [line.strip()[1:-1].split("│") for line in capture.get().splitlines() if "│" in line]
     assert [[cell.strip() for cell in row] for row in rows] == [
-        ["baseline", "50.0", "40.0", "45.0", "10"],
-        ["teachers cgp", "51.0", "", "", "20"],
-        ["teachers dgp", "52.0", "", "", ""],
-        ["student", "55.5", "41.0", "47.0", "11"],
+        ["Baseline", "50.0", "40.0", "45.0", "10"],
+        ["Ensemble of CGP teachers", "51.0", "", "", "20"],
+        ["Ensemble of DGP teachers", "52.0", "", "", ""],
+        ["Student", "55.5", "41.0", "47.0", "11"],
     ]
 
 
@@ -49,7 +49,7 @@ def wrapped(error):
         return outer
 
 
-def test_mlic_error_speaks_once_and_alone(capsys):
+def test_mlic_error_is_printed_as_one_message(capsys):
     others = []
     hook = PlainExcepthook(lambda *exception: others.append(exception))
     message = "image 'a[0].jpg' is missing: " + "copy it " * 20
@@ -59,7 +59,7 @@ def test_mlic_error_speaks_once_and_alone(capsys):
     assert not others
 
 
-def test_other_errors_keep_their_traceback(capsys, monkeypatch):
+def test_other_errors_have_a_traceback(capsys, monkeypatch):
     others = []
     hook = PlainExcepthook(lambda *exception: others.append(exception))
     bug = KeyError("a")
@@ -90,24 +90,26 @@ def wrong_yaml(folder):
 
 
 @pytest.mark.parametrize(
-    ("slip", "words"),
+    ("mistake", "words"),
     [
         (wrong_entry, ["'mine'", "filpath"]),
         (wrong_environment, ["conf/mien", "does not exist"]),
         (wrong_yaml, ["catalog.yml", "line 1"]),
         (lambda _: Pipeline([]).filter(node_names=["trian"]), ["trian"]),
-        (full_disk, ["No space left", "make room"]),
+        (full_disk, ["No space left", "free space"]),
     ],
 )
-def test_what_kedro_finds_wrong_is_told_without_a_wall(capsys, tmp_path, slip, words):
+def test_mistakes_that_kedro_finds_are_printed_without_a_traceback(
+    capsys, tmp_path, mistake, words
+):
     with pytest.raises(Exception) as caught:
-        slip(tmp_path)
+        mistake(tmp_path)
     PlainExcepthook(lambda *_: pytest.fail("a traceback"))(caught.type, caught.value, None)
-    told = capsys.readouterr().err
-    assert told.startswith("error: ") and all(word in told for word in words), told
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ") and all(word in printed for word in words), printed
 
 
-def test_a_hidden_cause_stays_hidden():
+def test_suppressed_cause_is_not_searched():
     try:
         try:
             raise DataError("inner")
@@ -117,7 +119,7 @@ def test_a_hidden_cause_stays_hidden():
         assert find_mlic_error(error) is None
 
 
-def test_kedros_line_is_dropped_for_our_errors_only():
+def test_kedros_log_line_is_dropped_for_errors_of_mlic_only():
     record = logging.LogRecord("kedro.pipeline.node", logging.ERROR, "", 0, "failed", (), None)
     for error, kept in [(DataError("x"), False), (ValueError("x"), True)]:
         try:
@@ -135,7 +137,7 @@ def test_kedros_line_is_dropped_for_our_errors_only():
         (SystemExit(0), 0, ""),
     ],
 )
-def test_exit_codes(stop, code, words, capsys):
+def test_interrupted_and_terminated_runs_exit_with_their_codes(stop, code, words, capsys):
     with pytest.raises(SystemExit) as caught, exit_codes():
         raise stop
     assert caught.value.code == code
