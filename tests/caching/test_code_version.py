@@ -64,6 +64,11 @@ class TestReach:
         for name in ("baseline_training", "teacher_training", "distillation"):
             assert module in reached(NODES[name])
 
+    def test_decoding_does_not_depend_on_training(self):
+        decoding = reached("mlic.pipelines.data_preparation.nodes.decode_images")
+        assert "images/decode.py" in decoding
+        assert not {name for name in decoding if name.startswith(("training/", "losses/"))}
+
     def test_training_does_not_depend_on_how_labels_are_partitioned(self):
         training = reached("mlic.training")
         assert "labels/matrix.py" in training
