@@ -18,7 +18,27 @@ NODES = {
     name: f"mlic.pipelines.{name}.nodes"
     for name in ("baseline_training", "teacher_training", "distillation", "reporting")
 }
+REPORT_NODES = ("write_report", "summarise_run")
 FUNCTION = '"""What it does."""\nX = 1\n\n\ndef f(a):\n    """Double."""\n    return a * 2\n'
+TWO_NODES = """
+from mlic.b.c import f
+from mlic.lone import g
+
+FACTOR = 2
+print("side effect")
+
+
+def first(a):
+    return _scale(f(a))
+
+
+def _scale(a):
+    return a * FACTOR
+
+
+def second(a):
+    return g(a)
+"""
 
 
 def reached(*texts):
@@ -44,10 +64,22 @@ class TestReach:
         for name in ("baseline_training", "teacher_training", "distillation"):
             assert module in reached(NODES[name])
 
+    def test_decoding_does_not_depend_on_training(self):
+        decoding = reached("mlic.pipelines.data_preparation.nodes.decode_images")
+        assert "images/decode.py" in decoding
+        assert not {name for name in decoding if name.startswith(("training/", "losses/"))}
+
     def test_training_does_not_depend_on_how_labels_are_partitioned(self):
         training = reached("mlic.training")
         assert "labels/matrix.py" in training
         assert not {name for name in training if name.startswith("labels/partition/")}
+
+    def test_a_node_reaches_what_its_function_uses_and_no_other_node(self):
+        page, summary = (reached(f"{NODES['reporting']}.{name}") for name in REPORT_NODES)
+        assert {"report/templates/report.html", "report/page.py"} <= page
+        assert {"report/summary.py", "config/parameters.py"} <= summary
+        assert not {name for name in summary if name.startswith("report/templates/")}
+        assert not {"report/page.py", "pipelines/reporting/nodes.py"} & summary
 
     def test_names_of_no_module_lead_nowhere(self):
         assert code_version("mlic.nothing numpy") == code_version("")
@@ -77,6 +109,7 @@ def package(tmp_path):
             "b/__init__.py": "",
             "b/c.py": FUNCTION,
             "b/page.html": "",
+            "p/nodes.py": TWO_NODES,
             "d/__init__.py": "from mlic.d.e import used\n",
             "d/e.py": "used = 1\n",
             "d/unused.py": "",
@@ -92,7 +125,7 @@ def package(tmp_path):
         ("a.py", True),
         ("b/c.py", True),
         ("b/__init__.py", True),
-        ("b/page.html", True),
+        ("b/page.html", False),
         ("d/e.py", True),
         ("d/unused.py", False),
         ("lone.py", False),
@@ -109,6 +142,37 @@ def test_a_change_counts_where_it_can_be_reached(package, changed, matters):
 def test_a_package_whose_init_does_not_import_a_name_counts_as_a_whole(package):
     before = package({"d/__init__.py": "lazy = {'e': ['used']}\n"})
     assert package({"d/unused.py": "x = 1\n"}) != before
+
+
+def test_other_files_count_where_their_package_is_named(package):
+    before = package({"a.py": "loader = 'mlic.b'\n"})
+    assert package({"b/page.html": "<p>"}) != before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "matters"),
+    [
+        ("_scale(f(a))", "f(a)", True),
+        ("a * FACTOR", "a + FACTOR", True),
+        ("FACTOR = 2", "FACTOR = 3", True),
+        ("side effect", "another effect", True),
+        ("g(a)", "g(a + 1)", False),
+        ("mlic.lone", "mlic.d", False),
+    ],
+)
+def test_of_a_module_of_nodes_only_what_the_function_uses_counts(package, old, new, matters):
+    before = package(start="mlic.p.nodes.first")
+    assert old in TWO_NODES
+    changed = {"p/nodes.py": TWO_NODES.replace(old, new)}
+    assert (package(changed, start="mlic.p.nodes.first") != before) is matters
+    assert package({"lone.py": "x = 3"}, start="mlic.p.nodes.second") != before
+
+
+@pytest.mark.parametrize("name", ["mlic.p.nodes", "mlic.p.nodes.gone"])
+def test_a_module_of_nodes_counts_as_a_whole_where_no_function_of_it_is_named(package, name):
+    before = package(start=name)
+    changed = {"p/nodes.py": TWO_NODES.replace("g(a)", "g(a + 1)")}
+    assert package(changed, start=name) != before
 
 
 @pytest.mark.parametrize(

@@ -134,8 +134,8 @@ def test_parameter_counts_for_the_nodes_that_read_it(project):
 def test_file_that_a_parameter_names_counts(project, tmp_path):
     weights = tmp_path / "weights.bin"
     weights.write_text("1")
-    project.values["model"] = {"weights": str(weights), "depth": 2}
-    reads = Pipeline([Node(_ignore_second, ["a", "params:model"], "b", name="train")])
+    project.values["files"] = {"weights": str(weights), "depth": 2}
+    reads = Pipeline([Node(_ignore_second, ["a", "params:files"], "b", name="train")])
     first = project.run(reads)
     assert not project.run(reads)
     weights.write_text("22")

@@ -21,18 +21,9 @@ __all__ = ["atomic_write", "require_free_space", "wrap_write_errors"]
 def atomic_write(path: Path) -> Iterator[Path]:
     """Replace a file in one step, once its new content has been written without an error.
 
-    Readers see the old file or the complete new one, never a part of it. When the block raises,
-    or the process is interrupted, the old file stays as it is.
-
-    Parameters
-    ----------
-    path
-        The file to write. Its folder is made if necessary.
-
-    Yields
-    ------
-    Path
-        Temporary file in the same folder, to be written in the block.
+    The block writes the temporary file that it is given, in the same folder, which is made if
+    necessary. Readers see the old file or the complete new one, never a part of it. When the block
+    raises, or the process is interrupted, the old file stays as it is.
 
     Raises
     ------
@@ -65,20 +56,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def wrap_write_errors(path: Path, *temporary: Path) -> Iterator[None]:
-    """Turn an error of the operating system into one that names the file and the remedy.
+    """Turn an `OSError` about a file into a `DataError` that names it and the remedy.
 
-    Parameters
-    ----------
-    path
-        The file that is written in the block.
-    *temporary
-        Other names under which it is written. Errors about any other file pass unchanged: they
-        are about what the block reads.
-
-    Raises
-    ------
-    DataError
-        In place of an `OSError`. The field ``path`` names the file.
+    ``temporary`` are other names under which the block writes the file. Errors about any other file
+    pass unchanged: they are about what the block reads.
     """
     try:
         yield
@@ -95,27 +76,15 @@ def wrap_write_errors(path: Path, *temporary: Path) -> Iterator[None]:
 
 
 def require_free_space(folder: Path, num_bytes: int, what: str, advice: str = "") -> None:
-    """Refuse to start writing what the disk has no room for.
+    """Raise a `DataError` if the disk has no room for what will be written.
 
-    Parameters
-    ----------
-    folder
-        Folder to write to. It is made if necessary.
-    num_bytes
-        Size of what will be written.
-    what
-        What will be written, for the message.
-    advice
-        How to need less space, such as ``"lower data.store_size"``.
-
-    Raises
-    ------
-    DataError
-        If the disk has too little free space. The field ``path`` names the folder.
+    The message names what needs the room, and gives an ``advice`` such as ``"lower
+    data.store_size"``. The folder is made if necessary.
     """
     with wrap_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free  # other processes may still take it meanwhile
+        # Other processes may still take it meanwhile: an early and clear message, no guarantee.
+        free = shutil.disk_usage(folder).free
     if num_bytes > free:
         raise DataError(
             f"{what} needs {num_bytes / 1e6:.0f} MB in {folder}, but that disk has only "

@@ -1,8 +1,10 @@
 """Version of the code that a result depends on: what all modules mean that can be reached.
 
 The modules that a module reaches are those it imports and those its strings name, because plug-ins
-and classes of the catalog are found by name. Libraries are not followed, nor are imports for type
-checkers: they name classes of data that a node is given, which its entries of the catalog name too.
+and classes of the catalog are found by name. Of a module ``nodes`` only the named function counts,
+with what it uses of the module. Other files, such as templates, are reached where their package is
+named. Libraries are not followed, nor are imports for type checkers: they name classes of data that
+a node is given, which its entries of the catalog name too.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlic.caching.atomic import atomic_write
 from mlic.caching.fingerprint import fingerprint_file, fingerprint_parts
@@ -32,27 +34,20 @@ _DECIDES_WEIGHTS = (
     "mlic.images.preprocess",
 )
 # These report, compare and find results but decide none; what files look like counts (tensors,
-# memmap). The package's own __init__ only lists names.
-_NO_RESULTS = frozenset(
-    {"__init__.py", "errors.py"}
-    | {f"utils/{name}.py" for name in ("git", "logging", "progress", "signals", "suggestions")}
-    | {
-        f"caching/{name}.py"
-        for name in ("atomic", "code_version", "content_state", "fingerprint", "store")
-    }
-)
+# memmap).
+_BOOKKEEPING = ("atomic", "code_version", "content_state", "fingerprint", "store")
+_NO_RESULTS = {
+    "errors.py",
+    *(f"utils/{name}.py" for name in ("git", "logging", "progress", "signals", "suggestions")),
+    *(f"caching/{name}.py" for name in _BOOKKEEPING),
+}
 
 
 def code_version(*texts: str) -> str:
     """Fingerprint of all modules of mlic that some texts name, and of those that these reach.
 
-    Comments, docstrings and layout do not count.
-
-    Parameters
-    ----------
-    *texts
-        Dotted names, or texts that contain some, such as an entry of the catalog. A name that
-        stands for a package leads to all of its modules.
+    The texts are dotted names, or contain some, as the catalog's entries do. The name of a package
+    leads to all of its modules. Comments, docstrings and layout do not count.
 
     Examples
     --------
@@ -76,7 +71,7 @@ def source_tree(memo: Path | None = None) -> SourceTree:
 
 
 class _Source(NamedTuple):
-    """What is remembered of one file."""
+    """What is remembered of one file, or of one function in it."""
 
     size: int
     mtime_ns: int
@@ -104,7 +99,6 @@ class SourceTree:
         # Names relative to the root, as text: arithmetic on paths would take most of the time.
         found = (path for path in root.rglob("*") if path.suffix != ".pyc" and path.is_file())
         self._names = frozenset(path.relative_to(root).as_posix() for path in found)
-        self._not_code = frozenset(name for name in self._names if not _is_code(name))
         self._folders = {folder for name in self._names for folder in _folders_of(name)}
         # Caches of this object, not of its class, so that they end with it.
         self._source = cache(self._read_source)
@@ -124,7 +118,7 @@ class SourceTree:
         return fingerprint_parts(*lines)
 
     def reached(self, *texts: str) -> set[str]:
-        """Files that some texts lead to, relative to the package."""
+        """Files that some texts lead to, relative to the package; ``file:name`` is a function."""
         return self._reach(_DOTTED.findall(" ".join(texts)))
 
     def _reach(self, names: Iterable[str]) -> set[str]:
@@ -133,51 +127,47 @@ class SourceTree:
             seen |= new
             found = {file for name in new for file in self._resolve(name)} - files
             files |= found
+            found -= {"caching/code_version.py"}  # its strings name what only trainings depend on
             new = {name for file in found for name in self._source(file).names} - seen
         return files - _NO_RESULTS
 
     def _find_files(self, name: str) -> frozenset[str]:
         """Files behind a dotted name: those of a module, or of all modules of a package."""
-        package = ""
-        for word in name.split(".")[1:]:
+        package, words = "", name.split(".")[1:]
+        for word, inner in zip(words, [*words[1:], ""], strict=True):
             if f"{package}{word}.py" in self._names:
+                if word == "nodes" and inner:  # its package only wires the nodes
+                    return frozenset({f"{package}nodes.py:{inner}"})
                 return self._with_packages(f"{package}{word}.py")
             if f"{package}{word}/" not in self._folders:  # a class or function of the package
                 initial = f"{package}__init__.py"
-                if package and initial in self._names and self._provides(initial, word):
+                # Where its __init__ imports the name, that leads to the one module that defines it.
+                imports = self._source(initial).names if initial in self._names else ()
+                if package and any(imported.endswith(f".{word}") for imported in imports):
                     return self._with_packages(initial)
                 break
             package += f"{word}/"
         if not package:  # no module at all: the root's packages are named one by one
             return frozenset()
-        modules = [file for file in self._names if file.startswith(package) and _is_code(file)]
-        return frozenset[str]().union(*map(self._with_packages, modules))
+        files = (file for file in self._names if file.startswith(package))
+        return frozenset[str]().union(*map(self._with_packages, files))
 
-    def _provides(self, initial: str, name: str) -> bool:
-        """Whether an ``__init__`` shows by an import where one of its names comes from."""
-        return any(imported.endswith(f".{name}") for imported in self._source(initial).names)
-
-    def _with_packages(self, module: str) -> frozenset[str]:
-        """Return a module, its packages' ``__init__``, and files such as templates beside it."""
-        *_, inner = folders = _folders_of(module)
-        initials = {f"{folder}__init__.py" for folder in folders} & self._names
-        beside = {name for name in self._not_code if name.startswith(inner)}
-        return frozenset({module} | initials | (beside if inner else set()))
+    def _with_packages(self, file: str) -> frozenset[str]:
+        """Return a file and the ``__init__`` of its packages."""
+        # The root's __init__ offers everything by name, which does not mean that all is used.
+        initials = {f"{folder}__init__.py" for folder in _folders_of(file) if folder}
+        return frozenset({file} | (initials & self._names))
 
     def _read_source(self, name: str) -> _Source:
-        path = self._root / name
+        file, _, function = name.partition(":")
+        path, key = self._root / file, str(self._root / name)
         status = path.stat()
-        known = self._known.get(str(path))
+        known = self._known.get(key)
         if known is None or known[:2] != (status.st_size, status.st_mtime_ns):
-            known = _Source(status.st_size, status.st_mtime_ns, *_parse(path))
-            self._known[str(path)] = known
+            known = _Source(status.st_size, status.st_mtime_ns, *_parse(path, function))
+            self._known[key] = known
             self._is_changed = True
-        # The root's __init__ offers everything by name, which does not mean that all is used.
-        return known._replace(names=[]) if name == "__init__.py" else known
-
-
-def _is_code(name: str) -> bool:
-    return name.endswith(".py")
+        return known
 
 
 def _folders_of(name: str) -> list[str]:
@@ -194,8 +184,8 @@ def _read_memo(memo: Path | None) -> dict[str, _Source]:
         return {}
 
 
-def _parse(path: Path) -> tuple[str, list[str]]:
-    """Return the fingerprint of a file's meaning, and the dotted names that it uses."""
+def _parse(path: Path, function: str) -> tuple[str, list[str]]:
+    """Return the fingerprint of what a file or function means, and the dotted names it uses."""
     if path.suffix != ".py":
         return str(fingerprint_file(path)), []
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -204,14 +194,37 @@ def _parse(path: Path) -> tuple[str, list[str]]:
             case [ast.Expr(value=ast.Constant(value=str())), *_] as body:  # a docstring
                 del body[0]
         # An __init__ that imports lazily shows only type checkers where its names come from.
-        if _is_for_type_checkers(node) and path.name != "__init__.py":
-            node.body.clear()
+        match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")) if path.name != "__init__.py":
+                node.body.clear()
+    tree.body = _needed_by(function, tree.body)
     names = {name for node in ast.walk(tree) for name in _names_in(node)}
     return fingerprint_parts(ast.dump(tree)), sorted(names)
 
 
-def _is_for_type_checkers(node: ast.AST) -> TypeGuard[ast.If]:
-    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+def _needed_by(function: str, module: list[ast.stmt]) -> list[ast.stmt]:
+    """Return the statements of a module that one of its functions needs; all for another name."""
+    if not any(function in _defined_by(statement) for statement in module):
+        return module
+    used, size = {function}, 0
+    while len(used) > size:  # until no statement uses another name
+        size = len(used)
+        # Statements that define nothing may have side effects, so they count always.
+        needed = [one for one in module if not _defined_by(one) or used & _defined_by(one)]
+        used |= {n.id for one in needed for n in ast.walk(one) if isinstance(n, ast.Name)}
+    return needed
+
+
+def _defined_by(statement: ast.stmt) -> set[str]:
+    """Return the names that an import, a definition or an assignment adds to its module."""
+    match statement:
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            return {(alias.asname or alias.name).partition(".")[0] for alias in names}
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            return {name}
+        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+            return {name}
+    return set()
 
 
 def _names_in(node: ast.AST) -> list[str]:

@@ -52,45 +52,25 @@ def _walk(folder: str, seen: set[str]) -> Iterator[FileState]:
 
 
 class Signature(NamedTuple):
-    """What is recorded of a `ContentState`.
+    """What is recorded of a `ContentState`; both are None if a file was missing."""
 
-    Parameters
-    ----------
-    state
-        Fingerprint of sizes and times of change. None if a file was missing.
-    content
-        Fingerprint of the bytes. None if a file was missing, or they were too many to read.
-    """
-
-    state: str | None
-    content: str | None
+    state: str | None  # fingerprint of sizes and times of change
+    content: str | None  # fingerprint of the bytes; None if they were too many to read
 
 
 @dataclass(frozen=True)
 class ContentState:
-    """An input or output of a node as it is now.
+    """An input or output of a node as it is now."""
 
-    Parameters
-    ----------
-    description
-        What is known without the files: a value, or how the files are read.
-    files
-        The files behind it; None if one is missing.
-
-    Examples
-    --------
-    >>> ContentState("seed 0").state == ContentState("seed 0").state != ContentState("seed 1").state
-    True
-    """
-
-    description: str
-    files: tuple[FileState, ...] | None = ()
+    description: str  # what is known without the files: a value, or how the files are read
+    files: tuple[FileState, ...] | None = ()  # the files behind it; None if one is missing
 
     @property
     def state(self) -> str | None:
         """Fingerprint that changes with any size or time of change."""
         if self.files is None:
             return None
+        # The separator appears in no description, so nothing can move from one part to the other.
         return fingerprint_parts(self.description, "\x1e", repr(self.files))
 
     def sign(self) -> Signature:

@@ -44,31 +44,21 @@ def create_memmap(
     path
         The ``.npy`` file. Its folder is made if necessary.
     shape, dtype
-        Of the array.
+        Shape and type of the array, which is all zeros at first.
     description
         JSON-able tree. It is read when the block ends, so it may be completed in the block.
     advice
-        How to need less disk space, for the error message.
-
-    Yields
-    ------
-    numpy.memmap
-        Writable, all zeros.
-
-    Raises
-    ------
-    DataError
-        If the disk has no room for the array or refuses to write it.
+        How to need less disk space, for the `DataError` of a disk that has no room for the array.
 
     Examples
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "numbers.npy"
-    >>> with create_memmap(path, (3,), np.float32, {"of": "someone"}) as array:
+    >>> with create_memmap(path, (3,), np.float32, {"unit": "m"}) as array:
     ...     array[:] = 2
     >>> array, description = open_memmap(path)
     >>> array.tolist(), description
-    ([2.0, 2.0, 2.0], {'of': 'someone'})
+    ([2.0, 2.0, 2.0], {'unit': 'm'})
     """
     num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     require_free_space(path.parent, num_bytes, f"the array {path.name}", advice)
@@ -84,21 +74,17 @@ def create_memmap(
 
 
 def _reserve(path: Path) -> None:
-    """Allocate the disk blocks of a sparse file.
-
-    Without this, a disk that fills up while the array is being filled would end the process with
-    SIGBUS instead of an exception.
-    """
+    """Allocate the disk blocks of a sparse file."""
+    # Without them, a disk that fills up while the array is being filled would end the process with
+    # SIGBUS instead of an exception.
     if hasattr(os, "posix_fallocate"):  # not on macOS, where only the check of free space remains
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def shorten_memmap(array: np.memmap[Any, Any], num_rows: int) -> None:
-    """Keep only the first rows of an array that is being filled in a `create_memmap` block.
-
-    The rows after them must not be touched any more.
-    """
+    """Keep only the first rows of an array that is being filled in a `create_memmap` block."""
+    # The rows after them are cut off the file: touching them would end the process.
     array.flush()
     shape = (num_rows, *array.shape[1:])
     header = {"descr": array.dtype.str, "fortran_order": False, "shape": shape}
@@ -112,11 +98,8 @@ def shorten_memmap(array: np.memmap[Any, Any], num_rows: int) -> None:
 def open_memmap(path: Path) -> tuple[np.memmap[Any, Any], dict[str, Any]]:
     """Map an array to memory, read-only, and read its description.
 
-    Raises
-    ------
-    DataError
-        If the array or its description is missing, incomplete or damaged. The field ``path``
-        names the array.
+    If one of them is missing, incomplete or damaged, `DataError` is raised, whose field ``path``
+    names the array.
     """
     try:
         description = json.loads(_description_path(path).read_text(encoding="utf-8"))
@@ -129,20 +112,17 @@ def open_memmap(path: Path) -> tuple[np.memmap[Any, Any], dict[str, Any]]:
 
 
 def link_memmap(source: Path, target: Path) -> None:
-    """Make an array and its description available under a second name.
+    """Make an array and its description available under a second name, if possible by a link.
 
-    Nothing is copied where the file system has hard links and both names lie on one disk. The
-    second name keeps its content when the first is written again.
+    The second name keeps its content when the first is written again.
     """
     if source.resolve() == target.resolve():
         return
     # As in writing: the description disappears first and is replaced last.
     _description_path(target).unlink(missing_ok=True)
-    for original, name in (
-        (source, target),
-        (_description_path(source), _description_path(target)),
-    ):
-        with atomic_write(name) as partial:
+    for place in (Path, _description_path):
+        original = place(source)
+        with atomic_write(place(target)) as partial:
             try:
                 os.link(original, partial)
             except OSError:  # no hard links here, or another disk
@@ -195,11 +175,7 @@ class MemmapObject(ABC):
     def open(cls, folder: str | Path) -> Self:
         """Open an object on disk; its array is memory-mapped and read-only.
 
-        Raises
-        ------
-        DataError
-            If the folder holds no complete object of this class. The field ``path`` names the
-            array.
+        A folder that holds no complete object of this class raises `DataError`.
         """
         path = Path(folder) / f"{cls.kind}.npy"
         array, description = open_memmap(path)

@@ -37,17 +37,10 @@ class ArtifactStore:
 
     Small artifacts are safetensors files, large ones memory-mapped arrays. Deleting the folder
     makes all of them again.
-
-    Parameters
-    ----------
-    folder
-        Made when the first artifact is stored.
-    name
-        Owner of the artifacts in messages, such as ``"teachers.cgp_0"``.
     """
 
-    folder: Path
-    name: str
+    folder: Path  # made when the first artifact is stored
+    name: str  # owner of the artifacts in messages, such as "teachers.cgp_0"
 
     def path(self, kind: str) -> Path:
         """File of a small artifact."""
@@ -58,7 +51,10 @@ class ArtifactStore:
         return self.folder / f"{kind}.npy"
 
     def find(self, kind: str, components: Components) -> Path | None:
-        """Return the file of an artifact that was made from exactly these components.
+        """Return the file of an artifact that was made from exactly these components, or None.
+
+        Without such an artifact, the log says why it has to be made again, if an earlier one is
+        damaged or was made from other components.
 
         Parameters
         ----------
@@ -66,12 +62,6 @@ class ArtifactStore:
             Such as ``"checkpoint"`` or ``"logits"``.
         components
             JSON-able tree of everything that decides the artifact.
-
-        Returns
-        -------
-        Path or None
-            None if there is no such artifact, it is damaged, or it was made from other components.
-            In the last two cases the log says why it has to be made again.
         """
         try:
             stored = self._read_components(kind)
@@ -102,13 +92,7 @@ class ArtifactStore:
     def load(
         self, kind: str, components: Components
     ) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:
-        """Load what `save` stored, under the conditions of `find`.
-
-        Returns
-        -------
-        tuple of dict, or None
-            Arrays and metadata.
-        """
+        """Load the arrays and metadata that `save` stored, under the conditions of `find`."""
         if self.find(kind, components) is None:
             return None
         tensors, metadata = load_tensors(self.path(kind))
@@ -122,13 +106,7 @@ class ArtifactStore:
         tensors: Mapping[str, NDArray[Any]],
         metadata: Mapping[str, str],
     ) -> Path:
-        """Store a small artifact, completely or not at all, and return its file.
-
-        Raises
-        ------
-        DataError
-            If the file cannot be written, for example because the disk is full.
-        """
+        """Store a small artifact, completely or not at all, and return its file."""
         path = self.path(kind)
         save_tensors(path, tensors, {**metadata, "components": json.dumps(_as_json(components))})
         return path
@@ -158,7 +136,7 @@ class ArtifactStore:
         """Let one process at a time look up and make artifacts of this store."""
         from filelock import FileLock, Timeout
 
-        # The operating system releases the lock of a process that dies.
+        # A lock of the operating system, which releases it when the process dies.
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / LOCK_NAME)
         try:
@@ -189,9 +167,8 @@ def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _describe_difference(stored: Components, wanted: Components) -> str:
     """Name the components that differ, the first three with both values."""
     before, after = dict(_flatten(stored)), dict(_flatten(wanted))
-    changed = [
-        key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)
-    ]
+    keys = sorted(before.keys() | after.keys())
+    changed = [key for key in keys if before.get(key) != after.get(key)]
     shown = [f"{key} was {before.get(key)}, is {after.get(key)}" for key in changed[:NUM_SHOWN]]
     more = f" and {len(changed) - NUM_SHOWN} more" if len(changed) > NUM_SHOWN else ""
     return "; ".join(shown) + more

@@ -23,21 +23,9 @@ __all__ = ["load_metadata", "load_tensors", "save_tensors"]
 def save_tensors(
     path: Path, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]
 ) -> None:
-    """Write a safetensors file, complete or not at all.
+    """Write arrays, in any memory order, and texts to a safetensors file, complete or not at all.
 
-    Parameters
-    ----------
-    path
-        The file. Its folder is made if necessary.
-    tensors
-        Arrays by name, in any memory order.
-    metadata
-        Texts by name.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be written, for example because the disk is full.
+    A file that cannot be written, for example because the disk is full, raises `DataError`.
 
     Examples
     --------
@@ -61,10 +49,7 @@ def save_tensors(
 def load_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Read the arrays and the metadata of a safetensors file.
 
-    Raises
-    ------
-    DataError
-        If the file is missing or damaged. The field ``path`` names it.
+    A file that is missing or damaged raises `DataError`; the field ``path`` names it.
     """
     return _read(path, arrays=True)
 
@@ -76,6 +61,7 @@ def load_metadata(path: Path) -> dict[str, str]:
 
 def _read(path: Path, arrays: bool) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     try:
+        # The library maps the file, so that metadata alone cost no reading of arrays.
         with safe_open(path, framework="numpy") as file:
             names = file.keys() if arrays else ()
             return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractDataset, DatasetError
 
 from mlic.errors import DataError, MlicError
-from mlic.images.records import ImageRecords
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DatasetDataError",
-    "ReadOnlyDataset",
+    "FileDataset",
     "label_table",
     "preview_labels",
     "read_json",
@@ -31,104 +30,96 @@ __all__ = [
     "wrap_errors",
 ]
 
-_FIX_CONTENT = "correct the file, or run the pipelines that create it"
-
 
 class DatasetDataError(DataError, DatasetError):
     """A mistake in data; Kedro does not wrap it, because it is Kedro's own error too."""
 
 
-class ReadOnlyDataset(AbstractDataset[None, ImageRecords]):
-    """Base class of data sets in a layout of their own, which mlic reads and never writes."""
+class FileDataset(AbstractDataset[Any, Any]):
+    """Base class of datasets that are one file or folder, read only unless they define `save`.
 
-    _folder: Path
+    Parameters
+    ----------
+    filepath
+        The file or folder.
+    metadata
+        Metadata for plugins such as Kedro-Viz, not used by mlic.
+    """
 
-    def save(self, data: None) -> None:
-        """Refuse to write.
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
 
-        Raises
-        ------
-        DatasetDataError
-            Always.
-        """
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath}
+
+    def _exists(self) -> bool:
+        return self._filepath.exists()
+
+    def save(self, data: Any) -> None:
+        """Refuse to write: always raises `DatasetDataError`."""
+        # Data sets of others, and files that users write, must not be overwritten by a pipeline.
         raise DatasetDataError(
-            f"{self._folder} is read only: save to a ManifestDataset", path=self._folder
+            f"{self._filepath} is read only, so it cannot be the output of a node",
+            path=self._filepath,
         )
 
 
 @contextmanager
 def wrap_errors(place: Path | str) -> Iterator[None]:
-    """Turn errors of the block into one `DatasetDataError` that names a place.
+    """Turn errors of the block into one `DatasetDataError` that names a file or folder.
 
-    Kedro would wrap any other error of a dataset in a longer one and hide the message in it.
-
-    Parameters
-    ----------
-    place
-        File or folder, put in front of messages that do not contain it.
-
-    Raises
-    ------
-    DatasetDataError
-        Instead of mlic's other errors, ``OSError``, ``ValueError`` and ``KeyError``; with the
-        field ``path``.
+    Kedro would wrap any other error of a dataset in a longer one and hide the message in it. These
+    are mlic's other errors, ``OSError``, ``ValueError`` and ``KeyError``; the field ``path`` names
+    the place, unless the error has such a field already.
     """
     try:
         yield
-    except MlicError as error:
+    except (MlicError, DatasetError, OSError, ValueError, KeyError) as error:
+        raise _as_data_error(place, error) from error
+
+
+def _as_data_error(place: Path | str, error: BaseException) -> DatasetDataError:
+    if isinstance(error, MlicError):
         text = str(error)
         message = text if str(place) in text else f"{place}: {text}"
-        raise DatasetDataError(message, **{"path": place} | error.fields) from error
-    except DatasetError:  # names its place already
-        raise
-    except FileNotFoundError as error:
-        missing = error.filename or place
-        raise DatasetDataError(
+        return DatasetDataError(message, **{"path": place} | error.fields)
+    # Kedro's own datasets put a long text in front of the message: the cause is enough.
+    if isinstance(error, DatasetError) and error.__cause__:
+        return _as_data_error(place, error.__cause__)
+    if isinstance(error, FileNotFoundError):
+        missing = Path(error.filename or place)
+        return DatasetDataError(
             f"{missing} does not exist: correct the path, or run the pipelines that create it "
             "(kedro run creates everything)",
-            path=Path(missing),
-        ) from error
-    except (OSError, ValueError, KeyError) as error:
-        # Errors of the system have a number; the others come from the content of the file.
-        system = isinstance(error, OSError) and error.errno is not None
-        fix = "free space on its disk, or grant access to it" if system else _FIX_CONTENT
-        raise DatasetDataError(
-            f"{place} cannot be read or written ({type(error).__name__}: {error}): {fix}",
-            path=place,
-        ) from error
+            path=missing,
+        )
+    # Errors of the system have a number; the others come from the content of the file.
+    system = isinstance(error, OSError) and error.errno is not None
+    disk, content = "free space on its disk, or grant access to it", "run the node that creates it"
+    return DatasetDataError(
+        f"{place} cannot be read or written ({type(error).__name__}: {error}): "
+        f"{disk if system else f'correct it, or {content}'}",
+        path=place,
+    )
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises
-    ------
-    DatasetDataError
-        If the file is missing or damaged.
-    """
+    """Read a JSON file; a missing or damaged one raises `DatasetDataError`."""
     with wrap_errors(path):
         return json.loads(path.read_text(encoding="utf-8"))
 
 
 def resolve_inside(folder: Path, names: Sequence[str]) -> list[Path]:
-    """Return the paths of files that a manifest lists; links followed, they must be in a folder.
+    """Return the paths of listed files; links followed, they must be in a folder.
 
     Parameters
     ----------
     folder
         The folder, already resolved.
     names
-        Paths relative to the folder.
-
-    Raises
-    ------
-    DatasetDataError
-        If a path is absolute or leads out of the folder, by ``..`` or by a symbolic link.
-
-    Examples
-    --------
-    >>> [path.as_posix() for path in resolve_inside(Path("/data"), ["cats/1.jpg", "cats/2.jpg"])]
-    ['/data/cats/1.jpg', '/data/cats/2.jpg']
+        Paths relative to the folder. One that is absolute or leads out of the folder, by ``..`` or
+        by a symbolic link, raises `DatasetDataError`: a manifest may come from anyone.
     """
     # Resolving takes many system calls, and many files share a few parent folders.
     parents: dict[str, str] = {}
@@ -159,10 +150,7 @@ def _follow(folder: Path, name: str, parents: dict[str, str]) -> str:
 def require_files(paths: Sequence[Path], listed_in: object) -> None:
     """Require that all listed images exist.
 
-    Raises
-    ------
-    DatasetDataError
-        With the number of missing files (field ``found``) and the first of them (``path``).
+    The error's fields are the number of missing files (``found``) and the first of them (``path``).
     """
     missing = [path for path in paths if not path.is_file()]
     if missing:
@@ -185,13 +173,8 @@ def _fix_missing(missing: Sequence[Path], listed: Sequence[Path]) -> str:
 def label_table(labels: LabelMatrix, **extra: Iterable[object] | None) -> pa.Table:
     """Convert a label matrix to an Arrow table: image_id, split, further columns, labels.
 
-    Parameters
-    ----------
-    labels
-        Stored as one fixed-size list of int8 per row; the class list is stored in the schema's
-        metadata under ``classes``, as a JSON list.
-    **extra
-        Further columns; those that are None are left out.
+    Labels are one fixed-size list of int8 per row; the class list is in the schema's metadata under
+    ``classes``, as a JSON list. Further columns that are None are left out.
     """
     import pyarrow as pa
 
@@ -215,8 +198,5 @@ def preview_labels(labels: LabelMatrix) -> dict[str, Any]:
             labels.ids.tolist(), labels.split.tolist(), labels.states.tolist(), strict=True
         )
     ]
-    return {
-        "index": list(range(len(rows))),
-        "columns": ["image_id", "split", "labels"],
-        "data": rows,
-    }
+    columns = ["image_id", "split", "labels"]
+    return {"index": list(range(len(rows))), "columns": columns, "data": rows}

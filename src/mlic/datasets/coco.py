@@ -10,7 +10,7 @@ import numpy as np
 
 from mlic.datasets.base import (
     DatasetDataError,
-    ReadOnlyDataset,
+    FileDataset,
     read_json,
     require_files,
     resolve_inside,
@@ -25,7 +25,7 @@ __all__ = ["CocoDataset"]
 SPLITS = {"train": "train", "val": "test"}
 
 
-class CocoDataset(ReadOnlyDataset):
+class CocoDataset(FileDataset):
     """One year of MS-COCO as a multi-label data set.
 
     A label is present in an image that has any annotation of that category, crowds included.
@@ -41,8 +41,6 @@ class CocoDataset(ReadOnlyDataset):
         ``{train,val}<year>/``.
     year
         The year, such as 2014; not needed if there is only one.
-    metadata
-        Metadata for plugins, not used by mlic.
 
     References
     ----------
@@ -52,9 +50,8 @@ class CocoDataset(ReadOnlyDataset):
     def __init__(
         self, folder: str, year: int | str | None = None, metadata: dict[str, Any] | None = None
     ) -> None:
-        self._folder = Path(folder)
-        self._year = None if year is None else str(year)
-        self.metadata = metadata
+        super().__init__(folder, metadata)
+        self._folder, self._year = self._filepath, None if year is None else str(year)
 
     def _describe(self) -> dict[str, Any]:
         return {"folder": self._folder, "year": self._year}
@@ -65,14 +62,13 @@ class CocoDataset(ReadOnlyDataset):
     def load(self) -> ImageRecords:
         """Read ids, labels and splits without decoding images.
 
-        Raises
-        ------
-        DatasetDataError
-            If annotations are missing, damaged or contradictory, or images are missing.
+        Annotations that are missing, damaged or contradictory, and missing images, raise
+        `DatasetDataError`.
         """
         with wrap_errors(self._folder):
             year = self._year or self._find_year()
             files = {name: self._annotations(name, year) for name in SPLITS}
+            # Without annotations of val, test images are split off training later.
             names = [name for name, file in files.items() if name == "train" or file.is_file()]
             parts = [self._load_part(files[name], name, year) for name in names]
             first = parts[0][0]
@@ -114,19 +110,9 @@ class CocoDataset(ReadOnlyDataset):
 
 
 def read_instances(file: Path, name: str) -> tuple[LabelMatrix, list[str]]:
-    """Read image-level labels and file names from one file of instance annotations.
+    """Read image-level labels and file names from ``instances_<name><year>.json``.
 
-    Parameters
-    ----------
-    file
-        ``instances_<name><year>.json``.
-    name
-        ``"train"`` or ``"val"``.
-
-    Raises
-    ------
-    DatasetDataError
-        If the file is damaged, or an annotation is of an unknown image or category.
+    A damaged file, or an annotation of an unknown image or category, raises `DatasetDataError`.
     """
     content = read_json(file)
     with wrap_errors(file):
@@ -140,6 +126,7 @@ def read_instances(file: Path, name: str) -> tuple[LabelMatrix, list[str]]:
             image, category = annotation["image_id"], annotation["category_id"]
             if image not in rows or category not in columns:
                 raise _unknown_id(file, annotation, "category" if image in rows else "image")
+            # Several objects of a category, and crowds, are one present label.
             states[rows[image], columns[category]] = PRESENT
         labels = LabelMatrix(
             LabelSpace(tuple(category["name"] for category in categories)),

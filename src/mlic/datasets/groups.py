@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
-from kedro.io import AbstractDataset
-
-from mlic.datasets.base import DatasetDataError, read_json
+from mlic.datasets.base import DatasetDataError, FileDataset, read_json
 
 if TYPE_CHECKING:
     from kedro_datasets._typing import JSONPreview
@@ -18,39 +15,28 @@ __all__ = ["GroupsDataset"]
 _SHAPE = 'write [["cat", "dog"], ["car", "bus"]] or {"animals": ["cat", "dog"], …}'
 
 
-class GroupsDataset(AbstractDataset[Any, Any]):
+class GroupsDataset(FileDataset):
     """A JSON file with lists of label names, each with or without a title; read only.
 
+    The file contains a list of lists, or an object of lists under their titles.
     `mlic.labels.partition.user_partition` checks whether the groups cover the labels.
-
-    Parameters
-    ----------
-    filepath
-        The ``.json`` file: a list of lists, or an object of lists under their titles.
-    metadata
-        Metadata for plugins, not used by mlic.
 
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "groups.json"
     >>> _ = path.write_text('{"animals": ["cat", "dog"], "vehicles": ["car"]}')
     >>> GroupsDataset(str(path)).load()
     {'animals': ['cat', 'dog'], 'vehicles': ['car']}
     """
 
-    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
-        self.metadata = metadata
-
     def load(self) -> list[list[str]] | dict[str, list[str]]:
         """Read the groups.
 
-        Raises
-        ------
-        DatasetDataError
-            If the file is missing, is not JSON, or contains anything but lists of names.
+        A file that is missing, or contains anything but lists of names, raises `DatasetDataError`.
         """
+        # Not left to read_json: here the user has to write the file, no pipeline creates it.
         if not self._filepath.is_file():
             raise DatasetDataError(
                 f"there is no file of groups {self._filepath}: {_SHAPE} into it, or name another "
@@ -67,28 +53,9 @@ class GroupsDataset(AbstractDataset[Any, Any]):
             )
         return groups
 
-    def save(self, data: Any) -> NoReturn:
-        """Refuse to overwrite a file that the user wrote.
-
-        Raises
-        ------
-        DatasetDataError
-            Always.
-        """
-        raise DatasetDataError(
-            f"{self._filepath} is written by the user: no node may overwrite it",
-            path=self._filepath,
-        )
-
     def preview(self) -> JSONPreview:
         """Return the content of the file, for Kedro-Viz."""
         return json.dumps(self.load())
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath}
-
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
 
 
 def _names(part: object) -> bool:

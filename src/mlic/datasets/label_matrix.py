@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from kedro.io import AbstractDataset
 
 from mlic.caching.atomic import atomic_write
 from mlic.datasets.base import (
     DatasetDataError,
+    FileDataset,
     label_table,
     preview_labels,
     wrap_errors,
@@ -25,45 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["LabelMatrixDataset"]
 
 
-class LabelMatrixDataset(AbstractDataset[LabelMatrix, LabelMatrix]):
+class LabelMatrixDataset(FileDataset):
     """A Parquet table with the columns image_id, split and labels.
 
     The metadata of its schema contain the class list (``classes``) and the fingerprint of the
     matrix (``fingerprint``).
-
-    Parameters
-    ----------
-    filepath
-        The Parquet file.
-    metadata
-        Metadata for plugins, not used by mlic.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> dataset = LabelMatrixDataset(f"{tempfile.mkdtemp()}/labels.parquet")
-    >>> dataset.save(LabelMatrix(LabelSpace(("cat", "dog")), ["a"], [[1, -1]], ["train"]))
-    >>> dataset.preview()["data"]
-    [['a', 'train', 'cat, ?dog']]
     """
-
-    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
-        self.metadata = metadata
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath}
-
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
 
     def load(self) -> LabelMatrix:
         """Read the matrix.
 
-        Raises
-        ------
-        DatasetDataError
-            If the file is missing or damaged, or its content does not have its fingerprint.
+        A file that is missing, damaged or edited raises `DatasetDataError`.
         """
         import pyarrow.parquet as pq
 
@@ -84,6 +55,7 @@ class LabelMatrixDataset(AbstractDataset[LabelMatrix, LabelMatrix]):
 
         with wrap_errors(self._filepath), atomic_write(self._filepath) as partial:
             table = label_table(data)
+            # The fingerprint shows when the table was edited, or written by another program.
             known = table.schema.metadata | {"fingerprint": data.fingerprint}
             pq.write_table(table.replace_schema_metadata(known), partial)
 

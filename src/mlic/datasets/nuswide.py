@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mlic.datasets.base import DatasetDataError, ReadOnlyDataset, resolve_inside, wrap_errors
+from mlic.datasets.base import DatasetDataError, FileDataset, resolve_inside, wrap_errors
 from mlic.images.records import ImageRecords
 from mlic.labels import PRESENT, LabelMatrix, LabelSpace
 
@@ -22,7 +22,7 @@ FILES = {"lists": "ImageList/TrainImagelist.txt", "table": "nus_wid_data.csv"}
 IMAGES = ("Flickr", "images", ".")  # folders of images, in the order in which they are searched
 
 
-class NusWideDataset(ReadOnlyDataset):
+class NusWideDataset(FileDataset):
     r"""NUS-WIDE with its 81 concepts, in either of the two forms in which it is distributed.
 
     ``lists``, as published: ``ImageList/{Train,Test}Imagelist.txt`` with paths such as
@@ -48,13 +48,6 @@ class NusWideDataset(ReadOnlyDataset):
     keep_unlabelled
         Whether images without any label are kept, with every label absent. Most published
         figures exclude them.
-    metadata
-        Metadata for plugins, not used by mlic.
-
-    Raises
-    ------
-    DatasetDataError
-        If ``form`` is neither.
 
     References
     ----------
@@ -76,17 +69,12 @@ class NusWideDataset(ReadOnlyDataset):
                 parameter="form",
                 value=form,
             )
-        self._folder = Path(folder)
-        self._form = form
-        self._keep_unlabelled = keep_unlabelled
-        self.metadata = metadata
+        super().__init__(folder, metadata)
+        self._folder, self._form, self._keep_unlabelled = self._filepath, form, keep_unlabelled
 
     def _describe(self) -> dict[str, Any]:
-        return {
-            "folder": self._folder,
-            "form": self._form,
-            "keep_unlabelled": self._keep_unlabelled,
-        }
+        labelled = {"form": self._form, "keep_unlabelled": self._keep_unlabelled}
+        return {"folder": self._folder, **labelled}
 
     def _exists(self) -> bool:
         return bool(self._forms())
@@ -94,11 +82,8 @@ class NusWideDataset(ReadOnlyDataset):
     def load(self) -> ImageRecords:
         """Read ids, labels and splits without decoding images.
 
-        Raises
-        ------
-        DatasetDataError
-            If lists or table are missing, damaged or contradictory, or none of the listed images
-            exists.
+        Lists or a table that are missing, damaged or contradictory raise `DatasetDataError`, and so
+        do listed images of which none exists.
         """
         with wrap_errors(self._folder):
             read = {"lists": _read_lists, "table": _read_table}[self._find_form()]
@@ -113,6 +98,7 @@ class NusWideDataset(ReadOnlyDataset):
         return [form for form, file in wanted.items() if (self._folder / file).is_file()]
 
     def _find_form(self) -> str:
+        # With both, guessing would choose between two different data sets.
         forms = self._forms()
         if len(forms) == 1:
             return forms[0]
@@ -160,6 +146,7 @@ def _read_concepts(folder: Path) -> LabelSpace | None:
 
 def _read_names(file: Path) -> list[str]:
     """Read lines that are not blank, with ``/`` for the backslash of NUS-WIDE's paths."""
+    # A backslash separates folders on Windows only, / on every system.
     lines = file.read_text(encoding="utf-8").splitlines()
     return [line.strip().replace("\\", "/") for line in lines if line.strip()]
 
@@ -234,6 +221,7 @@ def _parse_label(text: str, file: Path) -> list[str]:
 def _mark(lists: list[list[str]], space: LabelSpace, file: Path) -> NDArray[np.int8]:
     """Convert lists of names to states; int8, shape (len(lists), C)."""
     states = np.zeros((len(lists), len(space)), dtype=np.int8)
+    # The table may contain a name that the list lacks; the error names both files.
     with wrap_errors(f"{file} and Concepts81.txt"):
         for row, names in enumerate(lists):
             states[row, space.indices(names)] = PRESENT

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mlic.datasets.base import DatasetDataError, ReadOnlyDataset, require_files, wrap_errors
+from mlic.datasets.base import DatasetDataError, FileDataset, require_files, wrap_errors
 from mlic.images.records import ImageRecords
 from mlic.labels import ABSENT, PRESENT, UNKNOWN, LabelMatrix, LabelSpace
 
@@ -28,7 +28,7 @@ STATES = {"-1": ABSENT, "0": UNKNOWN, "1": PRESENT}
 States = dict[str, list[int]]
 
 
-class VocDataset(ReadOnlyDataset):
+class VocDataset(FileDataset):
     """One year of PASCAL VOC, read from ``ImageSets/Main/<class>_<set>.txt``.
 
     VOC's -1, 0 and 1 become absent, unknown (difficult) and present. The test split is read if
@@ -43,8 +43,6 @@ class VocDataset(ReadOnlyDataset):
     training_set
         ``"train"``: VOC's ``train`` and ``val`` are training and validation. ``"trainval"``: both
         are training images, as in published figures on VOC; validation is split off later.
-    metadata
-        Metadata for plugins, not used by mlic.
 
     References
     ----------
@@ -59,10 +57,8 @@ class VocDataset(ReadOnlyDataset):
         training_set: Literal["train", "trainval"] = "train",
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._folder = Path(folder)
-        self._year = str(year)
-        self._training_set = training_set
-        self.metadata = metadata
+        super().__init__(folder, metadata)
+        self._folder, self._year, self._training_set = self._filepath, str(year), training_set
 
     def _describe(self) -> dict[str, Any]:
         return {"folder": self._folder, "year": self._year, "training_set": self._training_set}
@@ -81,10 +77,7 @@ class VocDataset(ReadOnlyDataset):
     def load(self) -> ImageRecords:
         """Read ids, labels and splits without decoding images.
 
-        Raises
-        ------
-        DatasetDataError
-            If lists are missing or contradictory, or listed images are missing.
+        Lists that are missing or contradictory, and missing images, raise `DatasetDataError`.
         """
         with wrap_errors(self._root):
             splits = self._splits()
@@ -93,13 +86,8 @@ class VocDataset(ReadOnlyDataset):
             declared = [split for split, each in splits.items() for _ in each]
             paths = [self._root / "JPEGImages" / f"{name}.jpg" for name in ids]
             require_files(paths, self._root / "ImageSets" / "Main")
-            labels = LabelMatrix(
-                LabelSpace(CLASSES),
-                np.asarray(ids),
-                np.asarray(states, np.int8),
-                np.asarray(declared),
-            )
-            return ImageRecords(labels, paths)
+            columns = np.asarray(ids), np.asarray(states, np.int8), np.asarray(declared)
+            return ImageRecords(LabelMatrix(LabelSpace(CLASSES), *columns), paths)
 
     def _splits(self) -> dict[str, States]:
         names = {"train": self._training_set, "validation": "val", "test": "test"}
@@ -118,6 +106,7 @@ class VocDataset(ReadOnlyDataset):
                 "trainval archive there, or correct 'training_set'",
                 value=self._training_set,
             )
+        # No error: the test lists of some years are not public.
         if not splits["test"]:
             logger.warning(
                 "%s has no lists of its test set: test images are split off the training "
@@ -155,6 +144,7 @@ def _read_list(file: Path) -> dict[str, int]:
     """Read the states of one class by image id."""
     states: dict[str, int] = {}
     for line in filter(str.strip, file.read_text(encoding="utf-8").splitlines()):
+        # Present states are padded to two characters, so that there are one or two spaces.
         name, _, state = line.strip().partition(" ")
         if state.strip() not in STATES or name in states or Path(name).name != name:
             raise DatasetDataError(

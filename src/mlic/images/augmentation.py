@@ -47,20 +47,13 @@ class ViewSampler:
         Seed of the run.
     threads
         Number of images augmented at the same time; it does not change any pixel.
-
-    Examples
-    --------
-    >>> views = ViewSampler(["a", "b"], AugmentationOptions(), seed=0)
-    >>> box = views.boxes([1], view=2)
-    >>> alone = ViewSampler(["b"], AugmentationOptions(), seed=0)
-    >>> box.shape, bool((box == alone.boxes([0], view=2)).all())
-    ((1, 5), True)
     """
 
     def __init__(
         self, ids: Sequence[str], options: AugmentationOptions, seed: int, threads: int = 1
     ) -> None:
         self.options, self.threads = options, threads
+        # One key per image: its views do not depend on the other images, or on their order.
         self._keys = np.array([_hash(f"{seed}\x1f{name}") for name in ids], dtype=np.uint64)
 
     @property
@@ -74,25 +67,14 @@ class ViewSampler:
         return self.options.min_crop < 1 or self.options.max_aspect > 1 or self.options.flip
 
     def boxes(self, rows: NDArray[np.intp] | Sequence[int], view: int) -> NDArray[np.float32]:
-        """Return the crops of some images.
+        """Return the crops of the images at some positions in `ids`; shape (B, 5), float32.
 
-        Parameters
-        ----------
-        rows
-            Positions in `ids`; shape (B,).
-        view
-            Number of the view, from 0, modulo the number of views.
-
-        Returns
-        -------
-        numpy.ndarray
-            Left, top, width and height as fractions of the image, then 1 for a mirrored view,
-            else 0; shape (B, 5), float32.
+        Columns are left, top, width and height as fractions of the image, then 1 for a mirrored
+        view, else 0. Numbers of views start from 0 and are taken modulo the number of views.
         """
         keys = self._keys[np.asarray(rows, dtype=np.intp)]
-        draws = [
-            _uniform(keys, (view % self.num_views) * _BOX_DRAWS + number) for number in range(5)
-        ]
+        first = (view % self.num_views) * _BOX_DRAWS
+        draws = [_uniform(keys, first + number) for number in range(5)]
         area = self.options.min_crop + draws[0] * (1 - self.options.min_crop)
         # A crop of this area does not fit into the image with an aspect beyond 1 / area.
         aspect = np.minimum(self.options.max_aspect, 1 / area) ** (draws[1] * 2 - 1)
@@ -106,17 +88,8 @@ class ViewSampler:
     ) -> NDArray[np.uint8]:
         """Apply Cutout, then RandAugment, if the options ask for them.
 
-        Parameters
-        ----------
-        pixels
-            The stored images of `rows`; shape (B, H, W, 3), uint8.
-        rows, view
-            As in `boxes`.
-
-        Returns
-        -------
-        numpy.ndarray
-            The augmented images; same shape and dtype. `pixels` itself if neither is asked for.
+        Arguments and result are as in `boxes`, with the stored images of `rows`, shape
+        (B, H, W, 3), uint8. `pixels` itself is returned if neither is asked for.
         """
         options = self.options
         if not options.cutout and not options.rand_augment:

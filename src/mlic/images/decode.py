@@ -26,18 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["decode_image", "decode_images", "decode_sources"]
 
 # Raised by Pillow's decoders for damaged files. Anything else is a bug and must not be hidden.
+# fmt: off
 UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
+    OSError, SyntaxError, ValueError, EOFError, LookupError, OverflowError, struct.error,
+    zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
 )
+# fmt: on
 
 
 def decode_image(source: bytes | Path, size: int) -> NDArray[np.uint8]:
@@ -51,25 +45,13 @@ def decode_image(source: bytes | Path, size: int) -> NDArray[np.uint8]:
     source
         The file, or its encoded bytes.
     size
-        Side of the square, in pixels.
-
-    Returns
-    -------
-    numpy.ndarray
-        RGB pixels; uint8, shape (size, size, 3).
+        Side of the square, in pixels; the result is uint8, shape (size, size, 3).
 
     Raises
     ------
     DataError
         If the image is missing, damaged, truncated, larger than ``PIL.Image.MAX_IMAGE_PIXELS``, or
         has more than 8 bits per channel.
-
-    Examples
-    --------
-    >>> buffer = io.BytesIO()
-    >>> Image.new("L", (4, 2), 255).save(buffer, "png")
-    >>> decode_image(buffer.getvalue(), 8).shape
-    (8, 8, 3)
     """
     try:
         with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
@@ -92,8 +74,7 @@ def _refuse_unfit(image: Image.Image) -> None:
         )
     if image.mode.startswith(("I", "F")):
         raise DataError(
-            f"has more than 8 bits per channel (mode {image.mode}): convert it to 8 bits",
-            found=image.mode,
+            f"has more than 8 bits per channel (mode {image.mode}): convert it", found=image.mode
         )
 
 
@@ -117,7 +98,7 @@ def _reason(error: BaseException) -> str:
 def decode_images(
     raw: ImageRecords, size: int, out: NDArray[np.uint8], workers: int | None = None
 ) -> list[tuple[str, str]]:
-    """Decode every image into its row of an array.
+    """Decode every image into its row of an array; return id and reason of the unreadable ones.
 
     Parameters
     ----------
@@ -130,19 +111,6 @@ def decode_images(
         unreadable images are not changed.
     workers
         Number of threads; by default that of the processors, at most 16.
-
-    Returns
-    -------
-    list of tuple
-        Id and reason of each unreadable image, in the order of ``raw``.
-
-    Examples
-    --------
-    >>> from mlic.images.records import ImageRecords
-    >>> from mlic.labels import LabelMatrix, LabelSpace
-    >>> raw = ImageRecords(LabelMatrix(LabelSpace(("cat",)), ["a"], [[1]], [""]), [b"no image"])
-    >>> decode_images(raw, 8, np.zeros((1, 8, 8, 3), dtype=np.uint8))
-    [('a', 'is not an image in a known format')]
     """
     reasons = decode_sources(raw.sources, size, out, workers)
     return [(str(raw.labels.ids[i]), why) for i, why in enumerate(reasons) if why is not None]
@@ -151,13 +119,7 @@ def decode_images(
 def decode_sources(
     sources: Sequence[bytes | Path], size: int, out: NDArray[np.uint8], workers: int | None = None
 ) -> list[str | None]:
-    """Decode encoded images into an array; arguments as for `decode_images`.
-
-    Returns
-    -------
-    list of str or None
-        What is wrong with each image; None if it was decoded.
-    """
+    """Return what is wrong with each image, None if it was decoded; see `decode_images`."""
 
     def decode_row(row: int) -> str | None:
         try:

@@ -32,17 +32,7 @@ def write_store(
     Pixels are written directly to the disk, so the images need not fit in memory. Files count as
     the same while path, size and time of change are; bytes count as the same while their hash is.
     If several processes want the same folder, one writes; the others wait and open what it made.
-
-    Parameters
-    ----------
-    folder
-        Folder of the store. It is made if necessary.
-    raw
-        The encoded images.
-    size
-        Side of the decoded squares, in pixels.
-    workers
-        Number of threads that decode; see `decode_images`.
+    Arguments are those of `mlic.images.decode.decode_images`.
 
     Returns
     -------
@@ -57,11 +47,8 @@ def write_store(
         If the disk has no room for the pixels, or no image at all is readable.
     """
     store, kind = ArtifactStore(Path(folder), "images"), ImageStore.kind
-    components = {
-        "inputs": _fingerprint_inputs(raw),
-        "size": size,
-        "code": code_version("mlic.images.decode"),
-    }
+    code = code_version("mlic.images.decode")
+    components = {"inputs": _fingerprint_inputs(raw), "size": size, "code": code}
     # The lookup is inside the lock: a process that waited finds what the other one made.
     with store.lock():
         if store.find(kind, components) is None:
@@ -79,6 +66,7 @@ def _decode(
 ) -> None:
     """Write the store; the description lists unreadable images with reasons."""
     description: dict[str, Any] = {}
+    # Space for all images, because nobody knows yet how many are readable.
     shape, advice = (len(raw), size, size, 3), "lower data.store_size"
     with store.fill(ImageStore.kind, components, shape, np.uint8, description, advice) as pixels:
         unreadable = decode_images(raw, size, pixels, workers)
@@ -87,6 +75,7 @@ def _decode(
             raise DataError(
                 f"none of the {len(raw)} images is readable, the first because: {unreadable[0][1]}"
             )
+        # The array can only be cut at its end, so unreadable images must not leave gaps.
         _move_up(pixels, readable)
         ids = raw.labels.ids[readable]
         description |= {
@@ -94,21 +83,15 @@ def _decode(
             "fingerprint": fingerprint_images(ids, pixels[: len(readable)]),
             "quarantine": unreadable,
         }
-        # The number of readable images is known only now.
         shorten_memmap(pixels, len(readable))
 
 
 def _fingerprint_inputs(raw: ImageRecords) -> str:
     """Fingerprint of the encoded images, computed without decoding them."""
-    parts = [
-        part
-        for name, source in zip(raw.labels.ids.tolist(), raw.sources, strict=True)
-        for part in (
-            f"\x1e{name}\x1f",
-            _file_state(source) if isinstance(source, Path) else fingerprint_parts(source),
-        )
-    ]
-    return fingerprint_parts(*parts)
+    states = (_file_state(s) if isinstance(s, Path) else fingerprint_parts(s) for s in raw.sources)
+    # The separators appear in no id, so different images cannot give the same text.
+    pairs = zip(raw.labels.ids.tolist(), states, strict=True)
+    return fingerprint_parts(*(f"\x1e{name}\x1f{state}" for name, state in pairs))
 
 
 def _file_state(path: Path) -> str:
@@ -120,7 +103,7 @@ def _file_state(path: Path) -> str:
 
 
 def _move_up(pixels: NDArray[np.uint8], readable: NDArray[np.intp]) -> None:
-    """Close the gaps that unreadable images left."""
+    """Move the readable images to the first rows."""
     # Rows only move to smaller numbers, in order, so none is overwritten before it has moved.
     for target, row in enumerate(readable.tolist()):
         if target != row:

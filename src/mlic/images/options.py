@@ -12,15 +12,7 @@ __all__ = ["AugmentationOptions", "DataOptions", "SyntheticOptions"]
 
 
 class DataOptions(StrictModel):
-    """Source of the images, their size, and how they are split.
-
-    Examples
-    --------
-    >>> DataOptions(image_size=64).side
-    64
-    >>> DataOptions(image_size=448, store_size=512).side
-    512
-    """
+    """Source of the images, their size, and how they are split."""
 
     source: Literal["synthetic", "catalog"] = Field(
         default="synthetic",
@@ -77,6 +69,7 @@ class DataOptions(StrictModel):
 class SyntheticOptions(StrictModel):
     """Appearance of the synthetic scenes and co-occurrence of their labels."""
 
+    # Defaults are chosen so that the demo takes minutes on a CPU and leaves room for improvement.
     num_images: int = Field(3000, ge=1, description="number of images")
     size: int = Field(64, ge=32, le=512, description="side of an image, in pixels")
     num_communities: int = Field(3, ge=2, le=8, description="groups of labels that co-occur")
@@ -97,15 +90,14 @@ class SyntheticOptions(StrictModel):
     @model_validator(mode="after")
     def _check_diameters(self) -> Self:
         if self.smallest > self.largest:
-            raise ValueError(
-                f"smallest ({self.smallest}) exceeds largest ({self.largest}): swap the two"
-            )
+            raise ValueError(f"smallest {self.smallest} exceeds largest {self.largest}: swap them")
         return self
 
 
 class AugmentationOptions(StrictModel):
     """How augmented views differ from the stored image."""
 
+    # Every view costs a teacher one prediction of all images, and disk space for its logits.
     views: int = Field(default=4, ge=1, description="number of different views of each image")
     min_crop: float = Field(
         default=0.6, gt=0, le=1, description="smallest area of a crop, as a fraction of the image"

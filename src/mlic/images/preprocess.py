@@ -41,6 +41,7 @@ def preprocess_views(
         Shape (B, 3, size, size), float32, in the memory format channels last, for which
         convolutions are faster.
     """
+    # Without a filter, larger images would be sampled at single pixels and look ragged.
     if pixels.shape[1] > size:
         return _normalise(_resample(_to_planes(pixels), boxes, size), mean, std)
     return _normalise(_interpolate(_to_planes(pixels), boxes, size), mean, std)
@@ -59,10 +60,8 @@ def _interpolate(images: torch.Tensor, boxes: torch.Tensor, size: int) -> torch.
 
 
 def _resample(images: torch.Tensor, boxes: torch.Tensor, size: int) -> torch.Tensor:
-    """Resize crops by a triangle filter as wide as the step, first columns, then rows.
-
-    ``torch.nn.functional.interpolate`` does the same, but with one box for the whole batch.
-    """
+    """Resize crops by a triangle filter as wide as the step, first columns, then rows."""
+    # torch.nn.functional.interpolate does the same, but with one box for the whole batch.
     left, top, width, height, flip = boxes.unbind(1)
     columns = _triangles(left, width, images.shape[-1], size)
     columns = torch.where(flip.view(-1, 1, 1) > 0, columns.flip(1), columns)
@@ -88,6 +87,7 @@ def preprocess_whole(
 ) -> torch.Tensor:
     """Resize (if necessary) and normalise whole images; shapes as for `preprocess_views`."""
     images = _to_planes(pixels)
+    # The same size is not resampled: antialiasing would still cost a pass over the batch.
     if images.shape[-1] != size:
         images = interpolate(
             images, size=(size, size), mode="bilinear", antialias=True, align_corners=False

@@ -19,6 +19,8 @@ __all__ = ["ImageRecords"]
 class ImageRecords:
     """Encoded images with their labels, before anything is decoded.
 
+    No image at all, and different lengths, raise `DataError`.
+
     Parameters
     ----------
     labels
@@ -28,11 +30,6 @@ class ImageRecords:
     groups
         Group of each image, such as its scene or patient; images of one group stay in one split;
         shape (n,), strings.
-
-    Raises
-    ------
-    DataError
-        If there is no image, or the lengths differ.
     """
 
     labels: LabelMatrix
@@ -40,15 +37,14 @@ class ImageRecords:
     groups: NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
+        # Refused here, where the cause is still known, and not by the first mean of no value.
         if len(self.labels) == 0:
             raise DataError("the manifest lists no image: give one row for each image")
-        lengths = {len(self.labels), len(self.sources)}
-        if self.groups is not None:
-            lengths.add(len(self.groups))
-        if len(lengths) != 1:
+        groups = self.labels.ids if self.groups is None else self.groups
+        lengths = [len(self.labels), len(self.sources), len(groups)]
+        if len(set(lengths)) != 1:
             raise DataError(
-                f"the numbers of ids, images and groups differ: {sorted(lengths)}",
-                found=sorted(lengths),
+                f"the numbers of ids, images and groups differ: {lengths}", found=lengths
             )
 
     def __len__(self) -> int:

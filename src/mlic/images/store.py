@@ -76,6 +76,7 @@ class ImageStore(MemmapObject):
     @classmethod
     def from_arrays(cls, ids: Iterable[str], pixels: NDArray[np.uint8]) -> Self:
         """Build a store in memory."""
+        # NumPy would make one object of a generator, so that it is read to a list first.
         names = np.asarray(list(ids), dtype=np.str_)
         return cls(names, pixels, fingerprint_images(names, pixels))
 

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import to_jsonable_python
+
+from mlic.config.parameters import Parameters
+from mlic.utils.strict_model import StrictModel
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,39 +25,19 @@ _FOLDER_TYPE = "DirectoryDataset"  # type of the folders that nodes are given to
 
 @dataclass(frozen=True)
 class Entry:
-    """One name of the catalog.
+    """One name of the catalog."""
 
-    Parameters
-    ----------
-    description
-        Configuration of a dataset, or value of a parameter, as JSON.
-    paths
-        Files and folders that these name.
-    is_filled_by_reader
-        Whether it is a folder that is filled by the node that reads it.
-    is_on_disk
-        Whether all of its data lie in these files, or in the parameters.
-    """
-
-    description: str
-    paths: tuple[Path, ...]
-    is_filled_by_reader: bool
-    is_on_disk: bool
+    description: str  # configuration of a dataset, or value of a parameter, as JSON
+    paths: tuple[Path, ...]  # files and folders that these name
+    is_filled_by_reader: bool  # a folder that is filled by the node that reads it
+    is_on_disk: bool  # all of its data lie in these files, or in the parameters
 
 
 def read_entry(catalog: Any, name: str) -> Entry:
-    """Look up a name.
-
-    Parameters
-    ----------
-    catalog
-        Kedro's catalog; its datasets need not be importable.
-    name
-        A parameter, or a dataset. A dataset in memory or with versions is not on disk in the sense
-        of `Entry`.
-    """
+    """Look up a parameter or a dataset in Kedro's catalog; datasets need not be importable."""
     if name == "parameters" or name.startswith("params:"):
-        value = _as_json(catalog.get(name).load())
+        value = _complete(name.removeprefix("params:"), catalog.get(name).load())
+        value = to_jsonable_python(value, fallback=repr)
         return Entry(json.dumps(value, sort_keys=True), tuple(_find_paths(value)), False, True)
     configuration = _read_configuration(catalog, name)
     paths = tuple(_find_paths(configuration, _PATH_KEYS))
@@ -73,10 +58,19 @@ def _read_configuration(catalog: Any, name: str) -> dict[str, Any]:
     return {key: value for key, value in configuration.items() if key not in _IGNORED_KEYS}
 
 
-def _as_json(value: Any) -> Any:
-    from pydantic_core import to_jsonable_python
-
-    return to_jsonable_python(value, fallback=repr)
+def _complete(name: str, value: Any) -> Any:
+    """Return the value of a parameter with the defaults of its section."""
+    # Kedro completes only sections that a node of the selected pipelines annotates. The same value
+    # must have the same description in a run of all pipelines and in a run of some.
+    if not isinstance(value, dict):
+        return value
+    if name == "parameters":
+        return {key: _complete(key, section) for key, section in value.items()}
+    field = Parameters.model_fields.get(name)
+    kind = field.annotation if field else None
+    if isinstance(kind, type) and issubclass(kind, StrictModel):
+        return kind.model_validate(value)
+    return value
 
 
 def _find_paths(tree: Any, keys: Sequence[str] = ()) -> list[Path]:

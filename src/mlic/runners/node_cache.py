@@ -24,7 +24,7 @@ from mlic.caching.content_state import ContentState, FileState, Signature, scan_
 from mlic.runners.catalog_entries import read_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from kedro.io import CatalogProtocol
@@ -44,21 +44,12 @@ def filter_stale_nodes(
 ) -> Pipeline:
     """Select the nodes that are not up to date, and all nodes after them.
 
-    Some of the latter may turn out to be up to date once the nodes before them have run.
-
-    Parameters
-    ----------
-    pipeline
-        All nodes.
-    catalog
-        The entries of their data and of the records.
-    run_id
-        Kedro's id of the run. The result is then held for the runner, which takes it by
-        `take_stale_nodes` instead of computing it again.
+    Some of the latter may turn out to be up to date once the nodes before them have run. With
+    Kedro's id of the run, the result is held for the runner, which takes it by `take_stale_nodes`
+    instead of computing it again.
     """
     nodes = NodeCache(catalog, cache(scan_files))  # many nodes read the same files
-    changed: set[str] = set()
-    names = []
+    changed, names = set[str](), list[str]()
     for node in pipeline.nodes:
         if changed & _without_at(node.inputs) or nodes.why_stale(node):
             changed |= _without_at(node.outputs)
@@ -78,12 +69,7 @@ def take_stale_nodes(run_id: str | None) -> Pipeline | None:
 class NodeCache:
     """The records of all nodes, one JSON file each, in the folder of the entry ``node_records``.
 
-    Parameters
-    ----------
-    catalog
-        Without the entry nothing is recorded, and every node is stale.
-    scan
-        Finds the states of files.
+    Without this entry in the catalog nothing is recorded, and every node is stale.
     """
 
     def __init__(
@@ -101,6 +87,7 @@ class NodeCache:
         if recorded is None:
             return NEW
         states = {**self._before(node), **self._after(node)}
+        # Code comes first, so that a message names the cause and not its effects.
         for name, state in states.items():
             if name not in recorded or not state.matches(recorded[name]):
                 return f"{name} is missing" if state.files is None else f"{name} changed"
@@ -125,62 +112,49 @@ class NodeCache:
     def _before(self, node: Node) -> dict[str, ContentState]:
         """States of everything that a node depends on."""
         assert self._folder is not None
-        data = (*node.inputs, *node.outputs)
-        code = source_tree(self._folder / CODE_MEMO).version(
-            node.func.__module__, *(self._entry(name).description for name in data)
-        )
+        # Entries name the classes that read and write the data, whose code counts too.
+        entries = [self._entry(name).description for name in (*node.inputs, *node.outputs)]
+        function = f"{node.func.__module__}.{node.func.__qualname__}"
+        code = source_tree(self._folder / CODE_MEMO).version(function, *entries)
         wiring = json.dumps([node.name, node.func.__qualname__, node.inputs, node.outputs])
         read = [name for name in node.inputs if not self._entry(name).is_filled_by_reader]
-        return {
-            "its code": ContentState(code),
-            "its wiring": ContentState(wiring),
-            **{name: self._state(name) for name in read},
-        }
+        states = {"its code": ContentState(code), "its wiring": ContentState(wiring)}
+        return states | {name: self._state(name) for name in read}
 
     def _after(self, node: Node) -> dict[str, ContentState]:
         """States of everything that a node writes."""
         filled = [name for name in node.inputs if self._entry(name).is_filled_by_reader]
-        return {name: self._state_of_share(name, node) for name in filled} | {
-            name: self._state(name) for name in node.outputs
-        }
+        # Nodes share a folder that they fill: of ``store``, the node with the output
+        # ``baseline.checkpoint`` has the folder ``baseline``.
+        own = sorted({output.removesuffix(".checkpoint") for output in node.outputs})
+        states = {name: self._state(name) for name in node.outputs}
+        return {name: self._state(name, own) for name in filled} | states
 
-    def _state(self, name: str) -> ContentState:
+    def _state(self, name: str, parts: Sequence[str] = ()) -> ContentState:
+        """State of an entry, or of what there is of some parts of its folder."""
         entry = self._entry(name)
-        scans = [self._scan(path) for path in entry.paths]
-        missing = any(files is None for files in scans)
+        paths = [path / part for path in entry.paths for part in parts or ("",)]
+        scans = [self._scan(path) for path in paths]
+        missing = not parts and any(files is None for files in scans)
         files = None if missing else tuple(file for files in scans for file in files or ())
         return ContentState(entry.description, files)
 
-    def _state_of_share(self, name: str, node: Node) -> ContentState:
-        """State of what a node has in a folder that it shares with other nodes.
-
-        Of ``store``, the node with the output ``baseline.checkpoint`` has the folder ``baseline``.
-        """
-        entry = self._entry(name)
-        own = sorted({output.removesuffix(".checkpoint") for output in node.outputs})
-        scans = [self._scan(path / part) for path in entry.paths for part in own]
-        return ContentState(
-            entry.description, tuple(file for files in scans for file in files or ())
-        )
-
-    def _path(self, node: Node) -> Path | None:
+    def _path(self, node: Node) -> Path:
+        assert self._folder is not None
         # File names are limited to 255 bytes, and another 30 are needed while the file is written.
-        return self._folder and self._folder / f"{quote(node.name, safe='')[:200]}.json"
+        return self._folder / f"{quote(node.name, safe='')[:200]}.json"
 
     def _read(self, node: Node) -> dict[str, Signature] | None:
-        path = self._path(node)
-        if path is None or not path.is_file():
-            return None
         try:
-            recorded = json.loads(path.read_text(encoding="utf-8"))
-            return {name: Signature(*signature) for name, signature in recorded.items()}
-        except (ValueError, TypeError, AttributeError):  # damaged, or of another version
+            text = self._path(node).read_text(encoding="utf-8") if self._folder else "{}"
+            recorded = json.loads(text).items()
+            return {name: Signature(*signature) for name, signature in recorded} or None
+        # Absent, damaged, or of another version: then the node simply runs.
+        except (OSError, ValueError, TypeError, AttributeError):
             return None
 
     def _write(self, node: Node, signatures: Mapping[str, Signature]) -> None:
-        path = self._path(node)
-        assert path is not None
-        with atomic_write(path) as written:
+        with atomic_write(self._path(node)) as written:
             written.write_text(json.dumps(signatures, indent=1), encoding="utf-8")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
@@ -33,14 +32,8 @@ class ParallelRunner(SkipUnchanged, KedroParallelRunner):  # type: ignore[misc]
 
     Workers are spawned, never forked: neither CUDA nor the threads of OpenMP survive a fork. Hooks
     of nodes and datasets are not called in the workers; this is so in Kedro's parallel runner too.
-
-    Parameters
-    ----------
-    max_workers
-        Number of processes. By default one for each GPU; without a GPU, as many as the cores allow
-        when each has ``training.threads`` threads, but at least two.
-    is_async
-        Whether the data of a node are loaded and saved by threads.
+    By default there is one worker for each GPU; without a GPU, as many as the cores allow when each
+    has ``training.threads`` threads, but at least two.
     """
 
     def __init__(self, max_workers: int | None = None, is_async: bool = False) -> None:
@@ -56,6 +49,7 @@ class ParallelRunner(SkipUnchanged, KedroParallelRunner):  # type: ignore[misc]
         run_id: str | None = None,
     ) -> None:
         if pipeline.nodes:
+            # Counted here and not at the start: asking torch takes a second, often for nothing.
             self._gpus = visible_gpus()
             self._max_workers = self._requested or len(self._gpus) or _workers_on_cpu(catalog)
             super()._run(pipeline, catalog, hook_manager, run_id)
@@ -77,21 +71,16 @@ class _Pool(ProcessPoolExecutor):
 
     def submit(self, task: Task) -> Future[Node]:  # type: ignore[override]
         if self._has_to_run(task.node, NodeCache(task.catalog)):
-            return super().submit(_RecordedTask(task))
+            return super().submit(_run_recorded, task)
         done: Future[Node] = Future()
         done.set_result(task.node)
         return done
 
 
-@dataclass(frozen=True)
-class _RecordedTask:
-    """A task that records its node; called in a worker."""
-
-    task: Task
-
-    def __call__(self) -> Node:
-        with NodeCache(self.task.catalog).record(self.task.node):
-            return self.task()
+def _run_recorded(task: Task) -> Node:
+    """Run a task in a worker, and record its node."""
+    with NodeCache(task.catalog).record(task.node):
+        return task()
 
 
 def visible_gpus() -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from kedro.runner import SequentialRunner as KedroSequentialRunner
@@ -25,16 +24,9 @@ logger = logging.getLogger(__name__)
 
 
 class SequentialRunner(SkipUnchanged, KedroSequentialRunner):  # type: ignore[misc]
-    """Kedro's sequential runner, which skips nodes that are up to date; the default of `kedro run`.
-
-    Parameters
-    ----------
-    is_async
-        Whether the data of a node are loaded and saved by threads.
-    """
+    """Kedro's sequential runner that skips nodes that are up to date; default of `kedro run`."""
 
     def __str__(self) -> str:
-        """Name of the runner as Kedro-Viz expects it."""
         # Kedro-Viz shows durations and states only of runs whose runner has this name in its text.
         return f"<{__name__}: a kedro.runner.sequential_runner.SequentialRunner object>"
 
@@ -45,8 +37,9 @@ class SequentialRunner(SkipUnchanged, KedroSequentialRunner):  # type: ignore[mi
         hook_manager: PluginManager | None = None,
         run_id: str | None = None,
     ) -> None:
+        # The loop of Kedro's runner, which cannot leave out a node once it has started.
         nodes = NodeCache(catalog)
-        uses = Counter(chain.from_iterable(node.inputs for node in pipeline.nodes))
+        uses = Counter(name for node in pipeline.nodes for name in node.inputs)
         done: list[Node] = []
         for node in pipeline.nodes:
             if self._has_to_run(node, nodes):

@@ -33,27 +33,15 @@ class SkipUnchanged(AbstractRunner):  # type: ignore[misc]
         run_id: str | None = None,
         only_missing_outputs: bool = False,
     ) -> dict[str, Any]:
-        """Run the nodes that are not up to date.
-
-        Parameters
-        ----------
-        pipeline, catalog, hook_manager, run_id, only_missing_outputs
-            Those of Kedro's runners.
-
-        Returns
-        -------
-        dict
-            Datasets of the outputs that were made.
-        """
+        """Run the nodes that are not up to date; arguments and result are those of Kedro."""
         stale = take_stale_nodes(run_id)  # a hook may have asked already
         if stale is None:
             stale = filter_stale_nodes(pipeline, catalog)
         num_skipped = len(pipeline.nodes) - len(stale.nodes)
         if num_skipped and stale.nodes:
             logger.info("%d of %d nodes are up to date", num_skipped, len(pipeline.nodes))
-        outputs: dict[str, Any] = super().run(
-            stale, catalog, hook_manager, run_id, only_missing_outputs
-        )
+        options = hook_manager, run_id, only_missing_outputs
+        outputs: dict[str, Any] = super().run(stale, catalog, *options)
         return outputs
 
     def _has_to_run(self, node: Node, nodes: NodeCache) -> bool:
@@ -66,10 +54,7 @@ class SkipUnchanged(AbstractRunner):  # type: ignore[misc]
         return reason is not None
 
     def _suggest_resume_scenario(
-        self,
-        pipeline: Pipeline,
-        done_nodes: Iterable[Node],
-        catalog: CatalogProtocol[str, Any],
+        self, pipeline: Pipeline, done_nodes: Iterable[Node], catalog: CatalogProtocol[str, Any]
     ) -> None:
         # Kedro suggests a command with --from-nodes; here the same command is enough.
         logger.warning(

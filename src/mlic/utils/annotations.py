@@ -17,11 +17,8 @@ def hide_unimported_types(function: Callable[..., Any]) -> None:
     parameters. A single name that is imported only under ``if TYPE_CHECKING:`` makes this fail for
     the whole node; importing it would cost every command the seconds that torch takes.
 
-    Parameters
-    ----------
-    function
-        Defined in a module with ``from __future__ import annotations``; its annotations are
-        changed in place.
+    The function's module has ``from __future__ import annotations``. Annotations are changed in
+    place.
 
     Examples
     --------

@@ -12,18 +12,13 @@ __all__ = ["git_commit"]
 
 @cache
 def git_commit() -> str | None:
-    """Commit of the project's working tree; None outside git.
+    """First 12 digits of the project's commit, None outside git.
 
-    Returns
-    -------
-    str or None
-        The first 12 digits, followed by ``+changes`` if tracked files differ from the commit.
+    They are followed by ``+changes`` if tracked files differ from the commit.
     """
     git = shutil.which("git")
-    if git is None:
-        return None
-    head = _run(git, "rev-parse", "HEAD")
-    if head is None:
+    head = _run(git, "rev-parse", "HEAD") if git else None
+    if git is None or head is None:
         return None
     return head[:12] + ("+changes" if _run(git, "status", "--porcelain", "-uno") else "")
 

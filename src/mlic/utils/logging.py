@@ -23,17 +23,9 @@ _own_handlers: list[logging.Handler] = []  # of this process: one or none
 
 
 def log_format() -> str:
-    """Read the format of the log from ``MLIC_LOG``.
+    """Read the format of the log from ``MLIC_LOG``: ``""`` (readable), ``"json"`` or ``"quiet"``.
 
-    Returns
-    -------
-    str
-        ``""`` (readable lines), ``"json"`` or ``"quiet"``.
-
-    Raises
-    ------
-    ParameterError
-        If the variable has another value.
+    Another value raises `ParameterError`.
     """
     style = os.environ.get("MLIC_LOG", "")
     if style not in ("", "json", "quiet"):
@@ -46,19 +38,12 @@ def log_format() -> str:
 
 
 def set_up_logging() -> None:
-    """Let this process log in the selected format instead of Kedro's.
-
-    Raises
-    ------
-    ParameterError
-        If ``MLIC_LOG`` has an unknown value.
-    """
+    """Let this process log in the selected format, see `log_format`, instead of Kedro's."""
     # Called again in one process, it replaces its own handler, so that no line appears twice.
     root, handler = logging.getLogger(), _make_handler(log_format())
-    for other in [
-        one for one in root.handlers if one in _own_handlers or isinstance(one, RichHandler)
-    ]:
-        root.removeHandler(other)
+    for other in [*root.handlers]:
+        if other in _own_handlers or isinstance(other, RichHandler):
+            root.removeHandler(other)
     root.addHandler(handler)
     _own_handlers[:] = [handler]
 
@@ -136,6 +121,7 @@ class _WarnOnce(logging.Filter):
         """Pass everything but repeated warnings."""
         if record.levelno != logging.WARNING:
             return True
+        # The text with its values: the same warning about another file is another warning.
         message = record.getMessage()
         known = message in self._logged
         self._logged.add(message)

@@ -34,17 +34,12 @@ def list_plugins(package: str) -> list[str]:
 
 
 def find_plugin(package: str, name: str) -> Any:
-    """Return the one public class of the module ``package.name``.
-
-    Raises
-    ------
-    ParameterError
-        If there is no such plug-in.
-    """
+    """Return the one public class of the module ``package.name``, or raise `ParameterError`."""
     try:
         refuse_unknown_plugin(package, name)
     except ValueError as error:
         raise ParameterError(f"{package}: {error}", name=name) from None
+    # Helpers beside the class are private, so that the first public name is the class.
     module = importlib.import_module(f"{package}.{name}")
     return getattr(module, module.__all__[0])
 
@@ -52,21 +47,9 @@ def find_plugin(package: str, name: str) -> Any:
 def build_plugin(package: str, name: str, options: Mapping[str, object], /, *args: object) -> Any:
     """Build an object of the one public class of the module ``package.name``.
 
-    Parameters
-    ----------
-    package
-        Dotted name of the package, which holds one plug-in for each module.
-    name
-        Name of the module.
-    options
-        Keyword arguments from the user's configuration.
-    *args
-        Positional arguments from the calling code.
-
-    Raises
-    ------
-    ParameterError
-        If there is no such plug-in, it does not know an option, or a value is out of range.
+    Options are keyword arguments from the user's configuration, ``args`` positional arguments from
+    the calling code. If there is no such plug-in, it does not know an option, or a value is out of
+    range, `ParameterError` is raised.
     """
     factory = find_plugin(package, name)
     try:
@@ -81,13 +64,8 @@ def build_plugin(package: str, name: str, options: Mapping[str, object], /, *arg
 
 
 def refuse_unknown_plugin(package: str, name: str) -> None:
-    """Check that a package has a plug-in of this name.
-
-    Raises
-    ------
-    ValueError
-        If it has none. (A `ValueError`, because pydantic's validators expect one.)
-    """
+    """Raise a `ValueError` if a package has no plug-in of this name."""
+    # No MlicError, because pydantic's validators expect a ValueError.
     known = list_plugins(package)
     if name not in known:
         raise ValueError(

@@ -38,23 +38,10 @@ def progress(
     ----------
     items
         What to iterate over. Without items, call ``update`` of the bar.
-    what
-        Name of the work, in a word or two.
-    unit
-        Name of one item.
-    total
-        Number of items, where ``items`` has no length.
-    initial
-        Number of items that are done already.
-
-    Returns
-    -------
-    tqdm.tqdm
-
-    Examples
-    --------
-    >>> sum(progress([1, 2, 3], what="adding", unit="number"))
-    6
+    what, unit
+        Name of the work, in a word or two, and of one item.
+    total, initial
+        Number of items, where ``items`` has no length, and of those that are done already.
     """
     from tqdm import tqdm
 

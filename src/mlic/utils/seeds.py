@@ -8,22 +8,11 @@ __all__ = ["derive_seed"]
 
 
 def derive_seed(seed: int, name: str) -> int:
-    """Derive the seed of one use of randomness, the same wherever and whenever that use runs.
+    """Derive the seed of one use of randomness from the seed of the run.
 
-    Seeds derived under different names are unrelated, so adding, removing or reordering nodes does
-    not change the results of other nodes.
-
-    Parameters
-    ----------
-    seed
-        Seed of the run.
-    name
-        What the randomness is for, such as ``"split"`` or ``"teachers.cgp_0"``.
-
-    Returns
-    -------
-    int
-        In [0, 2³¹): NumPy, PyTorch and scikit-learn all accept it as a seed.
+    Seeds derived under different names, such as ``"split"`` or ``"teachers.cgp_0"``, are unrelated,
+    so adding, removing or reordering nodes does not change the results of other nodes. They are in
+    [0, 2³¹): NumPy, PyTorch and scikit-learn all accept them.
 
     Examples
     --------
@@ -32,5 +21,6 @@ def derive_seed(seed: int, name: str) -> int:
     >>> derive_seed(0, "split") == derive_seed(1, "split")
     False
     """
+    # Python's own hash() of a text differs between processes.
     digest = hashlib.sha256(f"{seed}\x1f{name}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1  # 31 bits: signed 32-bit seeds must fit

@@ -39,13 +39,8 @@ def _raise_exit(*_: object) -> NoReturn:
 def finish_worker(stop: BaseException) -> Iterator[None]:
     """End a worker process that was interrupted, after a last action that is not interrupted.
 
-    The pool of the worker would catch the exception and give the worker its next task. Nothing is
-    done in the main process, or for any other exception.
-
-    Parameters
-    ----------
-    stop
-        The exception that ended the work.
+    The pool of the worker would catch the exception that ended the work, and give the worker its
+    next task. Nothing is done in the main process, or for any other exception.
     """
     is_interrupt = isinstance(stop, KeyboardInterrupt | SystemExit)
     ends = multiprocessing.parent_process() is not None and is_interrupt

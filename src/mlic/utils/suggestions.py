@@ -16,6 +16,7 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     >>> closest("asymetric", ["asymmetric", "binary_cross_entropy"])
     'asymmetric'
     """
+    # A name that is known itself is not misspelt: the mistake is another one.
     matches = get_close_matches(name, list(known), n=1)
     return matches[0] if matches and matches[0] != name else None
 

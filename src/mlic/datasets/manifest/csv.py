@@ -28,14 +28,7 @@ def read_csv(path: Path, nrows: int | None = None) -> pd.DataFrame:
     The file is UTF-8, with or without a byte-order mark, or UTF-16 with one. Its columns are
     separated by the mark among comma, semicolon, tabulator and ``|`` that its header contains most
     often. Spaces around cells, empty rows and columns without a name are left out; a row that ends
-    early is completed with empty cells.
-
-    Parameters
-    ----------
-    path
-        The file, whose first line is a header.
-    nrows
-        Number of lines to read after the header; None: all.
+    early is completed with empty cells. Lines after the first ``nrows`` are not read.
 
     Raises
     ------
@@ -64,6 +57,7 @@ def read_csv(path: Path, nrows: int | None = None) -> pd.DataFrame:
             f"{path} is not text in UTF-8 ({error.reason}): save it as 'CSV UTF-8'", path=path
         ) from error
     names = _check_header(path, cells)
+    # Row 0 is the header. Columns without a name are empty, or notes beside the table.
     rows = cells[(cells != "").any(axis=1)].iloc[1:].reset_index(drop=True)
     named = [column for column, name in enumerate(names) if name]
     return rows[named].set_axis([names[column] for column in named], axis=1)
@@ -106,6 +100,7 @@ def _read_cells(
             path=path,
         ) from error
     cells = cells.apply(lambda column: column.str.strip())
+    # Surplus empty cells come from rows that end in separators, and mean nothing.
     too_long = (cells.iloc[:, width:] != "").any(axis=1)
     if too_long.any():
         raise _long_row(path, int(too_long.argmax()) + 1, width)

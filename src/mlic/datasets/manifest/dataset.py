@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from kedro.io import AbstractDataset
 
 from mlic.caching.atomic import atomic_write
 from mlic.datasets.base import (
     DatasetDataError,
+    FileDataset,
     label_table,
     preview_labels,
     require_files,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["ManifestDataset"]
 
 
-class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
+class ManifestDataset(FileDataset):
     r"""A CSV or Parquet manifest of labelled images.
 
     Its columns are ``image_id`` (by default the path, else the row number); ``path`` or ``image``
@@ -56,8 +56,6 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
         Delimiter between the labels of a string.
     classes
         The class list, or the path of a text file with one name per line.
-    metadata
-        Metadata for plugins, not used by mlic.
 
     Examples
     --------
@@ -80,19 +78,15 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
         classes: list[str] | str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = Path(filepath)
+        super().__init__(filepath, metadata)
         self._folder = Path(folder) if folder is not None else self._filepath.parent
         self._test_filepath = Path(test_filepath) if test_filepath is not None else None
         self._label_delimiter = label_delimiter
         self._classes = classes
-        self.metadata = metadata
 
     def _describe(self) -> dict[str, Any]:
-        return {
-            "filepath": self._filepath,
-            "folder": self._folder,
-            "test_filepath": self._test_filepath,
-        }
+        folders = {"folder": self._folder, "test_filepath": self._test_filepath}
+        return {"filepath": self._filepath, **folders}
 
     def _exists(self) -> bool:
         return all(path.is_file() for path in self._files)
@@ -104,11 +98,8 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
     def load(self) -> ImageRecords:
         """Read the manifest without decoding images.
 
-        Raises
-        ------
-        DatasetDataError
-            If the manifest contradicts itself, its class list or its test manifest, or lists
-            images that are missing or outside the folder.
+        A manifest that contradicts itself, its class list or its test manifest, or lists images
+        that are missing or outside the folder, raises `DatasetDataError`.
         """
         manifests = [self._read(path) for path in self._files]
         with wrap_errors(self._filepath):
@@ -179,13 +170,7 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
         return [*paths]
 
     def save(self, data: ImageRecords) -> None:
-        """Write a Parquet manifest that `load` reads back.
-
-        Raises
-        ------
-        DatasetDataError
-            If the file is not ``.parquet``, or images are partly bytes and partly files.
-        """
+        """Write a Parquet manifest that `load` reads back; images are all bytes or all files."""
         import pyarrow.parquet as pq
 
         if self._filepath.suffix.lower() != ".parquet" or self._test_filepath is not None:
@@ -199,6 +184,7 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
                 pq.write_table(table, partial)
 
     def _columns(self, data: ImageRecords) -> dict[str, list[Any]]:
+        # The file must be readable elsewhere, so paths are relative to the folder, never absolute.
         if all(isinstance(source, bytes) for source in data.sources):
             return {"image": list(data.sources)}
         folder = self._folder.resolve()
@@ -212,13 +198,8 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
         return {"path": [path.relative_to(folder).as_posix() for path in paths]}
 
     def load_labels(self) -> LabelMatrix:
-        """Read and check ids, labels and splits as `load` does, without looking at images.
-
-        Raises
-        ------
-        DatasetDataError
-            If the manifest contradicts itself, its class list or its test manifest.
-        """
+        """Read and check ids, labels and splits as `load` does, without looking at images."""
+        # Encoded images may be gigabytes, which an estimate of cost must not read.
         manifests = [self._read(path, images=False) for path in self._files]
         with wrap_errors(self._filepath):
             return self._labels(manifests)
@@ -227,13 +208,12 @@ class ManifestDataset(AbstractDataset[ImageRecords, ImageRecords]):
         """Return ids, splits and labels of the first rows, for Kedro-Viz."""
         manifest = self._read(self._filepath, nrows, images=False)
         with wrap_errors(self._filepath):
-            space = self._space([manifest])
-            labels = LabelMatrix(space, manifest.ids, manifest.states(space), manifest.split)
-        return preview_labels(labels)
+            return preview_labels(self._labels([manifest]))
 
 
 def _encoded(image: object, manifest: Manifest) -> bytes:
     """Return the bytes of a cell; an empty one becomes an unreadable image, for the quarantine."""
+    # Text here is probably a path or base64; guessing which would hide the mistake.
     if image is not None and not isinstance(image, bytes):
         raise DatasetDataError(
             f"{manifest.file}: column 'image' contains {type(image).__name__}, not the bytes of "
@@ -259,8 +239,6 @@ def _join_groups(manifests: Sequence[Manifest]) -> NDArray[np.str_] | None:
     """Concatenate groups; without a column of them, each image forms a group alone."""
     if all(manifest.groups is None for manifest in manifests):
         return None
-    alone = [np.char.add("only ", manifest.ids) for manifest in manifests]
-    groups = [
-        m.groups if m.groups is not None else a for m, a in zip(manifests, alone, strict=True)
-    ]
-    return np.concatenate(groups)
+    return np.concatenate(
+        [np.char.add("only ", m.ids) if m.groups is None else m.groups for m in manifests]
+    )

@@ -56,13 +56,7 @@ def _missing_path(columns: Sequence[str]) -> str:
 
 
 def hint_for_column(column: str) -> str:
-    """Suggest what to do about a column that was read as a label.
-
-    Examples
-    --------
-    >>> hint_for_column("Label")
-    "or rename the column to 'labels', if it contains them"
-    """
+    """Suggest what to do about a column that was read as a label."""
     if similar := _similar_reserved(column):
         return f"or rename the column to '{similar}', if it contains them"
     return "or remove the column, if it is not a label"
@@ -76,6 +70,7 @@ def check_delimiter(texts: Sequence[str], delimiter: str) -> str | None:
     >>> check_delimiter(["cat,dog", "cat"], ";")
     'labels are separated by \',\' and never by \';\': set label_delimiter: ","'
     """
+    # A delimiter that occurs even once is probably right: names may contain other marks.
     if any(delimiter in text for text in texts):
         return None
     mark = next((mark for mark in ";,|\t" if any(mark in text for text in texts)), None)

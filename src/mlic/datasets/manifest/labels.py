@@ -37,6 +37,8 @@ SPLITS = {"train": "train", "test": "test", "": ""} | dict.fromkeys(
 class Manifest:
     """One manifest file as read, before its labels are joined with those of other files.
 
+    Every mistake in it raises `DatasetDataError`, which names the file.
+
     Parameters
     ----------
     file
@@ -47,11 +49,6 @@ class Manifest:
         Metadata of the Parquet schema; the class list is stored under ``classes``.
     delimiter
         Delimiter between the labels of a string.
-
-    Raises
-    ------
-    DatasetDataError
-        If a required column is missing, or a column's name is probably misspelt.
     """
 
     file: Path
@@ -104,6 +101,7 @@ class Manifest:
         if "group" not in self.frame:
             return None
         words = [_text(word) for word in self.frame["group"]]
+        # The prefix keeps an image's own group apart from declared groups of the same name.
         pairs = zip(words, self.ids, strict=True)
         return np.asarray([word or f"only {name}" for word, name in pairs], dtype=np.str_)
 
@@ -134,13 +132,7 @@ class Manifest:
         return isinstance(first, str) or isinstance(first[0], str)
 
     def stated_space(self) -> LabelSpace | None:
-        """Return the class list that the file itself fixes, or None if its labels are free names.
-
-        Raises
-        ------
-        DatasetDataError
-            If the file has no labels at all.
-        """
+        """Return the class list that the file itself fixes; None if its labels are free names."""
         if "labels" not in self.frame:
             if not self._class_columns:
                 raise self._error(
@@ -152,13 +144,7 @@ class Manifest:
         return None
 
     def used_names(self) -> set[str]:
-        """Return the names of labels that occur in the file.
-
-        Raises
-        ------
-        DatasetDataError
-            If labels are given by position.
-        """
+        """Return the names of labels that occur in the file; it must give labels by name."""
         if not self.names_labels:
             raise self._error(
                 f"{self.file} lists label states without a class list: name the classes in the "
@@ -167,21 +153,15 @@ class Manifest:
         return {name for row in range(len(self.frame)) for name, _ in self._named(row)}
 
     def states(self, space: LabelSpace) -> NDArray[np.int8]:
-        """Return the states of the labels of a class list; int8, shape (n, len(space)).
-
-        Raises
-        ------
-        DatasetDataError
-            If a state is unknown to mlic, a label is missing in the class list, or states
-            contradict each other.
-        """
+        """Return the states of the labels of a class list; int8, shape (n, len(space))."""
         if "labels" not in self.frame:
             return self._column_states(space)
         return self._name_states(space) if self.names_labels else self._list_states(space)
 
     def _column_states(self, space: LabelSpace) -> NDArray[np.int8]:
+        # A column outside the class list is an error, because it would be dropped silently.
         for name in self._class_columns:
-            space.index(name)  # raises for columns outside the class list
+            space.index(name)
         states = np.empty((len(self.frame), len(space)), dtype=np.int8)
         for i, name in enumerate(space.names):
             if name not in self.frame:
@@ -214,6 +194,7 @@ class Manifest:
                 found=found,
                 expected=len(space),
             )
+        # Checked before the conversion to int8, which would wrap 257 to 1.
         states = np.stack(self._labels)
         strange = np.argwhere(~np.isin(states, (PRESENT, ABSENT, UNKNOWN)))
         if len(strange):
@@ -243,6 +224,7 @@ class Manifest:
 
     def _named(self, row: int) -> Iterator[tuple[str, int]]:
         """Yield names and states of one row; ``?`` means unknown in a delimited string only."""
+        # In a list, a name may start with "?", because nothing has to be parsed there.
         labels = self._labels[row]
         if not isinstance(labels, str):
             yield from ((str(name), PRESENT) for name in labels)
@@ -255,17 +237,15 @@ class Manifest:
 
     def check_delimiter(self) -> str | None:
         """Describe the mistake if only another mark than the delimiter separates labels."""
-        texts = [row for row in self._labels if isinstance(row, str)]
-        return hints.check_delimiter(texts, self.delimiter)
+        return hints.check_delimiter(
+            [r for r in self._labels if isinstance(r, str)], self.delimiter
+        )
 
 
 def free_space(manifests: Sequence[Manifest]) -> LabelSpace:
     """Return all names of labels that occur in manifests, sorted.
 
-    Raises
-    ------
-    DatasetDataError
-        If names are probably typing errors. A class list confirms names that are meant so.
+    Names that are probably typing errors raise `DatasetDataError`; a class list confirms names.
     """
     names = sorted(set().union(*(manifest.used_names() for manifest in manifests)))
     checks = [(manifest.file, manifest.check_delimiter()) for manifest in manifests]

@@ -15,16 +15,9 @@ __all__ = ["read_parquet"]
 def read_parquet(
     path: Path, nrows: int | None = None, images: bool = True
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Read the rows and the metadata of a table.
+    """Read the first rows, or all, and the metadata of a table.
 
-    Parameters
-    ----------
-    path
-        The file.
-    nrows
-        Number of rows to read; None: all.
-    images
-        Whether to read the encoded images in the column ``image``, instead of None for each.
+    Without ``images``, the column ``image`` contains None instead of the encoded images.
     """
     import pyarrow.parquet as pq
 

@@ -121,20 +121,7 @@ _SINE = [round(1024 * math.sin(2 * math.pi * k / TURN)) for k in range(TURN)]
 
 
 def label_glyphs(communities: int, members: int) -> dict[str, Glyph]:
-    """Return the name and shape of each label, community by community.
-
-    Parameters
-    ----------
-    communities
-        Number of communities, at most 8.
-    members
-        Number of labels in each, at most 8.
-
-    Examples
-    --------
-    >>> list(label_glyphs(2, 1))
-    ['group1_thing1', 'group2_thing1']
-    """
+    """Return the name and shape of each label; up to 8 communities of up to 8 members each."""
     if (communities, members) == (3, 4):
         return _THINGS
     return {
@@ -145,21 +132,11 @@ def label_glyphs(communities: int, members: int) -> dict[str, Glyph]:
 
 
 def rasterise(glyph: Glyph, diameter: int, angle: int) -> Ints:
-    """Count how many of four samples in each pixel a glyph covers, cropped to the glyph.
+    """Count how many of four samples in each pixel a glyph covers; 0 … 4, shape (height, width).
 
-    Parameters
-    ----------
-    glyph
-        Its parts, from the lowest to the topmost; a part with ``cut`` removes what is below.
-    diameter
-        Diameter of the glyph, in pixels.
-    angle
-        Rotation, in units of 1 / `TURN` of a full turn.
-
-    Returns
-    -------
-    NDArray[np.integer]
-        Counts from 0 to 4; shape (height, width).
+    The result is cropped to the glyph. Its parts are given from the lowest to the topmost; a part
+    with ``cut`` removes what is below. The diameter is in pixels, the angle in units of 1 / `TURN`
+    of a full turn.
     """
     side = diameter * 10 // 7 + 1
     # Two samples per pixel and axis, by their distance from the centre in quarter pixels.

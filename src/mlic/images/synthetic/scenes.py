@@ -44,13 +44,6 @@ _TRIES = 8  # places tried before an object is left out
 def draw_scenes(options: SyntheticOptions, seed: int) -> tuple[ImageRecords, Pixels]:
     """Draw labelled scenes.
 
-    Parameters
-    ----------
-    options
-        Number, size and difficulty of the scenes.
-    seed
-        Seed of the PCG64 stream of all random numbers.
-
     Returns
     -------
     records : ImageRecords
@@ -65,17 +58,10 @@ def draw_scenes(options: SyntheticOptions, seed: int) -> tuple[ImageRecords, Pix
     found in a few tries, it is left out of image and labels. Label noise exchanges, for each label,
     the fraction ``label_noise`` of its present states with as many absent ones, so that label
     frequencies never change.
-
-    Examples
-    --------
-    >>> raw, masks = draw_scenes(SyntheticOptions(num_images=2), seed=0)
-    >>> len(raw), masks.shape, raw.labels.space.names[:4]
-    (2, (2, 64, 64), ('plate', 'fork', 'knife', 'cup'))
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     glyphs = label_glyphs(options.num_communities, options.labels_per_community)
-    shape = (options.num_images, options.size, options.size)
-    masks = np.zeros(shape, dtype=np.uint8)
+    masks = np.zeros((options.num_images, options.size, options.size), dtype=np.uint8)
     sources = []
     for mask in progress(masks, what="drawing scenes", unit="image"):
         sources.append(_encode(_draw_scene(mask, list(glyphs.values()), options, rng)))
@@ -98,10 +84,12 @@ def _draw_scene(
     for label in _choose_labels(options, rng):
         coverage = rasterise(glyphs[label], _pick(rng, least, most), _pick(rng, -_TILT, _TILT))
         window = _free_window(mask, coverage, areas, rng)
+        # The label belongs to the image only if there was a place for its object.
         if window is not None:
             _paint(canvas, window, coverage, _colour(label, rng))
             mask[window][_solid(coverage)] = label + 1
             areas[label + 1] = _solid(coverage).sum()
+    # Noise in every pixel and a shift of the whole image hinder learning from exact colours.
     canvas += rng.integers(-14, 15, size=(*mask.shape, 1), dtype=np.int16) + _pick(rng, -20, 20)
     return np.clip(canvas, 0, 255).astype(np.uint8)
 
@@ -206,6 +194,7 @@ def _move_labels(states: NDArray[np.int8], share: float, rng: np.random.Generato
 
 def _encode(pixels: Pixels) -> bytes:
     """Encode an image as an uncompressed BMP."""
+    # Lossless, and the same bytes with every version of Pillow, unlike PNG.
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="BMP")
     return file.getvalue()
