@@ -29,24 +29,19 @@ FORWARD_SHARE = 1 / 3  # of a training step's time is its forward pass
 def count_passes(parameters: Parameters, role: str, branch: float) -> float:
     """Count the training passes over the images that one training costs.
 
-    Parameters
-    ----------
-    parameters
-        Parameters of the run.
-    role
-        Baseline, student, or the strategy of a teacher.
-    branch
-        Time of one branch, divided by the time of a whole training step.
+    The role is baseline, student, or the strategy of a teacher; `branch` is the time of one branch,
+    divided by the time of a whole training step.
     """
     training, partition, teachers = parameters.training, parameters.partition, parameters.teachers
     if role == "budget_matched_baseline":
-        return round(count_psd_passes(training, partition, teachers))
+        return round(count_psd_passes(training, partition, teachers))  # whole epochs
     if role == FULL_LABEL:
         return _teacher_passes(training, "teacher")
     if role in partition.strategies and role == BASELINE:
         return _teacher_passes(training, role)
     if role in SINGLE_MODELS:
         return training.for_role(role).epochs
+    # Teachers that are trained together share their cost equally.
     number = count_group_teachers(partition)
     return _group_passes(training, teachers, number, branch) / number
 
@@ -65,10 +60,11 @@ def _teacher_passes(training: TrainingOptions, role: str) -> float:
 def _group_passes(
     training: TrainingOptions, teachers: TeacherOptions, number: int, branch: float
 ) -> float:
-    """Passes of all teachers of parts. A frozen trunk processes every view once."""
+    """Passes of all teachers of parts."""
     alone = _teacher_passes(training, "teacher")
     if teachers.mode == "separate":
         return number * alone
+    # A frozen trunk only predicts: once for every view, whatever the number of epochs.
     frozen = teachers.mode == "frozen"
     trunk = alone - training.for_role("teacher").epochs if frozen else alone
     return (trunk + number * branch * alone) if number else 0.0
@@ -81,11 +77,6 @@ def count_psd_passes(
 
     The baseline counts if it is a teacher, but not if frozen teachers only share its layers. A
     branch counts as much as on a ResNet-50, so that the figure does not depend on the machine.
-
-    Parameters
-    ----------
-    training, partition, teachers
-        Configuration of the trainings.
     """
     groups = _group_passes(training, teachers, count_group_teachers(partition), BRANCH_SHARE)
     full_label = (

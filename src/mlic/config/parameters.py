@@ -91,18 +91,10 @@ class Parameters(StrictModel):
 
 
 def check_parameters(raw: Mapping[str, Any]) -> Parameters:
-    """Check all parameters at once.
+    """Check all parameters, merged from the files and ``--params``, at once.
 
-    Parameters
-    ----------
-    raw
-        All parameter files and ``--params``, merged.
-
-    Raises
-    ------
-    ParameterError
-        If parameters are wrong: it lists every mistake with its key. Its field ``parameters`` holds
-        the keys; the key of a rule about several sections is empty.
+    A `ParameterError` lists every mistake with its key. Its field ``parameters`` holds the keys;
+    the key of a rule about several sections is empty.
     """
     try:
         return Parameters.model_validate(raw)
@@ -111,11 +103,11 @@ def check_parameters(raw: Mapping[str, Any]) -> Parameters:
     lines = "\n".join(f"  {_describe(mistake)}" for mistake in mistakes)
     number = lines.count("\n") + 1  # a rule about several sections may report several mistakes
     subject = "1 parameter is" if number == 1 else f"{number} parameters are"
-    raise ParameterError(f"{subject} wrong:\n{lines}", parameters=list(map(_key, mistakes)))
+    raise ParameterError(f"{subject} wrong:\n{lines}", parameters=[_key(m) for m in mistakes])
 
 
 def _key(mistake: Any) -> str:
-    return ".".join(str(step) for step in mistake["loc"])
+    return ".".join(map(str, mistake["loc"]))
 
 
 def _describe(mistake: Any) -> str:
@@ -134,6 +126,7 @@ def _describe(mistake: Any) -> str:
 
 def _closest(key: str) -> str | None:
     """Return the known key whose last part is most similar; of several, the most similar path."""
+    # The last part is compared alone, because a wrong section would hide a right name.
     known = list(_all_keys(Parameters))
     name = closest(_last(key), map(_last, known)) or _last(key)
     paths = [path for path in known if _last(path) == name]

@@ -27,13 +27,7 @@ class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
     """
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        """Return the merged configuration of one kind, such as ``parameters``.
-
-        Raises
-        ------
-        ParameterError
-            If the named recipe does not exist, or extends itself.
-        """
+        """Return the merged configuration of one kind, such as ``parameters``."""
         # Kedro and several hooks ask for the parameters in every run: read the files once.
         if key == "parameters" and key not in self:
             self[key] = self._merge_parameters()
@@ -41,13 +35,12 @@ class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
         return copy.deepcopy(found)  # callers may change what they are given
 
     def _merge_parameters(self) -> dict[str, Any]:
-        """Merge all layers of parameters."""
         base = self._read_environment(self.base_env)
         environment = self._read_environment(self.env or self.default_run_env)
-        runtime: dict[str, Any] = dict(self.runtime_params or {})
-        name = merge_layers(base, environment, runtime).get("recipe")
-        if name is None:
-            return merge_layers(base, environment, runtime)
+        runtime: dict[str, Any] = dict(self.runtime_params or {})  # None without --params
+        merged = merge_layers(base, environment, runtime)
+        if (name := merged.get("recipe")) is None:
+            return merged
         recipe = read_recipe(Path(self.conf_source) / "recipes", str(name))
         if "recipe" in runtime:
             return merge_layers(base, environment, recipe, runtime)
@@ -69,20 +62,9 @@ class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
 def read_recipe(folder: Path, name: str, extended_by: tuple[str, ...] = ()) -> dict[str, Any]:
     """Read the parameters of a recipe, including those of the recipe that it extends.
 
-    Parameters
-    ----------
-    folder
-        The folder of recipes, one YAML file each. The key ``extends`` of a recipe names another
-        recipe, whose values hold where the first has none.
-    name
-        Name of the file, without its suffix.
-    extended_by
-        Names of the recipes that led here by ``extends``.
-
-    Raises
-    ------
-    ParameterError
-        If there is no such recipe, or if it extends itself.
+    A recipe is a YAML file in the folder. Its key ``extends`` names another recipe, whose values
+    hold where the first has none. A recipe that does not exist, or that extends itself through the
+    recipes in `extended_by`, is a `ParameterError`.
     """
     known = sorted(path.stem for path in folder.glob("*.yml"))
     if name not in known:
@@ -128,13 +110,13 @@ def merge_layers(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _merge_two(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge two trees of parameters."""
     merged = OmegaConf.merge(_without_stale_options(lower, upper), upper)
     return dict(OmegaConf.to_container(merged))  # type: ignore[arg-type]
 
 
 def _without_stale_options(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     """Return a tree without the options of plug-ins that the tree above it names."""
+    # Options of one loss or head would be unknown to another, and stop the run.
     kept = {}
     for key, value in lower.items():
         owner = "name" if key == "options" else key.removesuffix("_options")

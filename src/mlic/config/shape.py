@@ -20,23 +20,10 @@ _CONTEXT_ENTRIES = {"embeddings": "label_embeddings"}  # catalog entry of a labe
 class RunShape:
     """Everything that decides the nodes of a run and how they are connected.
 
-    Parameters
-    ----------
-    source
-        ``"synthetic"`` or ``"catalog"``: where the images come from.
-    strategies
-        The strategies whose teachers the student learns from; ``"baseline"`` means that the
-        baseline is a teacher too.
-    num_parts
-        Teachers of each strategy that partitions the labels.
-    num_full_label
-        Teachers of the strategy ``full_label``.
-    mode
-        How the teachers of parts are trained: separately, jointly, or on the frozen baseline.
-    context
-        Members of the label context that the model's head reads from the catalog.
-    budget_matched_baseline
-        Whether a baseline with the whole budget of distillation is trained too.
+    The fields are copies of the parameters of the same names: the source of the images, the
+    strategies whose teachers the student learns from (with ``"baseline"``, the baseline is a
+    teacher too), and how the teachers of parts are trained. `context` names the members of the
+    label context that the model's head reads from the catalog.
 
     Examples
     --------
@@ -106,7 +93,9 @@ class RunShape:
         return {"images": "images", "labels": "labels", **parameters, **entries}
 
 
-_current: list[RunShape] = []  # the shape of the newest Kedro context, if there is one
+# The shape of the newest Kedro context, if there is one. Kedro calls `create_pipeline` without
+# arguments, so that the hook that knows the parameters leaves the shape here.
+_current: list[RunShape] = []
 
 
 def set_shape(shape: RunShape | None) -> None:

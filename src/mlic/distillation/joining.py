@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlic.caching.store import ArtifactStore
 from mlic.distillation.targets import SoftTargets, TeacherLogits
 from mlic.errors import CheckpointError, PartitionError
+from mlic.labels import LabelSpace
 from mlic.labels.options import FULL_LABEL
-
-if TYPE_CHECKING:
-    from mlic.caching.store import ArtifactStore
-    from mlic.labels import LabelSpace
 
 __all__ = ["assemble_targets", "join_targets", "round_logits"]
 
@@ -23,10 +21,7 @@ __all__ = ["assemble_targets", "join_targets", "round_logits"]
 def round_logits(values: NDArray[np.floating[Any]], dtype: Any) -> NDArray[np.floating[Any]]:
     """Convert logits to the precision in which they are stored.
 
-    Raises
-    ------
-    CheckpointError
-        If a logit does not fit into the precision.
+    A logit that does not fit into it is a `CheckpointError`.
     """
     with np.errstate(over="ignore"):  # an overflow becomes infinite, which is refused below
         rounded: NDArray[np.floating[Any]] = values.astype(dtype)
@@ -50,25 +45,9 @@ def assemble_targets(
     the mean of their logits: it is the geometric mean of their odds, and its squared distance to
     the student's logits has the same gradient as the mean of the distances to all of them.
 
-    Parameters
-    ----------
-    space
-        All labels.
-    logits
-        Logits of the teachers by strategy, in any order.
-
-    Returns
-    -------
-    SoftTargets
-        In memory.
-
-    Raises
-    ------
-    PartitionError
-        If the teachers of a strategy, or one full-label teacher, do not cover every label exactly
-        once, or belong to different partitions.
-    CheckpointError
-        If teachers wrote their logits for different images or views.
+    The logits are given by strategy, in any order; the targets are in memory. Teachers that do not
+    cover every label exactly once or belong to different partitions are a `PartitionError`; logits
+    for different images or views are a `CheckpointError`.
     """
     targets = _describe(space, logits)
     values = {name: np.empty_like(array) for name, array in targets.values.items()}
@@ -81,21 +60,12 @@ def join_targets(
 ) -> SoftTargets:
     """Do the same as `assemble_targets` on disk, view by view, unless the store is up to date.
 
-    Parameters
-    ----------
-    space, logits
-        As for `assemble_targets`, whose errors are raised here too.
-    store
-        Where the targets lie.
-
-    Returns
-    -------
-    SoftTargets
-        Memory-mapped.
+    The targets are memory-mapped; the errors are the same.
     """
     targets = _describe(space, logits)
     kind, components = SoftTargets.kind, {"targets": targets.fingerprint}
     if store.find(kind, components) is None:
+        # One file holds all strategies, so that the widest precision among them holds for all.
         arrays = list(targets.values.values())
         shape, dtype = (len(arrays), *arrays[0].shape), np.result_type(*arrays)
         with store.fill(kind, components, shape, dtype, targets.describe()) as stacked:
@@ -105,6 +75,7 @@ def join_targets(
 
 def _describe(space: LabelSpace, logits: Mapping[str, Sequence[TeacherLogits]]) -> SoftTargets:
     """Check the teachers and describe their targets; the values do not take memory yet."""
+    # Nothing is joined yet: the fingerprint, by which the store is searched, needs no values.
     teachers = [member for members in logits.values() for member in members]
     if not teachers:
         raise PartitionError(
@@ -113,15 +84,16 @@ def _describe(space: LabelSpace, logits: Mapping[str, Sequence[TeacherLogits]]) 
     _require_same_images(teachers)
     first, values = teachers[0], {}
     for strategy, members in logits.items():
+        # every full-label teacher covers the labels alone, those of a partition only together
         for team in [[one] for one in members] if strategy == FULL_LABEL else [members]:
             _require_cover(space, strategy, team)
         # A broadcast zero has the shape and the type of the targets but only one value in memory.
         zero = np.zeros((), dtype=np.result_type(*(one.values.dtype for one in members)))
         values[strategy] = np.broadcast_to(zero, (*first.values.shape[:2], len(space)))
     fingerprints = {member.teacher: member.fingerprint for member in teachers}
-    partitions = {name: _partition_of(name, members) for name, members in logits.items()}
-    known = {name: partition for name, partition in partitions.items() if partition is not None}
-    return SoftTargets(space, first.ids, values, first.views, fingerprints, known)
+    found = ((name, _partition_of(name, members)) for name, members in logits.items())
+    partitions = {name: partition for name, partition in found if partition is not None}
+    return SoftTargets(space, first.ids, values, first.views, fingerprints, partitions)
 
 
 def _require_same_images(teachers: Sequence[TeacherLogits]) -> None:
@@ -153,6 +125,7 @@ def _require_cover(space: LabelSpace, strategy: str, members: Sequence[TeacherLo
     seen, times = np.unique(columns, return_counts=True)
     if len(seen) != len(space) or (times > 1).any():
         missing = set(range(len(space))) - set(seen.tolist())
+        # of both kinds of mistake, a label without a teacher is named first
         wrong = space.names[min(missing) if missing else int(seen[times > 1][0])]
         raise PartitionError(
             f"label '{wrong}' has {'no teacher' if missing else 'several teachers'} among those of "
@@ -177,9 +150,8 @@ def _fill(
         ordered = sorted(members, key=lambda member: member.teacher)
         for view, joined in enumerate(values[strategy]):
             if strategy != FULL_LABEL:
-                joined[:, _columns(space, ordered)] = np.concatenate(
-                    [member.values[view] for member in ordered], axis=1
-                )
+                parts = [member.values[view] for member in ordered]
+                joined[:, _columns(space, ordered)] = np.concatenate(parts, axis=1)
                 continue
             # float16 would lose digits in the sum.
             total = np.zeros(joined.shape, dtype=np.float32)

@@ -138,14 +138,14 @@ class SoftTargets(MemmapObject):
     @cached_property
     def fingerprint(self) -> str:
         """Fingerprint of labels, images, views, partitions, teachers and precision."""
-        # The weights decide the logits, so these need not be read.
+        # The teachers' weights decide the logits, so gigabytes of these need not be read.
         dtypes = {name: str(values.dtype) for name, values in self.values.items()}
         decisive = [self.space.names, self.ids.tolist(), self.views, self.teachers, self.partitions]
         return fingerprint_tree([*decisive, dtypes])
 
     def read(self, view: int, rows: NDArray[np.intp]) -> dict[str, NDArray[np.floating[Any]]]:
         """Logits of one view of some images by strategy; shape (B, len(space)) each."""
-        # One view lies together on disk, so the rows of a batch come from few pages.
+        # One view lies together on disk, so that the rows of a batch come from few pages.
         return {name: np.asarray(values[view])[rows] for name, values in self.values.items()}
 
     @property

@@ -14,19 +14,13 @@ __all__ = ["NAMESPACE", "TeacherId", "list_teachers", "strategy_of"]
 
 NAMESPACE = "teachers"  # Kedro namespace of all teachers
 
+# greedy: a strategy's name may have underscores of its own, as in full_label_0
 _NAME = re.compile(rf"(?:{NAMESPACE}\.)?(?P<strategy>.+)_(?P<part>\d+)")
 
 
 @dataclass(frozen=True, order=True)
 class TeacherId:
-    """Identity of one teacher: a partition strategy and the number of its part.
-
-    Parameters
-    ----------
-    strategy
-        Name of the partition strategy, such as ``"cgp"``, or ``"full_label"``.
-    part
-        Number of the part, from 0.
+    """Identity of one teacher: its strategy, such as ``"cgp"``, and the number of its part, from 0.
 
     Examples
     --------
@@ -50,17 +44,9 @@ class TeacherId:
 
     @classmethod
     def parse(cls, name: str) -> Self:
-        """Read a qualified or a short name.
+        """Read ``teachers.<strategy>_<part>`` or ``<strategy>_<part>``.
 
-        Parameters
-        ----------
-        name
-            ``teachers.<strategy>_<part>`` or ``<strategy>_<part>``.
-
-        Raises
-        ------
-        ParameterError
-            If it is not the name of a teacher.
+        Any other name is a `ParameterError`.
         """
         match = _NAME.fullmatch(name)
         if match is None:
@@ -76,14 +62,8 @@ def list_teachers(
 ) -> list[TeacherId]:
     """All teachers of a run, strategy by strategy.
 
-    Parameters
-    ----------
-    strategies
-        Strategies that have teachers of their own.
-    num_parts
-        Teachers of each strategy that partitions the labels.
-    num_full_label
-        Teachers of the strategy ``full_label``, each of which learns all labels.
+    A strategy that partitions the labels has `num_parts` teachers. The strategy ``full_label`` has
+    `num_full_label`, each of which learns all labels.
 
     Examples
     --------

@@ -25,21 +25,12 @@ def write_logits(
     store: ArtifactStore,
     dtype: str,
 ) -> TeacherLogits:
-    """Store a teacher's logits for every view, unless they are up to date.
+    """Store a teacher's logits for every view, as float16 or float32, unless they are up to date.
 
-    Parameters
-    ----------
-    job, checkpoint
-        The teacher.
-    views
-        Its logits, view by view, such as `mlic.training.predict.predict_training_views` yields.
-        Not consumed if the stored logits are up to date.
-    store
-        Where they are stored.
-    dtype
-        ``"float16"`` or ``"float32"``.
+    The views are arrays as `mlic.training.predict.predict_training_views` yields; they are not
+    consumed if the stored logits are up to date.
     """
-    rows = ([logits] for logits in views)
+    rows = ([logits] for logits in views)  # lazy: nothing is predicted before it is needed
     (written,) = write_all_logits([job], [checkpoint], rows, [store], dtype)
     return written
 
@@ -53,21 +44,16 @@ def write_all_logits(
 ) -> list[TeacherLogits]:
     """Store the logits of several teachers, which are predicted together; see `write_logits`.
 
-    Parameters
-    ----------
-    jobs, checkpoints, stores
-        One for each teacher.
-    views
-        View by view, one array of logits for each teacher.
-    dtype
-        ``"float16"`` or ``"float32"``.
+    Every view has one array of logits for each teacher.
     """
+    # All files are filled or none: the stack discards the unfinished ones if a prediction fails.
     with ExitStack() as stack:
         arrays = {}
         for number, teacher in enumerate(zip(jobs, checkpoints, stores, strict=True)):
             if (file := _open_new_file(*teacher, dtype)) is not None:
                 arrays[number] = stack.enter_context(file)
-        if arrays:  # otherwise nothing is predicted
+        # Views are a generator: where every teacher is up to date, nothing is predicted.
+        if arrays:
             for logits, *rows in zip(views, *arrays.values(), strict=True):
                 for number, row in zip(arrays, rows, strict=True):
                     row[...] = round_logits(logits[number], dtype)
@@ -78,6 +64,7 @@ def _open_new_file(
     job: TrainingJob, checkpoint: Checkpoint, store: ArtifactStore, dtype: str
 ) -> AbstractContextManager[NDArray[Any]] | None:
     """File for a teacher's logits, to be filled; None if the stored logits are up to date."""
+    # "float16" and "float32" are two artifacts: a student of one must not read the other
     components = {**job.components(), "teacher": checkpoint.fingerprint, "targets": dtype}
     if store.find("logits", components) is not None:
         return None

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mlic.errors import ParameterError
@@ -26,20 +27,13 @@ class AsymmetricLoss(Loss):
     ``L₊ = −(1 − p)^γ₊ log p`` and ``L₋ = −p_m^γ₋ log(1 − p_m)`` with ``p_m = max(p − m, 0)``.
     The focusing weights carry no gradient, as in the published recipe of PSD. Logarithms are
     computed from the logit in float32, so that a confidently missed positive keeps its gradient.
-    The gradient has a closed form and is computed in the forward pass from the same intermediate
-    results.
 
     Parameters
     ----------
     gamma_negative, gamma_positive
         Focusing exponents γ₋ and γ₊, at least 0.
     clip
-        Probability margin m in [0, 1).
-
-    Raises
-    ------
-    ParameterError
-        If an option is out of range.
+        Probability margin m in [0, 1); an option out of range is a `ParameterError`.
 
     Examples
     --------
@@ -58,7 +52,7 @@ class AsymmetricLoss(Loss):
                 f"asymmetric loss: gamma_negative={gamma_negative} and gamma_positive="
                 f"{gamma_positive} must be at least 0, and clip={clip} must be in [0, 1)"
             )
-        self._terms: Callable[..., tuple[torch.Tensor, torch.Tensor]] = partial(
+        self._terms: Callable[..., tuple[Tensor, Tensor]] = partial(
             _terms, gamma_negative=gamma_negative, gamma_positive=gamma_positive, clip=clip
         )
         self._uses_blocks = True
@@ -68,19 +62,18 @@ class AsymmetricLoss(Loss):
         self._terms = torch.compile(self._terms)
         self._uses_blocks = False
 
-    def __call__(self, logits: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    def __call__(self, logits: Tensor, states: Tensor) -> Tensor:
         """Compute one term for each image and label; see `Loss`."""
-        terms: torch.Tensor = _Terms.apply(logits, states, self)  # type: ignore[no-untyped-call]
+        terms: Tensor = _Terms.apply(logits, states, self)  # type: ignore[no-untyped-call]
         return terms
 
-    def compute_terms(
-        self, logits: torch.Tensor, states: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def compute_terms(self, logits: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
         """Compute loss and derivative for all logits, in blocks that fit into the cache."""
         size = _BLOCK * torch.get_num_threads()
         if not self._uses_blocks or logits.device.type != "cpu" or logits.numel() <= size:
             # states are converted outside: in a compiled kernel that would be the slowest part
             return self._terms(logits, states.float())
+        # whole rows, so that each block lies together in memory
         rows = max(size * len(logits) // logits.numel(), 1)
         blocks = zip(*(torch.split(part, rows) for part in (logits, states)), strict=True)
         terms, slopes = zip(*(self._terms(z, s.float()) for z, s in blocks), strict=True)
@@ -88,34 +81,29 @@ class AsymmetricLoss(Loss):
 
 
 class _Terms(torch.autograd.Function):
-    """Terms of the loss; the backward pass is one product with their derivatives."""
+    """Terms of the loss; their derivatives are computed with them, from the same results."""
 
     @staticmethod
-    def forward(
-        ctx: Any, logits: torch.Tensor, states: torch.Tensor, loss: AsymmetricLoss
-    ) -> torch.Tensor:
+    def forward(ctx: Any, logits: Tensor, states: Tensor, loss: AsymmetricLoss) -> Tensor:
         terms, slopes = loss.compute_terms(logits.detach(), states)
-        ctx.save_for_backward(slopes)
+        ctx.save_for_backward(slopes)  # one array instead of every intermediate result
         return terms
 
     @staticmethod
     @once_differentiable  # type: ignore[misc]
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (slopes,) = ctx.saved_tensors
         return gradient * slopes, None, None  # autograd casts it to the logits' dtype
 
 
 def _terms(
-    logits: torch.Tensor,
-    states: torch.Tensor,
-    gamma_negative: float,
-    gamma_positive: float,
-    clip: float,
-) -> tuple[torch.Tensor, torch.Tensor]:
+    logits: Tensor, states: Tensor, gamma_negative: float, gamma_positive: float, clip: float
+) -> tuple[Tensor, Tensor]:
     """Compute loss and derivative, element by element; states are floats.
 
     Signs and weights are products, not masks, because masks are slower on a processor.
     """
+    # Half precision has 11 bits at the most: 1 − p would be 0 for every confident prediction.
     z = logits.float()
     positive, negative = states.relu(), 1 - states.abs()
     sign = positive - negative  # 0 where the state is unknown
@@ -135,7 +123,7 @@ def _terms(
     return beyond.sub_(shifted.log_()).mul_(weights), slopes
 
 
-def _power(base: torch.Tensor, exponent: float) -> torch.Tensor:
+def _power(base: Tensor, exponent: float) -> Tensor:
     """Power with 0⁰ = 0: negatives within the margin have weight 0 for every exponent."""
     if exponent == 4:  # the default, for which torch has no fast path
         return base.square().square_()

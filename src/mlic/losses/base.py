@@ -22,10 +22,8 @@ class Loss(ABC):
 
         Parameters
         ----------
-        logits
-            Shape (B, C).
-        states
-            1 present, 0 absent, −1 unknown; shape (B, C).
+        logits, states
+            Shape (B, C). States are 1 present, 0 absent, −1 unknown.
 
         Returns
         -------

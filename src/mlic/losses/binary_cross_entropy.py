@@ -18,11 +18,7 @@ class BinaryCrossEntropy(Loss):
     ----------
     smoothing
         Label smoothing in [0, 1): targets become ``smoothing / 2`` and ``1 − smoothing / 2``.
-
-    Raises
-    ------
-    ParameterError
-        If `smoothing` is out of range.
+        Another value is a `ParameterError`.
 
     Examples
     --------
@@ -39,4 +35,5 @@ class BinaryCrossEntropy(Loss):
         """Compute one term for each image and label; see `Loss`."""
         targets = (states == 1).float() * (1 - self.smoothing) + self.smoothing / 2
         loss = binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")
+        # unknown states took part as absent ones; here their terms, and gradients, become zero
         return loss * (states >= 0)

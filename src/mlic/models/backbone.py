@@ -23,19 +23,9 @@ Backbone = Any  # timm's models have common methods, but no common base class
 
 
 def build_backbone(options: ModelOptions, load_weights: bool = True) -> Backbone:
-    """Build a timm backbone.
+    """Build a timm backbone with ``forward_features`` and ``forward_head``, without classifier.
 
-    Parameters
-    ----------
-    options
-        Name, constructor options, weights, frozen parts, and the branch, if any.
-    load_weights
-        Whether to load the weights that the options name.
-
-    Returns
-    -------
-    torch.nn.Module
-        A model with timm's ``forward_features`` and ``forward_head``, and without classifier.
+    It is made of a trunk and a branch if the options have one.
 
     Raises
     ------
@@ -55,7 +45,7 @@ def build_trunk(options: BranchedModelOptions, load_weights: bool = True) -> Tru
 
 
 def _build_timm(options: ModelOptions, load_weights: bool) -> Backbone:
-    allow_torchvision_without_cuda()
+    allow_torchvision_without_cuda()  # before timm imports torchvision
     import timm
 
     # its own handler would print every message a second time
@@ -66,6 +56,7 @@ def _build_timm(options: ModelOptions, load_weights: bool) -> Backbone:
             options.backbone, pretrained=fetch, num_classes=0, **options.backbone_options
         )
     except (RuntimeError, TypeError) as error:
+        # timm raises the same type for an unknown name and for a model without pretrained weights
         if fetch and timm.is_model(options.backbone):
             raise _not_fetched(options.backbone, error) from error
         hint = did_you_mean(options.backbone, timm.list_models())
@@ -116,6 +107,7 @@ def _load_file(model: Backbone, path: Path) -> None:
         weights = load_file(path)
     except SafetensorError as error:
         raise CheckpointError(f"model.weights: {path} is no safetensors file ({error})") from error
+    # load_state_dict would name every such weight in one long message
     wrong_shape = [
         name
         for name, value in model.state_dict().items()
@@ -126,7 +118,9 @@ def _load_file(model: Backbone, path: Path) -> None:
             f"model.weights: {path} does not fit this backbone: '{wrong_shape[0]}' has another "
             "shape; choose the backbone (and its options) that the file was made for"
         )
+    # not strict, because the file may hold the classifier of its own training
     result = model.load_state_dict(weights, strict=False)
+    # Old files lack this counter, which only batch norms without a momentum read.
     missing = [name for name in result.missing_keys if not name.endswith("num_batches_tracked")]
     classifier = model.pretrained_cfg.get("classifier") or "classifier"
     names = (classifier,) if isinstance(classifier, str) else tuple(classifier)
@@ -145,5 +139,6 @@ def normalisation(backbone: Backbone) -> tuple[tuple[float, ...], tuple[float, .
 
 def pool_features(backbone: Backbone, features: torch.Tensor) -> torch.Tensor:
     """Pool features as for timm's own classifier; shape (B, head_hidden_size)."""
+    # more than a mean for some backbones: timm's heads may have norms and projections
     pooled: torch.Tensor = backbone.forward_head(features, pre_logits=True)
     return pooled

@@ -25,19 +25,14 @@ Weight = TypeVar("Weight")
 
 
 class BranchedBackbone(nn.Module):
-    """A trunk with one branch on it, with the methods of a timm backbone.
-
-    Parameters
-    ----------
-    trunk
-        The shared lower layers, on which a new branch is built.
-    """
+    """A trunk with a new branch on it, with the methods of a timm backbone."""
 
     def __init__(self, trunk: Trunk) -> None:
         super().__init__()
         self.trunk, self.branch = trunk, trunk.make_branch()
         self.head_hidden_size = trunk.head_hidden_size
         self.pretrained_cfg = trunk.model.pretrained_cfg
+        # timm's record of stages, with the names that they have in this module
         self.feature_info = [
             {**stage, "module": f"trunk.{stage['module']}"} for stage in trunk.feature_info
         ]
@@ -55,20 +50,14 @@ class BranchedBackbone(nn.Module):
 class BranchHead(nn.Module):
     """Branch and head of a branched classifier: from the trunk's feature maps to logits.
 
-    Parameters
-    ----------
-    branch
-        A branch made by `Trunk.make_branch`.
-    head
-        The head.
-    pool
-        Pools the branch's feature maps for a pooled head. Its parameters belong to the trunk.
+    The branch is made by `Trunk.make_branch`. `pool` pools its feature maps for a pooled head.
     """
 
     def __init__(
         self, branch: nn.Module, head: Head, pool: Callable[[torch.Tensor], torch.Tensor]
     ) -> None:
         super().__init__()
+        # A bound method is no submodule: parameters of the pooling belong to the trunk alone.
         self.branch, self.head, self.pool = branch, head, pool
 
     def forward(self, features: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
@@ -81,14 +70,7 @@ class BranchHead(nn.Module):
 class BranchedClassifiers(nn.Module):
     """Several classifiers, each with its own labels, on one trunk, as one model.
 
-    Parameters
-    ----------
-    trunk
-        The shared lower layers.
-    branch_heads
-        Branch and head of each classifier.
-    sizes
-        Number of labels of each classifier.
+    `branch_heads` and `sizes` hold branch and head, and the number of labels, of each classifier.
     """
 
     def __init__(
@@ -99,10 +81,7 @@ class BranchedClassifiers(nn.Module):
         self.sizes = list(sizes)
 
     def forward(self, images: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
-        """Compute the logits of all classifiers, side by side; shape (B, sum of their labels).
-
-        Known label states, if any, have the same shape.
-        """
+        """Compute the logits of all classifiers, side by side; shape (B, C), that of `known`."""
         features = self.trunk(images)
         parts = [None] * len(self.sizes) if known is None else torch.split(known, self.sizes, dim=1)
         logits = [head(features, part) for head, part in zip(self.branch_heads, parts, strict=True)]

@@ -24,15 +24,7 @@ __all__ = ["MultiLabelClassifier", "build_branch_head", "build_classifier", "bui
 
 
 class MultiLabelClassifier(nn.Module):
-    """Model from normalised images to one logit for each label.
-
-    Parameters
-    ----------
-    backbone
-        A timm model without classifier.
-    head
-        A head of `mlic.models.heads`.
-    """
+    """A timm backbone and a head: from normalised images to one logit for each label."""
 
     def __init__(self, backbone: nn.Module, head: Head) -> None:
         super().__init__()
@@ -40,20 +32,14 @@ class MultiLabelClassifier(nn.Module):
         self.head = head
 
     def forward(self, images: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
-        """Compute the logits.
+        """Compute the logits; shape (B, C).
 
         Parameters
         ----------
         images
             Normalised images; shape (B, 3, H, W).
         known
-            Label states that the model may use (1 present, 0 absent, −1 unknown); shape (B, C).
-            Heads may ignore them.
-
-        Returns
-        -------
-        torch.Tensor
-            Shape (B, C).
+            Label states that the head may use (1 present, 0 absent, −1 unknown); shape (B, C).
         """
         features = self.backbone.forward_features(images)  # type: ignore[operator]
         if self.head.pooled:
@@ -115,6 +101,7 @@ def build_classifiers(
     >>> model(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2, 3])
     """
+    # Trunk first, then the heads in order: the order decides the random initial weights.
     trunk = build_trunk(options, load_weights)
     heads = [build_branch_head(trunk, options, context, load_weights) for context in contexts]
     return BranchedClassifiers(trunk, heads, [context.num_labels for context in contexts])
@@ -133,6 +120,7 @@ def _build_head(
     options: ModelOptions, num_features: int, context: LabelContext, load_weights: bool
 ) -> Head:
     needs = find_plugin(HEADS, options.head).needs
+    # copied, because the options are written into the checkpoint as they were given
     head_options: dict[str, Any] = dict(options.head_options)
     if "embeddings" in needs:
         context = _with_embeddings(options, context, load_weights)
@@ -162,6 +150,7 @@ def _with_embeddings(
     shape = (context.num_labels, chosen.dimension)
     if chosen.source == "learned":
         return replace(context, embeddings=None)
+    # by name: the given vectors may be those of more labels, in another order
     given = context.embeddings and context.embeddings.subset(context.space)
     if given is None and not load_weights:
         # a checkpoint holds the vectors themselves; only their shape is needed here

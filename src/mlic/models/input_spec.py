@@ -30,4 +30,5 @@ class InputSpec(NamedTuple):
     @classmethod
     def without_normalisation(cls, size: int) -> InputSpec:
         """Input whose pixels stay in [0, 1]."""
+        # as in PSD's release, which applies no normalisation
         return cls(size, (0.0,) * 3, (1.0,) * 3)

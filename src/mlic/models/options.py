@@ -27,6 +27,7 @@ class ModelOptions(StrictModel):
         description="'pretrained' (timm downloads them), the path of a safetensors file, or null: "
         "random weights",
     )
+    # PSD's Query2Label models freeze conv1 and layer1, and all batch norms
     frozen: tuple[str, ...] = Field(
         default=(), description="parts of the backbone whose loaded weights are not trained"
     )
@@ -45,6 +46,7 @@ class ModelOptions(StrictModel):
         refuse_unknown_plugin(HEADS, name)
         return name
 
+    # random weights that are never trained would be of no use
     @model_validator(mode="after")
     def _check_frozen_weights(self) -> Self:
         if (self.frozen or self.freeze_batch_norm) and self.weights is None:

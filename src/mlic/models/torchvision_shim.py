@@ -31,8 +31,8 @@ def allow_torchvision_without_cuda() -> None:
         try:
             torch.ops.load_library(library)  # type: ignore[no-untyped-call]
         except OSError:
-            continue
-        return
+            continue  # built for CUDA
+        return  # the builds match: nothing to declare
     fragment = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for operator in ("nms", "qnms"):
         schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"

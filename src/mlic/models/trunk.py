@@ -21,18 +21,9 @@ __all__ = ["ResidualBranch", "Trunk"]
 class Trunk(nn.Module):
     """A timm backbone up to the layer after which branches begin.
 
-    Parameters
-    ----------
-    model
-        A timm backbone without classifier. It is cut in place after the stage ``options.after``;
-        with ``options.after = -1`` the whole backbone is shared.
-    options
-        Where branches begin, and how wide they are.
-
-    Raises
-    ------
-    ParameterError
-        If the backbone has no such stage or cannot be cut.
+    The given backbone has no classifier. It is cut in place after the stage ``options.after``; with
+    ``options.after = -1`` the whole backbone is shared. A backbone that has no such stage or cannot
+    be cut is a `ParameterError`.
     """
 
     def __init__(self, model: Any, options: BranchOptions) -> None:
@@ -46,22 +37,18 @@ class Trunk(nn.Module):
             self.stage = _cut(model, options.after)
             stages = stages[: self.stage + 1]
             self.channels = stages[-1]["num_chs"]
+        # narrow, so that all branches together cost little beside the trunk
         self.width = options.width or max(self.channels // 32, 16)
         # a bottleneck widens by 4, as in ResNet
         self.head_hidden_size = model.head_hidden_size if self.is_whole else 4 * self.width
         self.feature_info = [{**stage, "module": f"model.{stage['module']}"} for stage in stages]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Compute feature maps of shape (B, channels, h, w).
-
-        Raises
-        ------
-        ParameterError
-            If a whole backbone does not end in feature maps.
-        """
+        """Compute feature maps of shape (B, channels, h, w); other features: `ParameterError`."""
         if not self.is_whole:
             take = self.model.forward_intermediates
             return take(images, indices=[self.stage], intermediates_only=True, stop_early=True)[0]  # type: ignore[no-any-return]
+        # timm does not say whether a backbone ends in maps; transformers end in tokens
         maps: torch.Tensor = self.model.forward_features(images)
         if maps.ndim != 4 or maps.shape[1] != self.channels:
             raise ParameterError(
@@ -94,6 +81,7 @@ class Trunk(nn.Module):
 
         A whole backbone pools, and applies its own norms or projections, as without branches.
         """
+        # a cut trunk has lost timm's head, and plain averaging has no parameters
         if not self.is_whole:
             return maps.mean(dim=(2, 3))
         pooled: torch.Tensor = self.model.forward_head(maps, pre_logits=True)
@@ -112,6 +100,7 @@ def _cut(model: Any, after: int) -> int:
             parameter="teachers.branch.after",
             value=after,
         )
+    # layers above would have weights that nothing trains, but that every checkpoint holds
     model.prune_intermediate_layers([stage], prune_head=True)
     return stage
 
@@ -121,14 +110,7 @@ class ResidualBranch(nn.Module):
 
     A 1×1 convolution that narrows, a 3×3 convolution and a 1×1 convolution that widens, with batch
     norms (He et al., arXiv 1512.03385). The weight of the last norm starts at 0 (Goyal et al.,
-    arXiv 1706.02677).
-
-    Parameters
-    ----------
-    channels
-        Channels of input and output.
-    width
-        Channels of the bottleneck.
+    arXiv 1706.02677). Input and output have `channels` channels, the bottleneck `width`.
 
     Examples
     --------
@@ -140,7 +122,7 @@ class ResidualBranch(nn.Module):
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         last = ConvNormAct(width, channels, 1, apply_act=False)
-        nn.init.zeros_(last.bn.weight)
+        nn.init.zeros_(last.bn.weight)  # at first the branch adds nothing
         self.change = nn.Sequential(
             ConvNormAct(channels, width, 1), ConvNormAct(width, width, 3), last
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
+from mlic.caching.fingerprint import fingerprint_parts
 from mlic.caching.tensors import load_tensors
 from mlic.errors import CheckpointError
 from mlic.labels import LabelSpace
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 
     from mlic.models.classifier import MultiLabelClassifier
 
-__all__ = ["Checkpoint", "CheckpointInfo", "library_versions", "load_checkpoint", "load_model"]
+__all__ = ["Checkpoint", "CheckpointInfo", "load_checkpoint", "load_model"]
 
 
-def library_versions() -> dict[str, str]:
+def _library_versions() -> dict[str, str]:
     """Versions of the libraries that the weights depend on."""
     return {name: version(name) for name in ("mlic", "torch", "torchvision", "timm")}
 
@@ -49,7 +50,7 @@ class CheckpointInfo(StrictModel):
         description="what decides the weights: fingerprints of data, labels and partition, "
         "parameters, seed, code version"
     )
-    versions: dict[str, str] = Field(default_factory=library_versions)
+    versions: dict[str, str] = Field(default_factory=_library_versions)
     epoch: int = Field(description="epoch of the weights, from 1")
     averaged: bool = Field(description="whether they are the averaged (EMA) weights")
     validation_map: float | None = Field(description="mAP on the validation split, in [0, 1]")
@@ -85,11 +86,9 @@ class Checkpoint:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hex digits that identify labels and weights."""
-        digest = hashlib.sha256(self.info.label_fingerprint.encode())
-        for name in sorted(self.weights):
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(self.weights[name]).tobytes())
-        return digest.hexdigest()[:16]
+        # sorted, because the order of the names in a file is not part of the weights
+        named: chain[Any] = chain.from_iterable(sorted(self.weights.items()))
+        return fingerprint_parts(self.info.label_fingerprint, *named)
 
     def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         """Weights and metadata as a safetensors file holds them."""
@@ -97,13 +96,7 @@ class Checkpoint:
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, NDArray[Any]], metadata: Mapping[str, str]) -> Self:
-        """Restore what `to_tensors` returned.
-
-        Raises
-        ------
-        CheckpointError
-            If the description is missing, incomplete or contradictory.
-        """
+        """Restore what `to_tensors` returned; a bad description is a `CheckpointError`."""
         try:
             info = CheckpointInfo.model_validate_json(metadata["info"])
         except (KeyError, ValidationError) as error:
@@ -111,6 +104,7 @@ class Checkpoint:
                 f"this file is no mlic checkpoint, or was made by another version ({error}): train "
                 "the model again"
             ) from error
+        # otherwise the logits would be assigned to other labels
         if LabelSpace(info.labels).fingerprint != info.label_fingerprint:
             raise CheckpointError(
                 "the checkpoint's labels do not match its own fingerprint: train the model again"
@@ -125,10 +119,12 @@ class Checkpoint:
         CheckpointError
             If the weights do not fit the described architecture.
         """
+        # imported here, because loading and saving a checkpoint needs no torch
         import torch
 
         from mlic.models.classifier import build_classifier
 
+        # Given label embeddings are among the weights, so the names of the labels suffice.
         context = LabelContext(self.space)
         model = build_classifier(self.info.model, context, load_weights=False)
         state = {name: torch.from_numpy(np.array(value)) for name, value in self.weights.items()}
@@ -165,16 +161,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 def load_model(path: str | Path) -> MultiLabelClassifier:
     """Build the model of a checkpoint file, in evaluation mode.
 
-    Parameters
-    ----------
-    path
-        See `load_checkpoint`.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is no checkpoint of mlic, or its weights do not fit.
-    DataError
-        If the file is missing or damaged.
+    The path and the errors are those of `load_checkpoint`; weights that do not fit the described
+    architecture are a `CheckpointError` too.
     """
     return load_checkpoint(path).build()

@@ -20,7 +20,7 @@ from mlic.training.device import send
 from mlic.training.job import TrainingJob
 from mlic.training.prefetch import prefetch
 
-__all__ = ["EVAL_BATCH_FACTOR", "ImageData", "TrainingData", "View", "read_images"]
+__all__ = ["EVAL_BATCH_FACTOR", "ImageData", "TrainingData", "View", "make_sampler", "read_images"]
 
 View = tuple[ViewSampler, int]  # the sampler, and the number of the view
 
@@ -36,7 +36,7 @@ class TrainingData(ABC):
     job
         The training, or any of several that share images, split and views.
     states
-        Label states of all images; shape (n, C).
+        Label states of all images; shape (n, C), int8.
     """
 
     def __init__(self, job: TrainingJob, states: NDArray[np.int8]) -> None:
@@ -52,19 +52,11 @@ class TrainingData(ABC):
         return self.states[self.validation_rows]
 
     def batches(self, epoch: int, order: np.random.Generator, fabric: Fabric) -> Iterator[Batch]:
-        """Shuffled batches of one epoch.
-
-        Parameters
-        ----------
-        epoch
-            Number of the epoch, from 1; it decides the view of every image.
-        order
-            Generator that shuffles the images.
-        fabric
-            Device of the batches.
-        """
+        """Batches of one epoch, counted from 1, shuffled by the generator `order`."""
+        # Views repeat after `num_views` epochs, because teachers store logits for each of them.
         view = (epoch - 1) % self.num_views
         positions = self._shuffle(order)
+        # Where the CPU also trains, a reading thread would only take its cores.
         ahead = fabric.device.type != "cpu"
         for batch, read in prefetch(positions, lambda batch: self._read(batch, view), ahead):
             rows = self.train_rows[batch]
@@ -88,6 +80,7 @@ class TrainingData(ABC):
         targets = self.job.targets
         if targets is None:
             return {}
+        # Soft targets hold training images only, so they take positions, not rows of the data set.
         read = targets.read(view, batch)
         return {strategy: send(logits, fabric).float() for strategy, logits in read.items()}
 
@@ -107,22 +100,11 @@ class TrainingData(ABC):
 
 
 class ImageData(TrainingData):
-    """Views of stored images.
-
-    Parameters
-    ----------
-    job, states
-        See `TrainingData`.
-    spec
-        Size and normalisation of the model's input.
-    """
+    """Views of stored images, preprocessed for a model's input; see `TrainingData`."""
 
     def __init__(self, job: TrainingJob, states: NDArray[np.int8], spec: InputSpec) -> None:
         super().__init__(job, states)
-        options = job.options
-        ids = job.images.ids.tolist()
-        self.spec = spec
-        self.views = ViewSampler(ids, options.augmentation, job.view_seed, options.threads)
+        self.spec, self.views = spec, make_sampler(job)
 
     def validation_batches(self, fabric: Fabric) -> Iterator[torch.Tensor]:
         """Whole validation images; shape (B, 3, H, W)."""
@@ -138,6 +120,13 @@ class ImageData(TrainingData):
         return _preprocess_pixels(read, rows, (self.views, view), self.spec, fabric)
 
 
+def make_sampler(job: TrainingJob) -> ViewSampler:
+    """Make the sampler of a job's views: the same views for all jobs of a run."""
+    options = job.options
+    ids = job.images.ids.tolist()
+    return ViewSampler(ids, options.augmentation, job.view_seed, options.threads)
+
+
 def read_images(
     images: ImageStore,
     rows: NDArray[np.intp],
@@ -148,23 +137,8 @@ def read_images(
 ) -> Iterator[torch.Tensor]:
     """Read and preprocess images in order, batch by batch.
 
-    Parameters
-    ----------
-    images, rows
-        The images to read; rows of shape (n,).
-    spec
-        Size and normalisation of the model's input.
-    fabric
-        Device of the batches.
-    batch_size
-        Images in a batch.
-    view
-        A view sampler and the number of the view; None for the whole image.
-
-    Yields
-    ------
-    torch.Tensor
-        Shape (B, 3, H, W), float32.
+    Without a view, the whole images are read. Every batch is on the device and has the shape
+    (B, 3, size, size), float32.
     """
     batches = (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
     ahead = fabric.device.type != "cpu"
@@ -188,6 +162,7 @@ def _preprocess_pixels(
     fabric: Fabric,
 ) -> torch.Tensor:
     """Crop, resize and normalise on the device; shape (B, 3, size, size), float32."""
+    # uint8 is sent, a quarter of the bytes of float32; the device does the rest
     stored = send(pixels, fabric)
     if view is None or not view[0].crops:
         return preprocess_whole(stored, *spec)

@@ -33,6 +33,7 @@ def make_fabric(options: TrainingOptions) -> Fabric:
     Also fixes the number of CPU threads, because results are reproducible to the bit only for the
     same number of threads.
     """
+    # set for every training, because each may run in a process of its own
     torch.set_num_threads(options.threads)
     precision = options.precision
     if precision == "auto":
@@ -43,21 +44,10 @@ def make_fabric(options: TrainingOptions) -> Fabric:
 
 
 def compiles(options: TrainingOptions, device: torch.device, steps: int) -> bool:
-    """Decide whether a training's forward pass and loss are compiled.
+    """Decide whether forward pass and loss of a training of so many steps are compiled.
 
-    Parameters
-    ----------
-    options
-        Their ``compile`` is true, false, or ``"auto"``: on a GPU, from 10,000 steps on.
-    device
-        Device of the training.
-    steps
-        Optimiser steps of the whole training.
-
-    Raises
-    ------
-    TrainingError
-        If compilation is required and PyTorch cannot compile. With ``"auto"`` a warning is logged.
+    With ``compile="auto"`` they are on a GPU, from 10,000 steps on. If PyTorch cannot compile, that
+    is a `TrainingError` where compilation is required, and a warning with ``"auto"``.
     """
     is_auto = options.compile == "auto"
     if not options.compile or (is_auto and (device.type == "cpu" or steps < _LONG)):
@@ -78,6 +68,7 @@ def compiles(options: TrainingOptions, device: torch.device, steps: int) -> bool
 @cache
 def why_not_compiled(device: str) -> str:
     """PyTorch's message if it cannot compile for a device; empty if it can."""
+    # Only a trial shows it: the C++ compiler is looked for when the first kernel is built.
     try:
         torch.compile(lambda x: x.sin() + 1)(torch.zeros(8, device=device))
     except RuntimeError as error:  # the base class of what torch.compile raises
@@ -100,20 +91,13 @@ def send(array: NDArray[Any], fabric: Fabric) -> torch.Tensor:
 
 @contextmanager
 def memory_advice(options: TrainingOptions, name: str) -> Iterator[None]:
-    """Replace an out-of-memory error by one that names parameters to change.
-
-    Raises
-    ------
-    TrainingError
-        If the wrapped code runs out of memory.
-    """
+    """Replace an out-of-memory error by a `TrainingError` that names parameters to change."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
-        lacking = isinstance(
-            error, MemoryError | torch.OutOfMemoryError
-        ) or "allocate memory" in str(error)
-        if not lacking:
+        kinds = MemoryError | torch.OutOfMemoryError
+        # on the CPU, PyTorch raises a plain RuntimeError
+        if not isinstance(error, kinds) and "allocate memory" not in str(error):
             raise
         half, twice = max(options.batch_size // 2, 1), options.accumulation * 2
         raise TrainingError(

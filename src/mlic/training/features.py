@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from mlic.caching.memmap import create_memmap, open_memmap
 from mlic.errors import CheckpointError, TrainingError
-from mlic.images.augmentation import ViewSampler
 from mlic.models.backbone import build_trunk
 from mlic.models.options import BranchedModelOptions
 from mlic.models.trunk import Trunk
 from mlic.training.checkpoint import Checkpoint
-from mlic.training.data import TrainingData, View, read_images
+from mlic.training.data import TrainingData, View, make_sampler, read_images
 from mlic.training.device import make_fabric, memory_advice, send
 from mlic.training.job import TrainingJob
 from mlic.utils.progress import progress
@@ -30,6 +29,7 @@ __all__ = ["FeatureData", "FrozenFeatures", "to_device"]
 
 log = logging.getLogger(__name__)
 
+# float16 halves the files against float32; unlike bfloat16, NumPy can map it.
 _MAX_FLOAT16 = float(np.finfo(np.float16).max)
 _ADVICE = "lower training.augmentation.views, or set teachers.mode=joint"
 
@@ -74,10 +74,8 @@ class FrozenFeatures:
     @cached_property
     def training(self) -> NDArray[np.float16]:
         """Features of every view; shape (views, n, F, h, w)."""
-        job = self.job
-        ids = job.images.ids.tolist()
-        sampler = ViewSampler(ids, job.options.augmentation, job.view_seed, job.options.threads)
-        rows, views = job.train_rows, range(sampler.num_views)
+        sampler = make_sampler(self.job)
+        rows, views = self.job.train_rows, range(sampler.num_views)
         shape = (len(views), len(rows), *self._map_shape)
         with create_memmap(self._path("training"), shape, np.float16, {}, _ADVICE) as features:
             for view in progress(views, what="shared trunk", unit="view"):
@@ -95,6 +93,7 @@ class FrozenFeatures:
 
     @cached_property
     def _map_shape(self) -> tuple[int, ...]:
+        # timm does not state the size of a stage's maps, so one image is tried
         return next(self._compute(self.job.train_rows[:1], None)).shape[1:]
 
     @cached_property
@@ -102,7 +101,9 @@ class FrozenFeatures:
         """The trunk, frozen and on the device."""
         options = self.job.model
         assert isinstance(options, BranchedModelOptions)
-        with torch.random.fork_rng():  # building must not advance the global random generator
+        # Building draws initial weights, although they are replaced: these draws must not advance
+        # the global random generator.
+        with torch.random.fork_rng():
             trunk = build_trunk(options, load_weights=False)
         try:
             weights = self._take_weights(trunk)
@@ -113,6 +114,7 @@ class FrozenFeatures:
                 f"{self.job.model.backbone} ({error}): train it again",
                 name=self._source.info.name,
             ) from error
+        # in evaluation mode, batch norms use their trained statistics and never change them
         trunk.requires_grad_(False).eval().to(memory_format=torch.channels_last)
         placed: Trunk = make_fabric(self.job.options).to_device(trunk)
         return placed
@@ -134,7 +136,7 @@ class FrozenFeatures:
             for images in batches:
                 with torch.inference_mode(), fabric.autocast():
                     maps = self.trunk(images)
-                # written so that NaN is refused too
+                # An overflow would become infinite in float16. Written so that NaN is refused too.
                 if maps.ndim != 4 or not float(maps.abs().max()) <= _MAX_FLOAT16:
                     raise TrainingError(
                         f"the features of {self.job.model.backbone} are no feature maps that "
@@ -145,15 +147,7 @@ class FrozenFeatures:
 
 
 class FeatureData(TrainingData):
-    """Batches of a frozen trunk's features in place of images.
-
-    Parameters
-    ----------
-    job, states
-        See `TrainingData`.
-    features
-        The features.
-    """
+    """Batches of a frozen trunk's features in place of images; see `TrainingData`."""
 
     def __init__(
         self, job: TrainingJob, states: NDArray[np.int8], features: FrozenFeatures

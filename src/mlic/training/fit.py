@@ -34,23 +34,10 @@ def fit(
     state: TrainingState,
     report: Report,
 ) -> None:
-    """Train from the epoch that the state has reached to the last one.
+    """Train from the epoch that the state has reached to the last one; update the state in place.
 
     After every epoch the raw and the averaged weights are evaluated on the validation split; the
     better of the two of the best epoch are kept in the state. The test split is never read.
-
-    Parameters
-    ----------
-    task
-        What is minimised, and how the result is evaluated.
-    data
-        Batches.
-    options
-        Budget and recipe.
-    state
-        Models, optimisers and everything else that changes; updated in place.
-    report
-        Called after every epoch.
 
     Raises
     ------
@@ -62,6 +49,7 @@ def fit(
     with progress(total=total, what=task.name, unit="image", initial=done) as bar:
         for epoch in range(state.epoch + 1, options.epochs + 1):
             start = time.perf_counter()
+            # Sums stay on the device and are read once an epoch: reading waits for the device.
             sums: list[dict[str, torch.Tensor]] = [{} for _ in state.learners]
             for learner in state.learners:
                 learner.module.train()
@@ -69,24 +57,31 @@ def fit(
             for number, batch in enumerate(batches, 1):
                 share = _accumulation_share(number, data.num_batches, options)
                 is_step = number % options.accumulation == 0 or number == data.num_batches
+                # One batch is read once and serves all learners in turn.
                 for index, learner in enumerate(state.learners):
                     with rng_scope(learner):
                         loss, terms = task.loss(index, learner.module, batch)
+                        # gradients add up over the batches of a step: of means, take the mean
                         fabric.backward(loss / share)
                         if is_step:
                             learner.step()
                     _add_means(sums[index], {"loss": loss, **terms}, data.num_batches)
                 bar.update(len(batch))
-            seconds = time.perf_counter() - start  # of the training images alone
-            rate = {"images_per_second": num_images / seconds}
+            # measured before the evaluation, so that it is the speed of training alone
+            rate = {"images_per_second": num_images / (time.perf_counter() - start)}
             figures: list[dict[str, float]] = []
             for index, learner in enumerate(state.learners):
                 losses = _loss_figures(sums[index], learner, epoch, task.name)
+                # both, as in PSD: in a short training the average lags behind the raw weights
                 raw = evaluate(task, index, learner.model, data, fabric)
                 averaged = evaluate(task, index, learner.average.module, data, fabric)
                 learner.keep_best(epoch, raw, averaged)
                 figures += task.job_figures(index, {**losses, **rate}, raw, averaged)
-            best = [max(_scores(own), default=math.nan) for own in figures]
+            # without a defined score, an epoch has no such figure
+            best = [
+                max((v for k, v in own.items() if k.startswith("validation_mAP")), default=math.nan)
+                for own in figures
+            ]
             bar.set_postfix_str(f"validation mAP {100 * float(np.mean(best)):.1f} %")
             for history, own in zip(state.history, figures, strict=True):
                 history.append(own)
@@ -101,19 +96,8 @@ def evaluate(
 ) -> list[float]:
     """Compute the validation mAP of each of a learner's teachers, in [0, 1]; NaN if undefined.
 
-    Parameters
-    ----------
-    task, index
-        The task, and the number of the learner.
-    model
-        The learner's model, with raw or averaged weights.
-    data, fabric
-        Validation images, and the device.
-
-    Raises
-    ------
-    TrainingError
-        If the logits are not all finite.
+    The model is the learner's, with raw or averaged weights. Logits that are not all finite are a
+    `TrainingError`.
     """
     if not len(data.validation_rows):
         return [math.nan] * len(task.groups[index])
@@ -127,6 +111,7 @@ def _accumulation_share(number: int, num_batches: int, options: TrainingOptions)
     """Batches that share the optimiser step of this one; 1 where losses are summed."""
     if options.reduction == "sum":
         return 1
+    # the last step of an epoch may have fewer batches
     group = (number - 1) // options.accumulation
     return min(options.accumulation, num_batches - group * options.accumulation)
 
@@ -134,7 +119,7 @@ def _accumulation_share(number: int, num_batches: int, options: TrainingOptions)
 def _add_means(
     sums: dict[str, torch.Tensor], terms: Mapping[str, torch.Tensor], num_batches: int
 ) -> None:
-    """Add up the terms' means; they stay on the device, so that the CPU does not wait for it."""
+    """Add a batch's share to the epoch's mean of every term."""
     for name, value in terms.items():
         mean = value.detach() / num_batches
         sums[name] = sums.get(name, torch.zeros_like(mean)) + mean
@@ -149,10 +134,6 @@ def _loss_figures(
     if not math.isfinite(figures["loss"]):
         raise _diverged(name, f"the loss is {figures['loss']} in epoch {epoch}")
     return {**figures, "learning_rate": float(learner.schedule.get_last_lr()[0])}
-
-
-def _scores(figures: Mapping[str, float]) -> list[float]:
-    return [value for name, value in figures.items() if name.startswith("validation_mAP")]
 
 
 def _diverged(name: str, symptom: str) -> TrainingError:

@@ -52,14 +52,12 @@ class TrainingInputs:
     embeddings: LabelEmbeddings | None = None
 
     def __post_init__(self) -> None:
-        kinds: dict[str, type[StrictModel]] = {
-            "data": DataOptions,
-            "model": ModelOptions,
-            "training": TrainingOptions,
-        }
+        kinds: dict[str, type[StrictModel]]
+        kinds = {"data": DataOptions, "model": ModelOptions, "training": TrainingOptions}
         for name, kind in kinds.items():
-            if isinstance(getattr(self, name), dict):
-                object.__setattr__(self, name, kind.model_validate(getattr(self, name)))
+            if isinstance(given := getattr(self, name), dict):
+                # a frozen dataclass refuses plain assignment
+                object.__setattr__(self, name, kind.model_validate(given))
 
     @property
     def context(self) -> LabelContext:
@@ -69,18 +67,10 @@ class TrainingInputs:
     def make_job(
         self, name: str, role: str, label_names: list[str] | None = None, **changes: Any
     ) -> TrainingJob:
-        """Describe one training.
+        """Describe one training of some labels, by default of all.
 
-        Parameters
-        ----------
-        name
-            Name of the training, from which its seed is derived.
-        role
-            ``baseline``, ``teacher`` or ``student``: decides which overrides apply.
-        label_names
-            The labels to learn; all of them by default.
-        **changes
-            Other fields of `TrainingJob`, or other values for them.
+        Its role (``baseline``, ``teacher`` or ``student``) decides which overrides apply. Further
+        fields of `TrainingJob`, or other values for them, are given as `changes`.
         """
         labels = self.labels
         if label_names is not None:
@@ -92,6 +82,8 @@ class TrainingInputs:
             "model": self.model,
             "options": self.training.for_role(role),
             "context": self.context if label_names is None else self.context.subset(labels.space),
+            # By name, so that a training does not depend on which others the run has; but the
+            # views are common to all: the student reads those that its teachers saw.
             "seed": derive_seed(self.seed, name),
             "view_seed": self.seed,
         }

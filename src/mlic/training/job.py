@@ -89,6 +89,7 @@ class TrainingJob:
     provenance: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        # From here on, images and labels are joined by row number alone.
         if not np.array_equal(self.labels.ids, self.images.ids):
             raise DataError(
                 "labels and stored images do not hold the same images in the same order: run the "
@@ -119,6 +120,7 @@ class TrainingJob:
 
     def _check_targets(self, targets: TargetReader) -> None:
         self.labels.space.require_same(targets.space, "the labels", "the soft targets")
+        # A stored logit belongs to one crop of an image: for another crop it would be wrong.
         same_views = targets.views == self.views
         if not same_views or not np.array_equal(self.train_ids, targets.ids):
             raise DataError(
@@ -143,13 +145,7 @@ class TrainingJob:
 
     @property
     def num_batches(self) -> int:
-        """Batches in an epoch.
-
-        Raises
-        ------
-        TrainingError
-            If no image is in the training split.
-        """
+        """Batches in an epoch; without any training image, a `TrainingError`."""
         if not len(self.train_rows):
             raise TrainingError(f"{self.name}: no image is in the training split", name=self.name)
         return count_batches(len(self.train_rows), self.options.batch_size)
@@ -172,7 +168,9 @@ class TrainingJob:
             "provenance": self.provenance or {},
             "image_size": self.image_size,
             "model": self.model.model_dump(mode="json"),
+            # the path stays the same when the file's content changes
             "weights": fingerprint_file(self.model.weights),
+            # overrides are already applied; those of other roles do not matter
             "training": self.options.model_dump(mode="json", exclude={"overrides"}),
             "distillation": distillation,
             "seed": [self.seed, self.view_seed],

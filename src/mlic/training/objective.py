@@ -6,51 +6,27 @@ import torch
 
 from mlic.losses.base import Loss
 from mlic.losses.distillation.base import Distiller
-from mlic.training.options import (
-    DISTILLERS,
-    LOSSES,
-    ROLES,
-    DistillationOptions,
-    TrainingOptions,
-)
+from mlic.training.options import DISTILLERS, LOSSES, ROLES, DistillationOptions, TrainingOptions
 from mlic.utils.plugins import build_plugin
 
 __all__ = ["build_distiller", "build_loss", "check_plugins", "count_known", "reduce_terms"]
 
 
 def build_loss(options: TrainingOptions) -> Loss:
-    """Build the loss that the options name.
-
-    Raises
-    ------
-    ParameterError
-        If the loss refuses its options.
-    """
+    """Build the loss that the options name; if it refuses its options, a `ParameterError`."""
     loss: Loss = build_plugin(LOSSES, options.loss.name, options.loss.options)
     return loss
 
 
 def build_distiller(options: DistillationOptions) -> Distiller:
-    """Build the distiller that the options name.
-
-    Raises
-    ------
-    ParameterError
-        If the distiller refuses its options.
-    """
-    choice = options.distiller
-    distiller: Distiller = build_plugin(DISTILLERS, choice.name, choice.options)
+    """Build the distiller that the options name; if it refuses its options, a `ParameterError`."""
+    chosen = options.distiller
+    distiller: Distiller = build_plugin(DISTILLERS, chosen.name, chosen.options)
     return distiller
 
 
 def check_plugins(options: TrainingOptions, distillation: DistillationOptions) -> None:
-    """Build loss and distiller of every role, so that a wrong option fails before the run.
-
-    Raises
-    ------
-    ParameterError
-        If a loss or the distiller refuses its options.
-    """
+    """Build loss and distiller of every role, so that a wrong option fails before the run."""
     for role in ROLES:
         build_loss(options.for_role(role))
     build_distiller(distillation)
@@ -64,15 +40,9 @@ def count_known(states: torch.Tensor) -> torch.Tensor:
 def reduce_terms(
     terms: torch.Tensor, count: torch.Tensor | int, options: TrainingOptions
 ) -> torch.Tensor:
-    """Reduce the terms of all images and labels to one number.
+    """Reduce the terms of a batch, of shape (B, C), to their sum or to the mean over `count` terms.
 
-    Parameters
-    ----------
-    terms
-        Shape (B, C); zero where they do not count.
-    count
-        Number of terms that count.
-    options
-        Name the reduction: the sum, or the mean over the terms that count.
+    Terms that do not count are zero.
     """
+    # a mean over all B · C terms would shrink where many states are unknown
     return terms.sum() if options.reduction == "sum" else terms.sum() / count

@@ -41,13 +41,11 @@ def count_steps(num_batches: int, accumulation: int) -> int:
 
 
 def make_optimiser(model: torch.nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
-    """Build a timm optimiser, without weight decay on biases and norms.
+    """Build a timm optimiser; an unknown one is a `TrainingError`.
 
-    Raises
-    ------
-    TrainingError
-        If timm does not know the optimiser.
+    As in PSD, biases and other one-dimensional parameters, such as those of norms, do not decay.
     """
+    # here, because timm imports torchvision, for which `mlic.models` prepares torch first
     from timm.optim import create_optimizer_v2
 
     try:
@@ -66,23 +64,17 @@ def make_optimiser(model: torch.nn.Module, options: TrainingOptions) -> torch.op
         ) from error
     for group in optimiser.param_groups:
         if "foreach" in group:
-            group["foreach"] = True  # PyTorch's default is the slow loop on the CPU
+            # One call updates all parameters. PyTorch's default on the CPU is a loop over them.
+            group["foreach"] = True
     return optimiser
 
 
 def one_cycle(
     optimiser: torch.optim.Optimizer, options: TrainingOptions, steps: int
 ) -> torch.optim.lr_scheduler.OneCycleLR:
-    """Build a one-cycle schedule (Smith and Topin, arXiv 1708.07120) that peaks on a whole step.
+    """Build a one-cycle schedule of so many steps (Smith and Topin, arXiv 1708.07120).
 
-    Parameters
-    ----------
-    optimiser
-        The optimiser, whose learning rate is the peak.
-    options
-        Peak and warm-up.
-    steps
-        Optimiser steps of the whole training.
+    Its peak, ``options.learning_rate``, lies exactly on a step.
     """
     # PyTorch puts the peak at ``pct_start · total − 1``: between two steps it would be missed, and
     # at 0 PyTorch divides by zero.
@@ -93,5 +85,6 @@ def one_cycle(
         max_lr=options.learning_rate,
         total_steps=total,
         pct_start=(peak + 1) / total,
+        # not every optimiser has a momentum to cycle, and PyTorch refuses to cycle none
         cycle_momentum=not optimiser.defaults.keys().isdisjoint({"betas", "momentum"}),
     )

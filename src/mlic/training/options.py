@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from functools import partial
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from mlic.images.options import AugmentationOptions
 from mlic.models.options import BranchOptions
@@ -65,7 +66,7 @@ class TrainingOptions(StrictModel):
         default=0.997, ge=0, lt=1, description="decay of the exponential moving average of weights"
     )
     ema_warmup: bool = Field(default=True, description="whether the decay starts at 0 and grows")
-    loss: Choice = Choice(name="asymmetric")
+    loss: Annotated[Choice, AfterValidator(partial(_known, LOSSES))] = Choice(name="asymmetric")
     reduction: Literal["mean", "sum"] = Field(
         default="mean", description="mean over the known states, or sum over batch and labels"
     )
@@ -87,11 +88,6 @@ class TrainingOptions(StrictModel):
         description="other values for baseline, teacher or student, except for augmentation",
     )
 
-    @field_validator("loss")
-    @classmethod
-    def _known_loss(cls, choice: Choice) -> Choice:
-        return _known(LOSSES, choice)
-
     @model_validator(mode="after")
     def _check_overrides(self) -> Self:
         if unknown := set(self.overrides) - set(ROLES):
@@ -101,6 +97,7 @@ class TrainingOptions(StrictModel):
                 raise ValueError(
                     f"overrides.{role}: '{forbidden[0]}' must be the same for all roles"
                 )
+            # A wrong override must fail before the run, not when its training starts.
             try:
                 self.for_role(role)
             except ValidationError as error:
@@ -126,6 +123,7 @@ class TrainingOptions(StrictModel):
         common = self.model_dump(
             exclude={"overrides", *(f"{name}_epoch_factor" for name in factors)}
         )
+        # a small factor must not leave a role without training
         common["epochs"] = max(round(factors.get(role, 1) * self.epochs), 1)
         return TrainingOptions(**{**common, **self.overrides.get(role, {})})
 
@@ -154,17 +152,14 @@ class DistillationOptions(StrictModel):
     ``L = hard_weight · loss + Σ_s soft_weight · share_s · distiller(student, teachers of s)``
     """
 
-    distiller: Choice = Choice(name="binary_kl")
+    distiller: Annotated[Choice, AfterValidator(partial(_known, DISTILLERS))] = Choice(
+        name="binary_kl"
+    )
     hard_weight: float = Field(default=0.5, ge=0, description="weight of the loss on the labels")
     soft_weight: float = Field(default=0.5, ge=0, description="weight of all teachers together")
     shares: dict[str, float] | None = Field(
         default=None, description="share of soft_weight for each strategy; null: equal shares"
     )
-
-    @field_validator("distiller")
-    @classmethod
-    def _known_distiller(cls, choice: Choice) -> Choice:
-        return _known(DISTILLERS, choice)
 
     def share(self, strategy: str, strategies: list[str]) -> float:
         """Share of the soft weight for one strategy."""

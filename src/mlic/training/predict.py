@@ -10,45 +10,28 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 
-from mlic.images.augmentation import ViewSampler
 from mlic.images.store import ImageStore
 from mlic.models.input_spec import InputSpec
 from mlic.training.checkpoint import Checkpoint
-from mlic.training.data import read_images
+from mlic.training.data import make_sampler, read_images
 from mlic.training.device import make_fabric, memory_advice
 from mlic.training.job import TrainingJob
 from mlic.training.options import TrainingOptions
 from mlic.utils.progress import progress
 
-__all__ = [
-    "predict_batches",
-    "predict_checkpoint",
-    "predict_training_views",
-    "predict_views",
-]
+__all__ = ["predict_batches", "predict_checkpoint", "predict_training_views", "predict_views"]
 
 
 def predict_batches(
     model: nn.Module, batches: Iterator[torch.Tensor], fabric: Fabric
 ) -> NDArray[np.float32]:
-    """Compute logits in evaluation mode, batch by batch.
+    """Compute logits of shape (n, C), float32, in evaluation mode, batch by batch.
 
-    Parameters
-    ----------
-    model
-        Model on the device; its mode is restored afterwards.
-    batches
-        Model inputs, on the device.
-    fabric
-        Precision.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, C), float32.
+    Model and batches are on the device. The model's mode is restored afterwards.
     """
     was_training = model.training
     model.eval()
+    # Under mixed precision logits are in half precision; metrics and targets want float32.
     with torch.inference_mode(), fabric.autocast():
         logits = [model(images).float().cpu() for images in batches]
     model.train(was_training)
@@ -63,19 +46,7 @@ def predict_checkpoint(
 ) -> NDArray[np.float32]:
     """Compute a checkpoint's logits for whole images; shape (n, C), float32.
 
-    Parameters
-    ----------
-    checkpoint
-        The model.
-    images, rows
-        The images; rows of shape (n,).
-    options
-        Batch size, precision and threads.
-
-    Raises
-    ------
-    TrainingError
-        If memory runs out.
+    The options decide batch size, precision and threads. A `TrainingError` says if memory runs out.
     """
     fabric = make_fabric(options)
     model = _place(checkpoint.build(), fabric)
@@ -87,13 +58,7 @@ def predict_checkpoint(
 def predict_training_views(
     job: TrainingJob, checkpoint: Checkpoint
 ) -> Iterator[NDArray[np.float32]]:
-    """Compute a checkpoint's logits for every view of a job's training images; see `predict_views`.
-
-    Yields
-    ------
-    numpy.ndarray
-        Logits of one view; shape (n, C), float32.
-    """
+    """Compute a checkpoint's logits for a job's training images; see `predict_views`."""
     yield from predict_views(job, checkpoint.build(), checkpoint.input_spec, checkpoint.info.name)
 
 
@@ -102,26 +67,16 @@ def predict_views(
 ) -> Iterator[NDArray[np.float32]]:
     """Compute a model's logits for every view of a job's training images.
 
-    Parameters
-    ----------
-    job
-        Images, views and batch size.
-    model
-        The model.
-    spec
-        Size and normalisation of its input.
-    name
-        Name in the progress bar.
+    The name stands in the progress bar.
 
     Yields
     ------
     numpy.ndarray
         Logits of one view; shape (n, C), float32.
     """
-    options, fabric = job.options, make_fabric(job.options)
-    ids, size = job.images.ids.tolist(), options.batch_size
-    sampler = ViewSampler(ids, options.augmentation, job.view_seed, options.threads)
-    model = _place(model, fabric)
+    options, fabric, sampler = job.options, make_fabric(job.options), make_sampler(job)
+    model, size = _place(model, fabric), options.batch_size
+    # One view at a time: the logits of all views need not fit into memory.
     with memory_advice(options, name):
         for number in progress(range(sampler.num_views), what=f"{name}: logits", unit="view"):
             view = (sampler, number)
@@ -130,5 +85,6 @@ def predict_views(
 
 
 def _place(model: nn.Module, fabric: Fabric) -> nn.Module:
+    # the memory format of training, so that the same kernels run
     placed: nn.Module = fabric.to_device(model.to(memory_format=torch.channels_last))
     return placed

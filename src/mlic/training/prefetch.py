@@ -17,16 +17,8 @@ def prefetch(
 ) -> Iterator[tuple[Item, Made]]:
     """Pair every item with the result of a function, computed one item ahead in a thread.
 
-    Parameters
-    ----------
-    items
-        The items; taken in the calling thread, one ahead.
-    make
-        The function; called once for each item, in order. Its exceptions are raised when the item's
-        result is due.
-    ahead
-        False computes every result when it is due, without a thread: where the CPU also trains,
-        prefetching has no benefit.
+    Items are taken in the calling thread. Exceptions of the function are raised when the item's
+    result is due. With ``ahead=False`` every result is computed when it is due, without a thread.
 
     Examples
     --------
@@ -37,14 +29,11 @@ def prefetch(
         yield from ((item, make(item)) for item in items)
         return
     waiting: list[tuple[Item, Future[Made]]] = []
+    # One thread and one item ahead: no more than two results are in memory.
     with ThreadPoolExecutor(1) as thread:
         for item in items:
             waiting.append((item, thread.submit(make, item)))
             if len(waiting) == 2:
-                yield _result(*waiting.pop(0))
-        for pair in waiting:
-            yield _result(*pair)
-
-
-def _result(item: Item, made: Future[Made]) -> tuple[Item, Made]:
-    return item, made.result()
+                first, made = waiting.pop(0)
+                yield first, made.result()
+        yield from ((item, made.result()) for item, made in waiting)

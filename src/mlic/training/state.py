@@ -30,20 +30,11 @@ RandomState = list[torch.Tensor]  # of the CPU, then of every GPU
 
 @dataclass
 class Best:
-    """The best weights so far.
+    """The best weights so far, as parameters and buffers on the CPU.
 
-    Parameters
-    ----------
-    epoch
-        Epoch of the weights, from 1; 0 before the first evaluation.
-    averaged
-        Whether they are the averaged weights.
-    score
-        Validation score that they were selected by; NaN if there was nothing to evaluate.
-    scores
-        Validation mAP of each of the learner's teachers; empty if there was nothing to evaluate.
-    weights
-        Parameters and buffers, on the CPU.
+    They are the raw or the averaged weights of an epoch, counted from 1; 0 before the first
+    evaluation. They were selected by `score`, the mean of `scores`: the validation mAP of each of
+    the learner's teachers. NaN means that there was nothing to evaluate.
     """
 
     epoch: int = 0
@@ -56,18 +47,7 @@ class Best:
 class Learner:
     """A model with its own optimiser, schedule, averaged weights and random numbers.
 
-    Parameters
-    ----------
-    model
-        The model, on the CPU.
-    options
-        Optimiser, schedule, averaging, precision and compilation.
-    steps
-        Optimiser steps of the whole training.
-    fabric
-        Device and precision.
-    compiled
-        Whether to compile the model.
+    It is trained for so many steps in all. The model is given on the CPU and moved to the device.
     """
 
     def __init__(
@@ -81,21 +61,21 @@ class Learner:
         from timm.utils import ModelEmaV3
 
         self.options = options
-        self.model: torch.nn.Module = fabric.to_device(
-            model.to(memory_format=torch.channels_last)  # convolutions are faster
-        )
+        # channels last, because convolutions are faster
+        self.model: torch.nn.Module = fabric.to_device(model.to(memory_format=torch.channels_last))
         optimiser = make_optimiser(self.model, options)
         self.average: ModelEmaV3 = ModelEmaV3(
             self.model, decay=options.ema_decay, use_warmup=options.ema_warmup, warmup_power=0.75
         )
         # self.model stays uncompiled: it is evaluated with another batch size, which would compile
-        # a second kernel
+        # a second kernel; and the names of its weights stay those of a checkpoint.
         trained: Any = torch.compile(self.model) if compiled else self.model
         self.module, self.optimiser = fabric.setup(trained, optimiser)
         self.schedule = one_cycle(optimiser, options, steps)
         self.steps_done = 0
         self.best = Best()
-        self.random = get_random_state()
+        # Taken after the initial weights were drawn: dropout continues the same stream.
+        self.random = _get_random_state()
 
     def step(self) -> None:
         """Update weights, learning rate and averaged weights."""
@@ -109,21 +89,17 @@ class Learner:
     def keep_best(self, epoch: int, raw: Sequence[float], averaged: Sequence[float]) -> None:
         """Keep the better of the raw and the averaged weights, if they are the best so far.
 
-        Without a score (NaN), the averaged weights of the last epoch are kept.
-
-        Parameters
-        ----------
-        epoch
-            The epoch, from 1.
-        raw, averaged
-            Validation mAP of each of the learner's teachers, with raw and with averaged weights.
+        Both have a validation mAP for each of the learner's teachers. Without a score (NaN), the
+        averaged weights of the last epoch are kept.
         """
+        # comparisons with NaN are false, so that the averaged weights win ties and missing scores
         is_averaged = not _mean(raw) > _mean(averaged)
         scores = list(averaged if is_averaged else raw)
         score = _mean(scores)
         if self.best.epoch and not math.isnan(score) and score <= self.best.score:
             return
         model = self.average.module if is_averaged else self.model
+        # copied, because the next step changes the model in place
         weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
         self.best = Best(epoch, is_averaged, score, scores, weights)
 
@@ -153,17 +129,12 @@ class Learner:
 class TrainingState:
     """All that a training needs to continue as if it had not stopped.
 
-    Parameters
-    ----------
-    task
-        Builds the models, one for each learner.
-    options
-        Budget and recipe.
+    The task builds the models, one for each learner.
 
     Raises
     ------
     TrainingError
-        If there is no training image, or the optimiser or precision cannot be had.
+        If there is no training image, or the optimiser is unknown.
     """
 
     def __init__(self, task: TrainingTask, options: TrainingOptions) -> None:
@@ -181,21 +152,20 @@ class TrainingState:
                 torch.manual_seed(seed)
                 model = task.build(number)
                 self.learners.append(Learner(model, options, steps, self.fabric, compiled))
+        # a generator of its own: what a model draws does not change the order of the images
         self.order = np.random.default_rng(task.order_seed)
         self.epoch = 0
         self.seconds = 0.0
         self.history: list[list[dict[str, float]]] = [[] for _ in task.jobs]
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights, optimisers, schedules, generators, epoch, best weights and history.
-
-        The gradient scaler of 16-bit training is part of the precision plug-in's state.
-        """
+        """Weights, optimisers, schedules, generators, epoch, best weights and history."""
         return {
             "epoch": self.epoch,
             "seconds": self.seconds,
             "history": self.history,
             "order": self.order.bit_generator.state,
+            # of 16-bit training: the gradient scaler
             "precision": self.fabric.strategy.precision.state_dict(),
             "task": self.task.state_dict(),
             "learners": [learner.state_dict() for learner in self.learners],
@@ -228,16 +198,16 @@ def rng_scope(learner: Learner) -> Iterator[None]:
 
     The stream does not depend on what else is trained side by side.
     """
-    outside = get_random_state()
+    outside = _get_random_state()
     _set_random_state(learner.random)
     try:
         yield
     finally:
-        learner.random = get_random_state()
+        learner.random = _get_random_state()
         _set_random_state(outside)
 
 
-def get_random_state() -> RandomState:
+def _get_random_state() -> RandomState:
     """State of torch's generators: the CPU's, then every GPU's."""
     on_gpu = torch.cuda.is_available()
     return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if on_gpu else [])]
@@ -245,7 +215,7 @@ def get_random_state() -> RandomState:
 
 def _set_random_state(state: RandomState) -> None:
     torch.set_rng_state(state[0])
-    if len(state) > 1:
+    if len(state) > 1:  # a state from a machine without a GPU has the CPU's only
         torch.cuda.set_rng_state_all(state[1:])
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from statistics import median
 
 import torch
-from timm.utils import ModelEmaV3
 
 from mlic.labels import LabelSpace
 from mlic.labels.context import LabelContext
@@ -31,18 +29,9 @@ def measure_step(
     num_labels: int,
     num_branches: int = 1,
 ) -> tuple[float, int]:
-    """Time training steps on random images, with optimiser and averaged weights.
+    """Time training steps on random square images, with optimiser and averaged weights.
 
-    Parameters
-    ----------
-    model_options, options
-        Architecture and recipe.
-    image_size
-        Side of the images, in pixels.
-    num_labels
-        Labels of the model, or of each of its branches.
-    num_branches
-        Branches that are trained on one trunk, if the model has a branch.
+    The model has `num_labels` labels, or has so many in each of its branches.
 
     Returns
     -------
@@ -51,12 +40,9 @@ def measure_step(
         if steps are slow.
     parameters : int
         Number of parameters of the model.
-
-    Raises
-    ------
-    TrainingError
-        If memory runs out.
     """
+    from timm.utils import ModelEmaV3  # after mlic.models, which prepares torch for torchvision
+
     fabric = make_fabric(options)
     with memory_advice(options, "the timed step"):
         raw = fabric.to_device(_build(model_options, num_labels, num_branches))
@@ -82,15 +68,11 @@ def measure_step(
 
 def _build(options: ModelOptions, num_labels: int, num_branches: int) -> torch.nn.Module:
     """Build a model like the ones to be trained, with random weights."""
+    context = LabelContext(LabelSpace(tuple(f"label {number}" for number in range(num_labels))))
     model: torch.nn.Module
+    # time does not depend on the weights, so that none are loaded
     if isinstance(options, BranchedModelOptions):
-        contexts = [_context(num_labels)] * num_branches
-        model = build_classifiers(options, contexts, load_weights=False)
+        model = build_classifiers(options, [context] * num_branches, load_weights=False)
     else:
-        model = build_classifier(options, _context(num_labels), load_weights=False)
+        model = build_classifier(options, context, load_weights=False)
     return model.to(memory_format=torch.channels_last)
-
-
-def _context(num_labels: int) -> LabelContext:
-    names: Sequence[str] = [f"label {number}" for number in range(num_labels)]
-    return LabelContext(LabelSpace(tuple(names)))

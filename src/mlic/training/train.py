@@ -20,19 +20,9 @@ JobReport = Callable[[int, Mapping[str, float]], None]
 
 
 def train(task: TrainingTask, reports: Sequence[JobReport] = ()) -> list[Checkpoint]:
-    """Run a task and keep the weights that do best on validation.
+    """Run a task and return its weights that do best on validation, one checkpoint for each job.
 
-    Parameters
-    ----------
-    task
-        What to train.
-    reports
-        One for each of the task's jobs; called after every epoch. Empty for no reports.
-
-    Returns
-    -------
-    list of Checkpoint
-        One for each job; weights in float32, on the CPU.
+    Reports, if any, are one for each job too. The weights are float32, on the CPU.
 
     Raises
     ------

@@ -18,9 +18,7 @@ class Distiller(ABC):
 
     @abstractmethod
     def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-        """Compute one term for each image and label.
-
-        Labels whose state is unknown count too, because the teacher has a prediction for them.
+        """Compute one term for each image and label, whether or not the label's state is known.
 
         Parameters
         ----------

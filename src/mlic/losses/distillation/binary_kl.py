@@ -14,20 +14,11 @@ __all__ = ["BinaryKL"]
 class BinaryKL(Distiller):
     """``T² KL(σ(t/T) ‖ σ(z/T))`` for each label (Hinton et al., arXiv 1503.02531, made binary).
 
-    Parameters
-    ----------
-    temperature
-        T, above 0. The factor T² makes the size of the gradient independent of T.
-
-    Raises
-    ------
-    ParameterError
-        If T is not above 0.
+    A temperature T that is not above 0 is a `ParameterError`.
 
     Examples
     --------
-    >>> kl = BinaryKL(temperature=2.0)
-    >>> kl(torch.tensor([[1.0]]), torch.tensor([[1.0]])).item()
+    >>> BinaryKL(temperature=2.0)(torch.tensor([[1.0]]), torch.tensor([[1.0]])).item()
     0.0
     """
 
@@ -44,4 +35,5 @@ class BinaryKL(Distiller):
         cross_entropy, entropy = (
             binary_cross_entropy_with_logits(a, probability, reduction="none") for a in (z, t)
         )
+        # T² makes the size of the gradient independent of T
         return self.temperature**2 * (cross_entropy - entropy)

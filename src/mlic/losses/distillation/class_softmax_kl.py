@@ -15,17 +15,8 @@ class ClassSoftmaxKL(Distiller):
     """``T² KL(softmax(t/T) ‖ softmax(z/T))`` over the labels, an option of PSD's release.
 
     A softmax treats the labels as mutually exclusive, which the labels of one image are not. This
-    distiller is for comparison; `binary_kl` is the correct form.
-
-    Parameters
-    ----------
-    temperature
-        T, above 0.
-
-    Raises
-    ------
-    ParameterError
-        If T is not above 0.
+    distiller is for comparison; `binary_kl` is the correct form. A temperature T that is not above
+    0 is a `ParameterError`.
     """
 
     def __init__(self, temperature: float = 4.0) -> None:
@@ -35,6 +26,7 @@ class ClassSoftmaxKL(Distiller):
 
     def __call__(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         """Compute the summands of the divergence; see `Distiller`."""
+        # the sum over the labels is the divergence; a task reduces terms, so it gets the summands
         ours = log_softmax(student.float() / self.temperature, dim=1)
         theirs = log_softmax(teacher.float() / self.temperature, dim=1)
         return self.temperature**2 * theirs.exp() * (theirs - ours)

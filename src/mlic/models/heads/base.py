@@ -37,7 +37,7 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, features: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
-        """Compute the logits.
+        """Compute the logits; shape (B, C).
 
         Parameters
         ----------
@@ -46,39 +46,25 @@ class Head(nn.Module, ABC):
         known
             Label states that the model may use: 1 present, 0 absent, −1 unknown; shape (B, C).
             Heads that have no use for them ignore them.
-
-        Returns
-        -------
-        torch.Tensor
-            Shape (B, C).
         """
 
 
 def make_label_embedding(context: LabelContext, label_dim: int) -> nn.Embedding:
     """Make the embedding layer of the labels, one row for each label.
 
-    Parameters
-    ----------
-    context
-        If it holds embeddings, they become the rows and are not trained.
-    label_dim
-        Length of the random rows that are trained where the context holds no embeddings.
+    Embeddings in the context become the rows and are not trained. Without them, the rows are
+    random, of length `label_dim`, and trained.
     """
     if context.embeddings is None:
         return nn.Embedding(context.num_labels, label_dim)
     rows = torch.tensor(context.embeddings.subset(context.space).vectors)
+    # given at construction, so that no random rows are drawn in vain
     embedding = nn.Embedding(rows.shape[0], rows.shape[1], _weight=rows)
     return embedding.requires_grad_(False)
 
 
 def require_sizes(*, heads: int, width: int, dropout: float, **sizes: int) -> None:
-    """Check the options of an attention head.
-
-    Raises
-    ------
-    ValueError
-        If an option has the wrong type or is out of range; it names the first such option.
-    """
+    """Check the options of an attention head; a `ValueError` names the first wrong one."""
     for name, value in {"heads": heads, "width": width, **sizes}.items():
         # type(), not isinstance(): True is an int as well
         if type(value) is not int or value < 1:
@@ -90,25 +76,11 @@ def require_sizes(*, heads: int, width: int, dropout: float, **sizes: int) -> No
 
 
 def flatten_map(features: torch.Tensor, num_features: int) -> torch.Tensor:
-    """Turn a feature map into one token for each location, row by row.
+    """Turn a map of shape (B, F, H, W) into tokens of shape (B, H · W, F), row by row.
 
-    Parameters
-    ----------
-    features
-        Unpooled features; shape (B, F, H, W).
-    num_features
-        The expected F.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (B, H · W, F).
-
-    Raises
-    ------
-    ParameterError
-        If the backbone's features are not a map with the channels first.
+    Features that are no map with `num_features` channels first are a `ParameterError`.
     """
+    # some backbones of timm, such as Swin, put the channels last, others give tokens
     if features.ndim != 4 or features.shape[1] != num_features:
         raise ParameterError(
             f"model.head: the head needs a feature map of shape (batch, {num_features}, height, "
@@ -126,24 +98,12 @@ def map_attention(
     values: torch.Tensor,
     sides: torch.Size,
 ) -> torch.Tensor:
-    """Compute how strongly each label's token attends to each location.
+    """Compute how strongly each label's token attends to each location; shape (B, C, H, W).
 
-    Parameters
-    ----------
-    attention
-        The attention of one layer, batch first.
-    labels
-        Queries, one for each label; shape (B, C, width).
-    keys, values
-        Keys and values: the locations row by row, then any other tokens; shape
-        (B, H · W + …, width).
-    sides
-        Height and width of the feature map.
-
-    Returns
-    -------
-    torch.Tensor
-        Mean over the attention heads, in [0, 1]; shape (B, C, H, W).
+    The result is the mean over the attention heads, in [0, 1]. Queries are the labels, shape
+    (B, C, width); keys and values are the locations row by row, then any other tokens, shape
+    (B, H · W + …, width). `sides` are H and W.
     """
+    # tokens after the locations, such as labels, are cut off
     _, weights = attention(labels, keys, values)
     return torch.unflatten(weights[..., : sides.numel()], 2, sides)

@@ -21,21 +21,8 @@ def sine_code(height: int, width: int, channels: int) -> torch.Tensor:
     same for the columns. Positions are relative to the sides, so that maps of different sizes have
     the same code at corresponding locations.
 
-    Parameters
-    ----------
-    height, width
-        Sides of the map.
-    channels
-        Length of the code; a multiple of 4.
-
-    Returns
-    -------
-    torch.Tensor
-        In [−1, 1], float32; shape (height · width, channels), row by row.
-
-    References
-    ----------
-    .. [1] Carion et al., "End-to-end object detection with transformers", ECCV 2020.
+    The result is float32 in [−1, 1], shape (height · width, channels), row by row; `channels` is a
+    multiple of 4. Source: Carion et al., "End-to-end object detection with transformers", 2020.
 
     Examples
     --------
@@ -168,6 +155,7 @@ class QueryDecoderHead(Head):
         self.num_features, self.width = num_features, width
         same = num_features == width
         self.project = nn.Identity() if same else nn.Linear(num_features, width)
+        # The order of construction decides the random initial weights.
         sizes = (width, heads, feedforward, dropout)
         self.encoder = nn.ModuleList(_AttentionLayer(*sizes) for _ in range(encoder_layers))
         self.decoder = nn.ModuleList(_AttentionLayer(*sizes) for _ in range(decoder_layers))
@@ -180,24 +168,17 @@ class QueryDecoderHead(Head):
         """Compute logits of shape (B, C) from a map of shape (B, F, H, W); `known` is ignored."""
         memory, code = self._encode(features)
         labels = self._decode(memory, code, len(self.decoder))
+        # row c of the weights for token c: the diagonal of what the linear layer would compute
         logits: torch.Tensor = (self.norm(labels) * self.classify.weight).sum(2)
         return logits + self.classify.bias
 
     def attention(self, features: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
         """Compute how strongly each label attends to each location in the last decoder layer.
 
-        Parameters
-        ----------
-        features
-            As in `forward`; shape (B, F, H, W).
-        known
-            Ignored.
-
-        Returns
-        -------
-        torch.Tensor
-            Mean over attention heads, which sums to 1 over the locations; shape (B, C, H, W).
+        The result is the mean over attention heads, which sums to 1 over the locations; shape
+        (B, C, H, W). Features are those of `forward`.
         """
+        # The fused attention of `forward` gives no weights, so the last layer is computed again.
         memory, code = self._encode(features)
         labels = self._decode(memory, code, len(self.decoder) - 1)
         last = self.decoder[-1]
@@ -207,6 +188,7 @@ class QueryDecoderHead(Head):
 
     def _encode(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Encoded locations, shape (B, H · W, width), and their position code."""
+        # The code depends on the map's size, so that images of any size can be given.
         memory = self.project(flatten_map(features, self.num_features))
         code = sine_code(features.shape[2], features.shape[3], self.width).to(memory)
         for layer in self.encoder:
@@ -215,6 +197,7 @@ class QueryDecoderHead(Head):
 
     def _decode(self, memory: torch.Tensor, code: torch.Tensor, layers: int) -> torch.Tensor:
         """Label tokens after the first `layers` decoder layers; shape (B, C, width)."""
+        # As in DETR, tokens start at zero, and the learned queries are added in every layer.
         queries = self.queries.weight
         labels = torch.zeros_like(queries).expand(len(memory), -1, -1)
         for layer in self.decoder[:layers]:

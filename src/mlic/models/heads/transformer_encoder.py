@@ -82,6 +82,7 @@ class TransformerEncoderHead(Head):
         )
         self.embeddings = make_label_embedding(context, label_dim)
         self.project = nn.Linear(num_features, width)
+        # ReLU on the labels alone, as in PSD's release
         self.embed_labels = nn.Sequential(
             nn.Linear(self.embeddings.embedding_dim, width), nn.ReLU()
         )
@@ -92,6 +93,7 @@ class TransformerEncoderHead(Head):
             )
             for _ in range(layers)
         )
+        # one for all labels, so that only the embeddings depend on their number
         self.classify = nn.Linear(width, 1)
 
     def forward(self, features: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
@@ -103,21 +105,12 @@ class TransformerEncoderHead(Head):
     def attention(self, features: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
         """Compute how strongly each label attends to each location in the last layer.
 
-        Parameters
-        ----------
-        features
-            As in `forward`; shape (B, F, H, W).
-        known
-            Ignored.
-
-        Returns
-        -------
-        torch.Tensor
-            Mean over attention heads, in [0, 1]; the sum over the locations is below 1, because
-            labels attend to labels too; shape (B, C, H, W).
+        The result is the mean over attention heads, in [0, 1], shape (B, C, H, W); its sum over the
+        locations is below 1, because labels attend to labels too. Features are those of `forward`.
         """
         last = self.layers[-1]
         assert isinstance(last, nn.TransformerEncoderLayer)
+        # pre-norm: a layer's attention sees normalised tokens
         tokens = last.norm1(self._encode(features, len(self.layers) - 1))
         labels = self._labels_of(tokens)
         return map_attention(last.self_attn, labels, tokens, tokens, features.shape[2:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -46,10 +46,9 @@ class TrainingTask(ABC):
         self.jobs = list(chain(*groups))
         self.options = self.jobs[0].options
         self.hard_loss = build_loss(self.options)
-        widths = [sum(_sizes(group)) for group in groups]
-        ends = list(accumulate(widths))
+        ends = accumulate((sum(_sizes(group)) for group in groups), initial=0)
         # columns of each learner's labels in `states`
-        self.columns = [slice(e - width, e) for e, width in zip(ends, widths, strict=True)]
+        self.columns = [slice(*pair) for pair in pairwise(ends)]
 
     @property
     def seeds(self) -> list[int]:
@@ -87,14 +86,13 @@ class TrainingTask(ABC):
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Compute the objective of a batch, and its named, unweighted terms.
 
-        By default the mean over all known states of the learner's labels, or their sum.
+        By default the objective is the mean over all known states of the learner's labels, or the
+        sum over them.
 
         Parameters
         ----------
-        index
-            Number of the learner.
-        model
-            Its model.
+        index, model
+            Number of the learner, and its model.
         batch
             The batch; its states and known states have the labels of all jobs.
 
@@ -116,6 +114,7 @@ class TrainingTask(ABC):
         terms = {job.name: own for job, own in zip(group, losses, strict=True)}
         if self.options.reduction == "sum":
             return losses.sum(), terms
+        # Means weighted by their counts are the mean over all: a job counts as much as its labels.
         counts = torch.stack([(own >= 0).sum() for _, own in parts])
         return (losses * (counts / counts.sum().clamp(min=1))).sum(), terms
 
@@ -128,14 +127,7 @@ class TrainingTask(ABC):
     ) -> list[float]:
         """Compute the validation mAP of each of a learner's jobs, in [0, 1]; NaN if undefined.
 
-        Parameters
-        ----------
-        index
-            Number of the learner.
-        logits
-            Its logits; shape (m, number of its labels).
-        states
-            Label states of all jobs; shape (m, C).
+        Logits are those of the learner's labels, shape (m, c); states those of all jobs, (m, C).
         """
         cuts = np.cumsum(_sizes(self.groups[index]))[:-1]
         parts = np.split(states[:, self.columns[index]], cuts, axis=1)
@@ -149,16 +141,9 @@ class TrainingTask(ABC):
         raw: Sequence[float],
         averaged: Sequence[float],
     ) -> list[dict[str, float]]:
-        """Figures of an epoch for each of a learner's jobs.
+        """Figures of an epoch for each of a learner's jobs: the given ones and its validation mAP.
 
-        Parameters
-        ----------
-        index
-            Number of the learner.
-        figures
-            Loss and its terms, learning rate and images per second.
-        raw, averaged
-            Validation mAP of each job, with raw and with averaged weights.
+        The given ones are loss and terms, learning rate and images per second of the learner.
         """
         group, own = self.groups[index], []
         for job, *scores in zip(group, raw, averaged, strict=True):
@@ -182,6 +167,7 @@ class TrainingTask(ABC):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned."""
+        # a subclass with a state must override both methods, or resuming would lose it
         if state:
             raise NotImplementedError(f"{type(self).__name__} does not restore its state")
 
@@ -206,22 +192,10 @@ def make_checkpoint(
     seconds: float,
     history: list[dict[str, float]],
 ) -> Checkpoint:
-    """Describe the best weights of one job.
+    """Describe the best weights of one job, by their names in a `MultiLabelClassifier`.
 
-    Parameters
-    ----------
-    job, spec
-        The training, and the model's input.
-    best
-        Epoch and kind of the weights.
-    score
-        Validation mAP of this job's model, in [0, 1]; NaN if undefined.
-    weights
-        The weights, by their names in a `MultiLabelClassifier`.
-    seconds
-        Wall time; where several jobs were trained in one pass, this one's share.
-    history
-        Figures of every epoch.
+    The score is the validation mAP of this job's model, in [0, 1]; NaN if undefined. Where several
+    jobs were trained in one pass, the seconds are this one's share.
     """
     info = CheckpointInfo(
         name=job.name,

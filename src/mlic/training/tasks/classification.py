@@ -16,13 +16,7 @@ __all__ = ["ClassificationTask"]
 
 
 class ClassificationTask(TrainingTask):
-    """Minimise the loss between logits and label states.
-
-    Parameters
-    ----------
-    job
-        The training.
-    """
+    """Minimise the loss between logits and label states of one job."""
 
     spec: InputSpec
 
@@ -33,6 +27,7 @@ class ClassificationTask(TrainingTask):
     def build(self, index: int) -> torch.nn.Module:
         """Build the classifier."""
         model = build_classifier(self.job.model, self.job.context)
+        # the backbone decides the normalisation, unless the options switch it off
         self.spec = input_spec(self.job, model)
         return model
 

@@ -17,17 +17,7 @@ class DistillationTask(ClassificationTask):
     """Minimise the loss on the labels plus distances to the teachers' logits.
 
     ``L = w_h · loss + w_s · Σ_s share_s · distiller(z, T_s)`` over the strategies s (PSD,
-    arXiv 2205.10986).
-
-    Parameters
-    ----------
-    job
-        The training, with soft targets and distillation options.
-
-    Raises
-    ------
-    TrainingError
-        If the job has no soft targets.
+    arXiv 2205.10986). A job without soft targets is a `TrainingError`.
     """
 
     def __init__(self, job: TrainingJob) -> None:
@@ -44,6 +34,8 @@ class DistillationTask(ClassificationTask):
         logits = model(batch.images, batch.known)
         terms = {"hard": self.reduce_hard_loss(logits, batch.states)}
         total = self.distillation.hard_weight * terms["hard"]
+        # One loss for each strategy, not one for the mean of their targets: only for squared
+        # distances would the gradients be the same.
         strategies = list(batch.soft_targets)
         for strategy, teacher in batch.soft_targets.items():
             distances = self.distiller(logits, teacher)

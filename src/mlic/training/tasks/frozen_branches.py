@@ -33,13 +33,7 @@ __all__ = ["FrozenBranchesTask", "predict_branch_views"]
 class FrozenBranchesTask(TrainingTask):
     """Train branches on the features of a frozen trunk; each is a learner of its own.
 
-    Parameters
-    ----------
-    jobs
-        One for each branch; they differ only in name, labels and seed, and their model has a
-        branch.
-    features
-        Features of the shared trunk.
+    The jobs differ only in name, labels and seed, and their model has a branch.
     """
 
     def __init__(self, jobs: Sequence[TrainingJob], features: FrozenFeatures) -> None:
@@ -59,6 +53,7 @@ class FrozenBranchesTask(TrainingTask):
         """Build a branch and its head."""
         job, trunk = self.jobs[index], self.features.trunk
         model = build_branch_head(trunk, job.model, job.context)
+        # Only the branch is trained and averaged: a copy of the whole trunk would be wasted.
         model.pool = _SharedPool(trunk)
         return model
 
@@ -68,12 +63,10 @@ class FrozenBranchesTask(TrainingTask):
 
     def checkpoints(self, state: TrainingState) -> list[Checkpoint]:
         """Describe every branch, with a copy of the trunk, as a model of its own."""
-        seconds = state.seconds / len(self.jobs)
-        made = []
+        seconds, made = state.seconds / len(self.jobs), []
         for job, learner, history in zip(self.jobs, state.learners, state.history, strict=True):
-            best = learner.best
+            best, spec = learner.best, self.features.spec
             weights = merge_weights(self.features.weights, to_arrays(best.weights))
-            spec = self.features.spec
             made.append(make_checkpoint(job, spec, best, best.score, weights, seconds, history))
         return made
 
@@ -99,7 +92,7 @@ def predict_branch_views(
     Yields
     ------
     numpy.ndarray
-        Logits of one view; shape (n, C).
+        Logits of one view; shape (n, C), float32.
     """
     fabric = make_fabric(job.options)
     model = build_branch_head(features.trunk, job.model, job.context, load_weights=False)

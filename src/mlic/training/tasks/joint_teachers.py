@@ -23,12 +23,7 @@ from mlic.training.data import ImageData, TrainingData
 from mlic.training.job import TrainingJob
 from mlic.training.predict import predict_views
 from mlic.training.state import TrainingState
-from mlic.training.tasks.base import (
-    TrainingTask,
-    input_spec,
-    make_checkpoint,
-    to_arrays,
-)
+from mlic.training.tasks.base import TrainingTask, input_spec, make_checkpoint, to_arrays
 
 __all__ = ["JointTeachersTask", "predict_joint_views"]
 
@@ -38,11 +33,8 @@ NAME = "teachers"
 class JointTeachersTask(TrainingTask):
     """Train branches and the trunk that they share.
 
-    Parameters
-    ----------
-    jobs
-        One for each branch; they differ only in name and labels, and their model has a branch. The
-        seed is that of the first.
+    The jobs differ only in name and labels, and their model has a branch. The seed is that of the
+    first.
     """
 
     spec: InputSpec
@@ -78,23 +70,12 @@ def predict_joint_views(
 ) -> Iterator[list[NDArray[np.float32]]]:
     """Predict all views of the training images with all jointly trained teachers in one pass.
 
-    Parameters
-    ----------
-    jobs, checkpoints
-        The teachers, in the order of their training.
-
-    Yields
-    ------
-    list of numpy.ndarray
-        Logits of one view: one array of shape (n, C) for each teacher.
-
-    Raises
-    ------
-    CheckpointError
-        If the teachers do not share their trunk.
+    Every view yields one array of logits, shape (n, C), for each teacher, in the order of training.
+    Teachers that do not share their trunk are a `CheckpointError`.
     """
     model = _build(jobs, load_weights=False)
     weights = _combine(checkpoints)
+    # The trunk, by far the most expensive part, then processes each image once for all teachers.
     model.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in weights.items()})
     cuts = np.cumsum(model.sizes)[:-1]
     for logits in predict_views(jobs[0], model, checkpoints[0].input_spec, NAME):
