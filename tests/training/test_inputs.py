@@ -8,6 +8,7 @@ from mlic.errors import LabelError
 from mlic.images.options import DataOptions
 from mlic.labels import LabelSpace
 from mlic.labels.embeddings import LabelEmbeddings
+from mlic.models.heads.linear import LinearHead
 from mlic.models.options import ModelOptions
 from mlic.training.inputs import TrainingInputs
 from mlic.training.options import TrainingOptions
@@ -94,3 +95,21 @@ def test_job_of_an_unknown_label_is_refused(inputs):
 def test_other_fields_of_a_job_can_be_given(inputs):
     job = inputs.make_job("a", "teacher", seed=7, provenance={"part": 1})
     assert job.seed == 7 and job.provenance == {"part": 1}
+
+
+@pytest.mark.parametrize(
+    ("needs", "given"),
+    [((), ()), (("statistics",), ("statistics",)), (("graph",), ("graph", "statistics"))],
+)
+def test_context_holds_what_the_head_needs(inputs, monkeypatch, needs, given):
+    monkeypatch.setattr(LinearHead, "needs", frozenset(needs))
+    context = inputs.context
+    found = {name for name in ("statistics", "graph") if getattr(context, name) is not None}
+    assert found == set(given)
+    job = inputs.make_job("teachers.cgp_0", "teacher", ["blue", "red"])
+    if "graph" in needs:
+        assert list(job.context.graph) == ["blue", "red"]
+    if "statistics" in needs:
+        train = inputs.labels.in_split("train").states
+        counts = dict(zip(inputs.labels.space.names, (train == 1).sum(axis=0), strict=True))
+        assert job.context.statistics.counts.tolist() == [counts["blue"], counts["red"]]

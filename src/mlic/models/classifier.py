@@ -131,13 +131,13 @@ def _build_head(
             "takes no label embeddings; leave model.embeddings out, or choose another head",
             parameter="model.embeddings.source",
         )
-    for member in sorted(needs - {"embeddings"}):
-        if getattr(context, member) is None:
-            raise ParameterError(
-                f"the head '{options.head}' needs the labels' {member}, which are not given: run "
-                "the label_statistics pipeline again",
-                parameter="model.head",
-            )
+    # a restored checkpoint holds what the head computed from the other members
+    missing = [name for name in sorted(needs - {"embeddings"}) if getattr(context, name) is None]
+    if missing and load_weights:
+        raise ParameterError(
+            f"the head '{options.head}' needs the labels' {missing[0]}: give it in the context",
+            parameter="model.head",
+        )
     head: Head = build_plugin(HEADS, options.head, head_options, num_features, context)
     return head
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from mlic.images.options import DataOptions
@@ -10,9 +11,13 @@ from mlic.images.store import ImageStore
 from mlic.labels import LabelMatrix
 from mlic.labels.context import LabelContext
 from mlic.labels.embeddings import LabelEmbeddings
-from mlic.models.options import ModelOptions
+from mlic.labels.graph import label_graph
+from mlic.labels.options import EXPONENTS
+from mlic.labels.statistics import count_labels
+from mlic.models.options import HEADS, ModelOptions
 from mlic.training.job import TrainingJob
 from mlic.training.options import TrainingOptions
+from mlic.utils.plugins import find_plugin
 from mlic.utils.seeds import derive_seed
 from mlic.utils.strict_model import StrictModel
 
@@ -59,10 +64,17 @@ class TrainingInputs:
                 # a frozen dataclass refuses plain assignment
                 object.__setattr__(self, name, kind.model_validate(given))
 
-    @property
+    @cached_property
     def context(self) -> LabelContext:
-        """Everything known about the labels."""
-        return LabelContext(self.labels.space, embeddings=self.embeddings)
+        """What the model's head needs to know about the labels."""
+        needs = find_plugin(HEADS, self.model.head).needs
+        statistics = graph = None
+        if needs & {"statistics", "graph"}:  # counted here: cheaper than one more catalog entry
+            train = self.labels.in_split("train")
+            statistics = count_labels(train.states, train.space)
+        if "graph" in needs and statistics is not None:
+            graph = label_graph(statistics, "cgp", EXPONENTS["cgp"])
+        return LabelContext(self.labels.space, statistics, graph, self.embeddings)
 
     def make_job(
         self, name: str, role: str, label_names: list[str] | None = None, **changes: Any

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -20,12 +20,32 @@ from mlic.training.optimiser import count_steps, make_optimiser, one_cycle
 if TYPE_CHECKING:
     from timm.utils import ModelEmaV3
 
+    from mlic.training.job import TrainingJob
     from mlic.training.options import TrainingOptions
-    from mlic.training.tasks.base import TrainingTask
 
 __all__ = ["Best", "Learner", "TrainingState", "rng_scope"]
 
 RandomState = list[torch.Tensor]  # of the CPU, then of every GPU
+
+
+class Trainable(Protocol):
+    """What a state needs of a task; see `mlic.training.tasks.base.TrainingTask`."""
+
+    jobs: list[TrainingJob]
+
+    @property
+    def seeds(self) -> list[int]: ...
+
+    @property
+    def order_seed(self) -> int: ...
+
+    def build(self, index: int) -> torch.nn.Module: ...
+
+    def compile(self) -> None: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
 @dataclass
@@ -137,7 +157,7 @@ class TrainingState:
         If there is no training image, or the optimiser is unknown.
     """
 
-    def __init__(self, task: TrainingTask, options: TrainingOptions) -> None:
+    def __init__(self, task: Trainable, options: TrainingOptions) -> None:
         num_batches = task.jobs[0].num_batches
         steps = options.epochs * count_steps(num_batches, options.accumulation)
         self.fabric = make_fabric(options)
