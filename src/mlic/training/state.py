@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from mlic.training.device import compiles, make_fabric
 from mlic.training.optimiser import count_steps, make_optimiser, one_cycle
+from mlic.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from timm.utils import ModelEmaV3
 
-    from mlic.training.options import TrainingOptions
     from mlic.training.tasks.base import TrainingTask
 
 __all__ = ["Best", "Learner", "TrainingState", "rng_scope"]
