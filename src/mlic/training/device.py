@@ -6,16 +6,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from mlic.errors import TrainingError
-
-if TYPE_CHECKING:
-    from mlic.training.options import TrainingOptions
+from mlic.training.options import TrainingOptions
 
 __all__ = ["compiles", "make_fabric", "memory_advice", "send", "why_not_compiled"]
 

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -58,12 +57,7 @@ class FrozenFeatures:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for split in ("training", "validation"):
             for path in (self._path(split), self._path(split).with_suffix(".json")):
                 path.unlink(missing_ok=True)

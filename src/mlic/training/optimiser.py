@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 
 from mlic.errors import TrainingError
-
-if TYPE_CHECKING:
-    from mlic.training.options import TrainingOptions
+from mlic.training.options import TrainingOptions
 
 __all__ = ["count_batches", "count_steps", "make_optimiser", "one_cycle"]
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from mlic.training.device import compiles, make_fabric
 from mlic.training.optimiser import count_steps, make_optimiser, one_cycle
+from mlic.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from timm.utils import ModelEmaV3
 
     from mlic.training.job import TrainingJob
-    from mlic.training.options import TrainingOptions
 
 __all__ = ["Best", "Learner", "TrainingState", "rng_scope"]
 

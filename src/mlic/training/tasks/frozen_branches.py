@@ -96,6 +96,7 @@ def predict_branch_views(
     """
     fabric = make_fabric(job.options)
     model = build_branch_head(features.trunk, job.model, job.context, load_weights=False)
+    # the branch alone: the trunk's features are stored, so that it does not run again
     _, own = split_weights(checkpoint.weights)
     model.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in own.items()})
     placed = fabric.to_device(model.to(memory_format=torch.channels_last))

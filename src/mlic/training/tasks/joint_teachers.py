@@ -56,6 +56,7 @@ class JointTeachersTask(TrainingTask):
         """Describe every branch, with a copy of the trunk, as a model of its own."""
         best = state.learners[0].best
         weights, seconds = to_arrays(best.weights), state.seconds / len(self.jobs)
+        # each holds the trunk, so that a teacher can be used without the others
         parts = enumerate(zip(self.jobs, best.scores, state.history, strict=True))
         return [
             make_checkpoint(
