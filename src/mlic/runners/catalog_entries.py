@@ -8,11 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic_core import to_jsonable_python
-
-from mlic.config.parameters import Parameters
-from mlic.utils.strict_model import StrictModel
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -36,6 +31,8 @@ class Entry:
 def read_entry(catalog: Any, name: str) -> Entry:
     """Look up a parameter or a dataset in Kedro's catalog; datasets need not be importable."""
     if name == "parameters" or name.startswith("params:"):
+        from pydantic_core import to_jsonable_python
+
         value = _complete(name.removeprefix("params:"), catalog.get(name).load())
         value = to_jsonable_python(value, fallback=repr)
         return Entry(json.dumps(value, sort_keys=True), tuple(_find_paths(value)), False, True)
@@ -60,6 +57,9 @@ def _read_configuration(catalog: Any, name: str) -> dict[str, Any]:
 
 def _complete(name: str, value: Any) -> Any:
     """Return the value of a parameter with the defaults of its section."""
+    from mlic.config.parameters import Parameters  # pydantic takes long to import
+    from mlic.utils.strict_model import StrictModel
+
     # Kedro completes only sections that a node of the selected pipelines annotates. The same value
     # must have the same description in a run of all pipelines and in a run of some.
     if not isinstance(value, dict):
