@@ -68,6 +68,7 @@ class _Lines:
         self._last = time.monotonic()
 
     def write(self, text: str) -> None:
+        """Log the text, unless a line was logged a short time ago."""
         line = text.strip()
         if line and time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
