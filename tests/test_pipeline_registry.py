@@ -87,7 +87,7 @@ def test_student_depends_on_every_teacher():
 def test_only_the_groups_between_namespaces_grow_with_k(k):
     pipelines = register("cgp+dgp", k)
     whole = pipelines["__default__"]
-    steps = ["data_preparation", "label_statistics", "graph_partition", "reporting"]
+    steps = ["data_preparation", "label_statistics", "graph_partition", "calibration", "reporting"]
     boxes = {node.namespace.partition(".")[0] for node in whole.nodes}
     assert boxes == {*steps, "baseline", "teachers", "student"}
     teachers = whole.only_nodes_with_namespaces(["teachers"])
@@ -192,7 +192,7 @@ def test_controls_are_trained_and_reported_but_do_not_teach():
     assert free == {"user_groups", "images_folder", "store", "parameters"}
     assert "budget_matched_baseline" not in trainings(pipeline.to_nodes("student.train"))
     nodes = {node.name: set(node.inputs) for node in pipeline.nodes}
-    assert "budget_matched_baseline.checkpoint" in nodes["reporting.predict_test_split"]
+    assert "budget_matched_baseline.model" in nodes["reporting.predict_test_split"]
     assert "teachers.full_label_2.checkpoint" in nodes["teachers.predict_test_split"]
     assert "partition_user" in nodes["reporting.summarise_run"]
 

@@ -7,6 +7,7 @@ from .evaluation.metrics import average_precision, mean_average_precision, thres
 from .images.preprocess import preprocess_whole
 from .images.read import read_images
 from .images.store import ImageStore
+from .inference.calibrate import calibrate
 from .labels.context import LabelContext
 from .labels.graph import label_graph
 from .labels.matrix import LabelMatrix
@@ -18,11 +19,13 @@ from .labels.space import LabelSpace
 from .labels.statistics import LabelStatistics, count_labels
 from .models.classifier import build_classifier
 from .models.options import ModelOptions
+from .training.calibration import Calibration
 from .training.checkpoint import Checkpoint, load_checkpoint, load_model
 
 __version__: str
 
 __all__ = [
+    "Calibration",
     "Checkpoint",
     "ImageStore",
     "LabelContext",
@@ -34,6 +37,7 @@ __all__ = [
     "Partition",
     "average_precision",
     "build_classifier",
+    "calibrate",
     "count_labels",
     "errors",
     "find_label_issues",

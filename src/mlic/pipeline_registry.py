@@ -12,6 +12,7 @@ from mlic.config.parameters import check_parameters
 from mlic.config.shape import RunShape, get_shape
 from mlic.pipelines import (
     baseline_training,
+    calibration,
     data_preparation,
     distillation,
     graph_partition,
@@ -31,6 +32,7 @@ _PACKAGES = (
     baseline_training,
     teacher_training,
     distillation,
+    calibration,
     reporting,
 )
 

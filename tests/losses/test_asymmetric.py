@@ -41,6 +41,23 @@ def test_values_and_gradients_equal_the_formula(case, dtype):
     torch.testing.assert_close(gradient.double(), slopes, rtol=coarse, atol=5e-6)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_gradient_through_the_focusing_weights_equals_autograd(case):
+    inside = LOGITS[:, LOGITS[0].abs() < 15].clone().requires_grad_()  # float64 has no bound
+    states = STATES[:, : inside.shape[1]]
+    (slopes,) = torch.autograd.grad(
+        AsymmetricLoss(*case, focusing_gradient=True)(inside, states).sum(), inside
+    )
+    z = inside.detach().double().requires_grad_()
+    p = z.sigmoid()
+    p_m = (p - case[2]).clamp(min=0)
+    positive = -((1 - p) ** case[1]) * p.log()
+    negative = -(p_m ** case[0]) * (1 - p_m).log()
+    loss = torch.where(states == 1, positive, negative) * (states >= 0)
+    (expected,) = torch.autograd.grad(loss.sum(), z)
+    torch.testing.assert_close(slopes.double(), expected, rtol=2e-4, atol=5e-6)
+
+
 def test_focusing_weights_have_no_gradient():
     z = torch.tensor([[0.3]], requires_grad=True)
     AsymmetricLoss(gamma_negative=4, clip=0.0)(z, torch.tensor([[0]])).backward()

@@ -156,9 +156,9 @@ class TestFigures:
 @pytest.mark.parametrize(("strategies", "num_parts"), [(("cgp",), 1), (("cgp", "dgp"), 3)])
 def test_every_checkpoint_is_read_once(strategies, num_parts):
     pipeline = create_pipeline(RunShape(strategies=strategies, num_parts=num_parts))
-    checkpoints = {name for name in pipeline.inputs() if name.endswith(".checkpoint")}
+    checkpoints = {name for name in pipeline.inputs() if name.endswith((".checkpoint", ".model"))}
     teachers = {f"teachers.{s}_{part}.checkpoint" for s in strategies for part in range(num_parts)}
-    assert checkpoints == {"baseline.checkpoint", "student.checkpoint", *teachers}
+    assert checkpoints == {"baseline.model", "student.model", *teachers}
     assert pipeline.inputs() >= {f"partition_{strategy}" for strategy in strategies}
     for function in (predict_test_split, describe_trainings, map_classes):
         ours = [node for node in pipeline.nodes if node.func is function]
@@ -188,12 +188,12 @@ def test_controls_are_read_if_they_are_configured():
         budget_matched_baseline=True,
     )
     pipeline = create_pipeline(shape)
-    asked = {name for name in pipeline.inputs() if name.endswith(".checkpoint")}
+    asked = {name for name in pipeline.inputs() if name.endswith((".checkpoint", ".model"))}
     teachers = {f"teachers.random_{i}.checkpoint" for i in range(2)}
     teachers |= {f"teachers.full_label_{i}.checkpoint" for i in range(3)}
     assert (
         asked
-        == {f"{name}.checkpoint" for name in ("baseline", "budget_matched_baseline", "student")}
+        == {f"{name}.model" for name in ("baseline", "budget_matched_baseline", "student")}
         | teachers
     )
     partitions = {name for name in pipeline.inputs() if name.startswith("partition_")}
@@ -229,7 +229,9 @@ def test_pipeline_runs_from_checkpoints_to_the_page(images, weights):
         "params:explain": ExplainOptions(images=4, examples=2),
         "params:seed": 0,
         **{
-            f"{name}.checkpoint": checkpoint_of(name, names, weights=weights[len(names)])
+            f"{name}.{'checkpoint' if name.startswith('teachers') else 'model'}": checkpoint_of(
+                name, names, weights=weights[len(names)]
+            )
             for name, names in own.items()
         },
     }

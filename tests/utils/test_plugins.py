@@ -68,7 +68,7 @@ def test_package_that_does_not_exist_is_an_error():
 def test_unknown_option_is_named_with_the_known_options():
     with pytest.raises(ParameterError, match="'gama'") as caught:
         build_plugin("mlic.losses", "asymmetric", {"gama": 1})
-    known = ["gamma_negative", "gamma_positive", "clip"]
+    known = ["gamma_negative", "gamma_positive", "clip", "focusing_gradient"]
     assert caught.value.fields == {"name": "asymmetric", "expected": known}
     with pytest.raises(ParameterError) as caught:
         build_plugin("mlic.losses.distillation", "logit_mse", {"temperature": 1})

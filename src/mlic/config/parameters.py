@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from mlic.errors import ParameterError
 from mlic.explain.options import ExplainOptions
 from mlic.images.options import DataOptions, SyntheticOptions
+from mlic.inference.options import CalibrationOptions
 from mlic.labels.options import PartitionOptions
 from mlic.models.options import ModelOptions
 from mlic.training.options import DistillationOptions, TeacherOptions, TrainingOptions
@@ -56,6 +57,7 @@ class Parameters(StrictModel):
     teachers: TeacherOptions = TeacherOptions()
     distillation: DistillationOptions
     controls: ControlOptions = ControlOptions()
+    calibration: CalibrationOptions = CalibrationOptions()
     evaluation: EvaluationOptions
     explain: ExplainOptions = ExplainOptions()
 

@@ -81,6 +81,12 @@ class RunShape:
         return [teacher for teacher in self.teachers if teacher.strategy == strategy]
 
     @property
+    def single_models(self) -> tuple[str, ...]:
+        """Models of all labels that are scored alone, in the order of training."""
+        control = ("budget_matched_baseline",) * self.budget_matched_baseline
+        return (BASELINE, *control, "student")
+
+    @property
     def has_masks(self) -> bool:
         """Whether the masks of objects are known, as for synthetic images."""
         return self.source == "synthetic"

@@ -9,7 +9,13 @@ from mlic.errors import ParameterError
 from mlic.evaluation.average_precision import Scores, States, check_scores, mean_without_nan
 from mlic.labels import PRESENT, UNKNOWN
 
-__all__ = ["per_label_f1", "threshold_metrics", "top_k_metrics"]
+__all__ = [
+    "decision_metrics",
+    "highest_labels",
+    "per_label_f1",
+    "threshold_metrics",
+    "top_k_metrics",
+]
 
 
 def threshold_metrics(
@@ -95,8 +101,48 @@ def top_k_metrics(
             value=k,
             expected=scores.shape[1],
         )
-    predicted = _highest(scores, k)
+    predicted = highest_labels(scores, k)
     return _summarise(predicted if threshold is None else predicted & (scores >= threshold), states)
+
+
+def decision_metrics(predicted: NDArray[np.bool_], states: ArrayLike) -> dict[str, float]:
+    """Figures of decisions, however they were made.
+
+    Parameters
+    ----------
+    predicted
+        Whether a label is predicted for an image; shape (n, C). Predictions for unknown states are
+        ignored.
+    states
+        1 present, 0 absent, −1 unknown; shape (n, C).
+
+    Returns
+    -------
+    dict[str, float]
+        The figures of `threshold_metrics`; ``exact_match``, the share of images all of whose known
+        states are predicted rightly; ``predicted_labels`` and ``present_labels``, the mean number
+        of known labels of an image that are predicted and that are present.
+
+    Raises
+    ------
+    LabelError
+        If the shapes differ or a state is not 1, 0 or −1.
+
+    Examples
+    --------
+    >>> figures = decision_metrics(np.array([[True, False], [True, True]]), [[1, 0], [1, 0]])
+    >>> figures["exact_match"], figures["predicted_labels"], figures["present_labels"]
+    (0.5, 1.5, 1.0)
+    """
+    _, checked = check_scores(predicted.astype(np.float32), states)
+    known, present = checked != UNKNOWN, checked == PRESENT
+    right = ((predicted == present) | ~known).all(axis=1)
+    return {
+        **_summarise(predicted, checked),
+        "exact_match": float(right.mean()) if len(right) else float("nan"),
+        "predicted_labels": float((predicted & known).sum(axis=1).mean()),
+        "present_labels": float(present.sum(axis=1).mean()),
+    }
 
 
 def per_label_f1(
@@ -116,8 +162,11 @@ def per_label_f1(
     return _f1(*_count(probabilities >= threshold, states))
 
 
-def _highest(scores: Scores, k: int) -> NDArray[np.bool_]:
-    """Mark the k highest scores of each row; of equal scores the leftmost come first."""
+def highest_labels(scores: Scores, k: int) -> NDArray[np.bool_]:
+    """Mark the k highest scores of each row; of equal scores the leftmost come first.
+
+    Scores and marks have the shape (n, C).
+    """
     # A stable sort of the reversed row, read backwards, puts the leftmost of equal scores first.
     descending = np.argsort(scores[:, ::-1], axis=1, kind="stable")[:, ::-1]
     marks = np.zeros(scores.shape, dtype=np.bool_)

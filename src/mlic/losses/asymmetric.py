@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import logsigmoid, softplus
 
 from mlic.errors import ParameterError
+from mlic.losses._link import extend_below
 from mlic.losses.base import Loss
 
 __all__ = ["AsymmetricLoss"]
@@ -25,8 +28,9 @@ class AsymmetricLoss(Loss):
     """Asymmetric loss: easy negatives are down-weighted or ignored (equations 4 to 7).
 
     ``L₊ = −(1 − p)^γ₊ log p`` and ``L₋ = −p_m^γ₋ log(1 − p_m)`` with ``p_m = max(p − m, 0)``.
-    The focusing weights carry no gradient, as in the published recipe of PSD. Logarithms are
-    computed from the logit in float32, so that a confidently missed positive keeps its gradient.
+    Logarithms are computed from the logit in float32, so that a confidently missed positive keeps
+    its gradient. Equal exponents without a margin and with `focusing_gradient` are the focal loss
+    (Lin et al., ICCV 2017, equation 4).
 
     Parameters
     ----------
@@ -34,6 +38,9 @@ class AsymmetricLoss(Loss):
         Focusing exponents γ₋ and γ₊, at least 0.
     clip
         Probability margin m in [0, 1); an option out of range is a `ParameterError`.
+    focusing_gradient
+        Whether the focusing weights carry a gradient. By default they do not, as in the published
+        recipe of PSD.
 
     Examples
     --------
@@ -45,16 +52,27 @@ class AsymmetricLoss(Loss):
     """
 
     def __init__(
-        self, gamma_negative: float = 4.0, gamma_positive: float = 0.0, clip: float = 0.05
+        self,
+        gamma_negative: float = 4.0,
+        gamma_positive: float = 0.0,
+        clip: float = 0.05,
+        focusing_gradient: bool = False,
     ) -> None:
         if min(gamma_negative, gamma_positive) < 0 or not 0 <= clip < 1:
             raise ParameterError(
                 f"asymmetric loss: gamma_negative={gamma_negative} and gamma_positive="
                 f"{gamma_positive} must be at least 0, and clip={clip} must be in [0, 1)"
             )
-        self._terms: Callable[..., tuple[Tensor, Tensor]] = partial(
-            _terms, gamma_negative=gamma_negative, gamma_positive=gamma_positive, clip=clip
-        )
+        options: dict[str, Any] = {
+            "gamma_negative": gamma_negative,
+            "gamma_positive": gamma_positive,
+            "clip": clip,
+            "focusing_gradient": focusing_gradient,
+        }
+        self._terms: Callable[..., tuple[Tensor, Tensor]] = partial(_terms, **options)
+        self._link: Callable[[Tensor], Tensor] = partial(_link, **options)
+        if clip:  # probabilities up to the margin have no gradient: the link is −∞ there
+            self._link = extend_below(self._link, math.log(clip / (1 - clip)))
         self._uses_blocks = True
 
     def compile(self) -> None:
@@ -66,6 +84,10 @@ class AsymmetricLoss(Loss):
         """Compute one term for each image and label; see `Loss`."""
         terms: Tensor = _Terms.apply(logits, states, self)  # type: ignore[no-untyped-call]
         return terms
+
+    def link(self, logits: Tensor) -> Tensor:
+        """Compute the log-odds that a logit means; see `Loss.link`."""
+        return self._link(logits if logits.dtype == torch.float64 else logits.float())
 
     def compute_terms(self, logits: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
         """Compute loss and derivative for all logits, in blocks that fit into the cache."""
@@ -96,8 +118,37 @@ class _Terms(torch.autograd.Function):
         return gradient * slopes, None, None  # autograd casts it to the logits' dtype
 
 
+def _link(
+    logits: Tensor,
+    gamma_negative: float,
+    gamma_positive: float,
+    clip: float,
+    focusing_gradient: bool,
+) -> Tensor:
+    """Compute the log of −(∂L₋/∂z) / (∂L₊/∂z); needs p > clip."""
+    p, shifted = logits.sigmoid(), logits.sigmoid() - clip
+    # log(1 − p) is exact for large logits where log(1 − p_m) with m = 0 would be −∞
+    log_rest = torch.log1p(-shifted) if clip else -softplus(logits)
+    odds = logsigmoid(logits) + gamma_positive * softplus(logits) - log_rest
+    if gamma_negative:
+        odds = odds + gamma_negative * (shifted.log() if clip else logsigmoid(logits))
+    if not focusing_gradient:
+        return odds
+    # The derivatives of the weights add these factors; both ratios tend to 1 where they are 0 / 0.
+    tiny = torch.finfo(p.dtype).tiny
+    below = -log_rest / shifted.clamp(min=tiny)
+    above = softplus(-logits) / (-logits).sigmoid().clamp(min=tiny)
+    negative = torch.log1p(gamma_negative * (1 - shifted) * below)
+    return odds + negative - torch.log1p(gamma_positive * p * above)
+
+
 def _terms(
-    logits: Tensor, states: Tensor, gamma_negative: float, gamma_positive: float, clip: float
+    logits: Tensor,
+    states: Tensor,
+    gamma_negative: float,
+    gamma_positive: float,
+    clip: float,
+    focusing_gradient: bool,
 ) -> tuple[Tensor, Tensor]:
     """Compute loss and derivative, element by element; states are floats.
 
@@ -117,6 +168,11 @@ def _terms(
         _power(missing, gamma_negative),
     )
     slopes = (p - 1).mul_(p).div_(shifted).mul_(weights).mul_(sign)
+    if focusing_gradient:
+        gammas = gamma_positive * positive + gamma_negative * negative
+        # 0 where the weight is constantly 0: the logarithm of the shifted probability is 0 there
+        weight_slopes = gammas * missing.clamp(min=1e-12) ** (gammas - 1)
+        slopes += (1 - p).mul_(p).mul_(weight_slopes).mul_(shifted.log()).mul_(sign)
     # Continue log p linearly below the bound. With a margin the loss of negatives is bounded, and
     # their weight cancels what the first term adds to them.
     beyond = (-_BOUND - (z if clip else signed)).relu_()

@@ -37,3 +37,7 @@ class BinaryCrossEntropy(Loss):
         loss = binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")
         # unknown states took part as absent ones; here their terms, and gradients, become zero
         return loss * (states >= 0)
+
+    def link(self, logits: torch.Tensor) -> torch.Tensor:
+        """Compute the log-odds that a logit means: the logit itself, unless labels are smoothed."""
+        return super().link(logits) if self.smoothing else logits

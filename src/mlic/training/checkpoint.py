@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from itertools import chain
@@ -20,6 +20,8 @@ from mlic.labels import LabelSpace
 from mlic.labels.context import LabelContext
 from mlic.models.input_spec import InputSpec
 from mlic.models.options import BranchedModelOptions, ModelOptions
+from mlic.training.calibration import Calibration
+from mlic.training.options import Choice
 from mlic.utils.strict_model import StrictModel
 
 if TYPE_CHECKING:
@@ -56,6 +58,9 @@ class CheckpointInfo(StrictModel):
     validation_map: float | None = Field(description="mAP on the validation split, in [0, 1]")
     seconds: float = Field(description="wall time of the training, in seconds")
     history: list[dict[str, float]] = Field(description="figures of every epoch")
+    calibration: Calibration | None = Field(
+        default=None, description="calibrated probabilities and thresholds; null before calibration"
+    )
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,28 @@ class Checkpoint:
         # sorted, because the order of the names in a file is not part of the weights
         named: chain[Any] = chain.from_iterable(sorted(self.weights.items()))
         return fingerprint_parts(self.info.label_fingerprint, *named)
+
+    @property
+    def calibration(self) -> Calibration:
+        """Calibrated probabilities and thresholds.
+
+        Before the calibration, these are the link of the training's loss and thresholds of 0.5. A
+        checkpoint that does not name its loss is a `CheckpointError`.
+        """
+        if self.info.calibration is not None:
+            return self.info.calibration
+        loss = self.info.components.get("training", {}).get("loss")
+        if loss is None:
+            raise CheckpointError(
+                f"checkpoint '{self.info.name}' does not say which loss it was trained with, so "
+                "that its logits mean no probability: calibrate it with mlic.calibrate",
+                name=self.info.name,
+            )
+        return Calibration.unfitted(Choice.model_validate(loss), len(self.info.labels))
+
+    def with_calibration(self, calibration: Calibration) -> Checkpoint:
+        """Copy the checkpoint with another calibration; the weights are shared."""
+        return replace(self, info=self.info.model_copy(update={"calibration": calibration}))
 
     def to_tensors(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         """Weights and metadata as a safetensors file holds them."""

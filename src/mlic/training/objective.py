@@ -6,15 +6,34 @@ import torch
 
 from mlic.losses.base import Loss
 from mlic.losses.distillation.base import Distiller
-from mlic.training.options import DISTILLERS, LOSSES, ROLES, DistillationOptions, TrainingOptions
+from mlic.training.options import (
+    DISTILLERS,
+    LOSSES,
+    ROLES,
+    Choice,
+    DistillationOptions,
+    TrainingOptions,
+)
 from mlic.utils.plugins import build_plugin
 
-__all__ = ["build_distiller", "build_loss", "check_plugins", "count_known", "reduce_terms"]
+__all__ = [
+    "build_chosen_loss",
+    "build_distiller",
+    "build_loss",
+    "check_plugins",
+    "count_known",
+    "reduce_terms",
+]
 
 
 def build_loss(options: TrainingOptions) -> Loss:
     """Build the loss that the options name; if it refuses its options, a `ParameterError`."""
-    loss: Loss = build_plugin(LOSSES, options.loss.name, options.loss.options)
+    return build_chosen_loss(options.loss)
+
+
+def build_chosen_loss(choice: Choice) -> Loss:
+    """Build a loss by name and options; if it refuses its options, a `ParameterError`."""
+    loss: Loss = build_plugin(LOSSES, choice.name, choice.options)
     return loss
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    *.checkpoint ──► test_predictions ──► summary, average_precision, pair_errors
+    *.model ──► test_predictions ──► summary, average_precision, pair_errors
                 ├──► learning_predictions ──► label_issues ──► image_cards
                 ├──► trainings ──► training_curves_figure
                 └──► class_maps ──► class_map_examples, pointing_game
@@ -30,13 +30,11 @@ DRAWN = ("label_counts", "training_curves", "average_precision", "pair_errors")
 def create_pipeline(shape: RunShape) -> Pipeline:
     """Connect the checkpoints of all models to the report."""
     teachers = [teacher.name for teacher in shape.teachers]
-    control = ["budget_matched_baseline"] * shape.budget_matched_baseline
-    singles = ["baseline", *control, "student"]
     partitions = [f"partition_{strategy}" for strategy in shape.partition_strategies]
     return Pipeline(
         [
             *(_collect(teachers, NAMESPACE) if teachers else []),
-            *_collect(singles, join_teachers=bool(teachers)),
+            *_collect(shape.single_models, join_teachers=bool(teachers)),
             *_score(partitions, shape.has_masks),
             *_find_label_issues(),
             *_draw(partitions),
@@ -69,7 +67,9 @@ def _collect(
     made = []
     # The teachers' results come last: in a function's inputs, models may have any order.
     for entry, (function, inputs) in entries.items():
-        collected = [f"{model}.checkpoint" for model in models]
+        # The teachers are not calibrated: they are used for their logits only.
+        kind = "checkpoint" if namespace else "model"
+        collected = [f"{model}.{kind}" for model in models]
         collected += [f"{NAMESPACE}.{entry}"] * join_teachers
         output = f"{namespace}.{entry}" if namespace else entry
         made.append(_node(function, [*inputs, *collected], output, namespace))
@@ -95,7 +95,7 @@ def _score(partitions: Sequence[str], masks: bool) -> list[Node]:
 
 def _find_label_issues() -> list[Node]:
     """Make the nodes that find errors of the annotation, and show images with their labels."""
-    learning = ["images", "labels", "params:training", "student.checkpoint"]
+    learning = ["images", "labels", "params:training", "student.model"]
     issues = ["test_predictions", "learning_predictions", "labels"]
     shown = ["test_predictions", "labels", "label_issues", "images"]
     return [

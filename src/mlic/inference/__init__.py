@@ -1,0 +1,1 @@
+"""Use of trained models: calibration, prediction and export."""

@@ -1,0 +1,5 @@
+"""Calibrate the finished models, and choose the thresholds of their labels."""
+
+from mlic.pipelines.calibration.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]
