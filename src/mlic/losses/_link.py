@@ -60,7 +60,7 @@ def _solve(link: Callable[[Tensor], Tensor], value: float, pole: float) -> float
     low, high = pole, pole + _REACH
     while high - low > 1e-12 * max(abs(high), 1):
         middle = (low + high) / 2
-        if float(link(torch.tensor(middle, dtype=torch.float64))) < value:
+        if float(link(torch.tensor(middle, dtype=torch.float64, device="cpu"))) < value:
             low = middle
         else:
             high = middle
