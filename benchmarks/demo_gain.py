@@ -38,7 +38,7 @@ from mlic.pipelines.baseline_training.nodes import (
     train_baseline,
     train_budget_matched_baseline,
 )
-from mlic.pipelines.data_preparation.nodes import decode_images, draw_scenes, split_images
+from mlic.pipelines.data_preparation.nodes import decode_images, draw_synthetic_images, split_images
 from mlic.pipelines.distillation.nodes import join_logits, train_student
 from mlic.pipelines.graph_partition.nodes import (
     build_cooccurrence_graph,
@@ -100,7 +100,7 @@ def measure_seed(job: tuple[int, str, bool]) -> dict[str, Any]:
 def train_all(p: Parameters, seed: int, folder: Path) -> dict[str, Any]:
     """Run the nodes of the pipelines from drawing the scenes to predicting the test split."""
     start = time.perf_counter()
-    raw, _ = draw_scenes(p.synthetic, seed)
+    raw, _ = draw_synthetic_images(p.synthetic, seed)
     images, quarantine = decode_images(raw, p.data, folder / "images")
     labels = split_images(raw, quarantine, p.data, seed)
     inputs = {"images": images, "labels": labels, "data": p.data, "model": p.model}
