@@ -68,7 +68,7 @@ def read_options() -> argparse.Namespace:
 
 def take_report(browser: Browser) -> None:
     """Show the top of the report."""
-    page = open_page(browser, (ROOT / "data/08_reporting/report.html").as_uri())
+    page = open_page(browser, (ROOT / "data/08_reporting/base/report.html").as_uri())
     save(page, "report.png")
 
 

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import CatalogConfigResolver
 from kedro.validation.type_extractor import TypeExtractor
 
 from mlic.config.parameters import Parameters
+from mlic.config.recipes import RecipeConfigLoader
 from mlic.config.shape import RunShape, set_shape
 from mlic.pipeline_registry import register_pipelines
 from mlic.training.inputs import TrainingInputs
@@ -111,7 +111,7 @@ LAYERS = ["raw", "primary", "feature", "model_input", "models", "model_output", 
 @pytest.mark.parametrize("strategies", ["cgp+dgp", "random+full_label+user", "baseline"])
 def test_every_dataset_has_a_layer_and_no_node_reads_a_later_layer(strategies):
     catalog = CatalogConfigResolver(
-        OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["catalog"]
+        RecipeConfigLoader(str(CONF), base_env="base", default_run_env="base")["catalog"]
     )
 
     def layer(name):

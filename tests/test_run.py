@@ -55,7 +55,7 @@ def run(project, env=None, pipelines=None, namespaces=None, runner=None, **param
 
 
 def summary(project):
-    return json.loads((project / "data/08_reporting/summary.json").read_text())
+    return json.loads((project / "data/08_reporting/base/summary.json").read_text())
 
 
 def figures(project):
@@ -81,7 +81,7 @@ def test_summary_holds_every_figure(project, first_run):
         assert {"mAP", "CF1", "OF1"} <= model.keys() and 0 < model["mAP"] <= 100
     sizes = document["data"]["images"]
     assert sum(sizes.values()) == 160 and abs(sizes["test"] - 48) <= 4
-    assert "<table" in (project / "data/08_reporting/report.html").read_text()
+    assert "<table" in (project / "data/08_reporting/base/report.html").read_text()
 
 
 def test_each_training_is_a_child_run_of_the_pipelines_run(project, first_run):
@@ -115,7 +115,7 @@ def execute(notebook):
 def test_notebooks_tell_what_the_run_left(project, first_run, monkeypatch):
     monkeypatch.chdir(project)
     labels = execute("labels_and_groups.ipynb")
-    stored = json.loads((project / "data/04_feature/graph_cgp.json").read_text())
+    stored = json.loads((project / "data/04_feature/base/graph_cgp.json").read_text())
     assert {node["id"] for node in stored["nodes"]} == set(labels["names"])
     runs = execute("compare_runs.ipynb")
     gain = first_run["student"]["mAP"] - first_run["baseline"]["mAP"]
@@ -138,7 +138,7 @@ def test_trainings_are_loaded_under_kedros_own_runner(project, first_run, caplog
 
 
 def test_deleted_teacher_is_trained_again_and_the_student_is_not(project, first_run, caplog):
-    shutil.rmtree(project / "data/06_models/store/teachers.cgp_1")
+    shutil.rmtree(project / "data/06_models/base/store/teachers.cgp_1")
     run(project, **TINY)
     assert figures(project) == first_run
     assert "teachers.cgp_1: trained" in caplog.text
@@ -174,7 +174,9 @@ def test_trainings_in_parallel_processes_give_the_same_figures(project, first_ru
 def test_another_k_in_the_same_process_changes_the_teachers(project, first_run):
     shape = {"num_parts": 3, "strategies": "cgp"}
     run(project, pipelines=["graph_partition", "teacher_training"], **{**TINY, "partition": shape})
-    assert len(list((project / "data/06_models").glob("teachers.cgp_*.safetensors"))) == 3
+    assert (
+        len(list((project / "data/06_models/base/trained").glob("teachers.cgp_*.safetensors"))) == 3
+    )
     with pytest.raises(PartitionError, match=r"3 parts.*2 teachers"):
         run(project, pipelines=["baseline_training", "teacher_training"], **TINY)
     run(project, pipelines=["graph_partition"], **TINY)
@@ -201,8 +203,8 @@ def test_too_many_parts_and_missing_weights_are_errors_before_anything_runs(proj
 
 
 def test_failed_run_is_failed_in_the_database_and_keeps_what_was_done(project, first_run):
-    kept = sorted((project / "data/06_models").iterdir())
-    store = project / "data/03_primary/images/pixels.json"
+    kept = sorted((project / "data/06_models/base").rglob("*"))
+    store = project / "data/03_primary/base/images/pixels.json"
     whole = store.read_text()
     store.write_text("{")
     with pytest.raises(DatasetError) as error:
@@ -211,7 +213,7 @@ def test_failed_run_is_failed_in_the_database_and_keeps_what_was_done(project, f
     store.write_text(whole)
     newest = tracked(project, "select status from runs order by start_time desc limit 1")
     assert newest == [("FAILED",)]
-    assert sorted((project / "data/06_models").iterdir()) == kept
+    assert sorted((project / "data/06_models/base").rglob("*")) == kept
 
 
 def test_user_partition_of_another_size_is_refused():
@@ -241,5 +243,26 @@ def test_environments_read_their_layout(project, env, folder, data, num_parts):
         data=small,
         partition=partition,
     )
-    parts = json.loads((project / "data/05_model_input/partition_dgp.json").read_text())["parts"]
-    assert len(parts) == num_parts
+    partition = json.loads((project / f"data/05_model_input/{env}/partition_dgp.json").read_text())
+    assert len(partition["parts"]) == num_parts
+
+
+def test_run_of_another_environment_replaces_nothing(project, first_run):
+    def state():
+        files = [path for path in (project / "data").rglob("*") if path.is_file()]
+        return {path: path.stat().st_mtime_ns for path in files if "other" not in path.parts}
+
+    run(project, **TINY)
+    before = state()
+    (project / "conf/other").mkdir()
+    (project / "conf/other/parameters.yml").write_text("synthetic: {num_images: 120}")
+    pipelines = ["data_preparation", "label_statistics"]
+    run(project, env="other", pipelines=pipelines, **{**TINY, "synthetic": {"size": 32}})
+    assert state() == before
+    counts = [
+        len((project / f"data/03_primary/{env}/images/pixels.npy").read_bytes())
+        for env in ("base", "other")
+    ]
+    assert counts[1] < counts[0]
+    run(project, **TINY)  # up to date: the other run changed nothing that this one reads
+    assert state() == before

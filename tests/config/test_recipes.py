@@ -415,3 +415,16 @@ def test_parameters_are_read_once_per_session_and_copied_for_each_caller(conf, t
         "d": {"name": "q"},
     }
     assert conf("named").keys() == {"recipe", "a", "c", "d", "e"}
+
+
+def test_every_environment_has_folders_of_its_own():
+    def folder(env):
+        return RecipeConfigLoader(str(CONF), env=env, base_env="base", default_run_env="local")
+
+    loaders = {name: folder(env) for name, env in {"base": None, "voc2007": "voc2007"}.items()}
+    # in turns, because resolvers belong to the process
+    for name, loader in [*loaders.items(), *reversed(loaders.items())]:
+        entries = loader["catalog"]
+        written = [e["filepath"] for n, e in entries.items() if not n.endswith("_groups")]
+        own = [path for path in written if path.startswith("data/")]
+        assert own and all(f"/{name}" in path for path in own), own

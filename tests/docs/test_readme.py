@@ -29,8 +29,8 @@ def project(images, labels, tmp_path, monkeypatch):
         training=training,
         seed=0,
     )
-    (tmp_path / "data/06_models").mkdir(parents=True)
-    save_tensors(tmp_path / "data/06_models/student.safetensors", *checkpoint.to_tensors())
+    (tmp_path / "data/06_models/base").mkdir(parents=True)
+    save_tensors(tmp_path / "data/06_models/base/student.safetensors", *checkpoint.to_tensors())
     (tmp_path / "kitchen").mkdir()
     Image.new("RGB", (60, 40), (200, 100, 50)).save(tmp_path / "kitchen/001.jpg")
     monkeypatch.chdir(tmp_path)

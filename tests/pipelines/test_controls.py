@@ -39,7 +39,7 @@ def project(tmp_path_factory, copy_project, run_project, names):
 
 
 def test_every_control_is_in_the_summary(project, names):
-    summary = json.loads((project / "data/08_reporting/summary.json").read_text())
+    summary = json.loads((project / "data/08_reporting/base/summary.json").read_text())
     assert set(summary["partitions"]) == {"random", "user"}
     assert set(summary["teachers"]) == set(summary["seconds"]["teachers"])
     assert set(summary["teachers"]) == {"random", "user", "full_label"}
@@ -51,7 +51,7 @@ def test_every_control_is_in_the_summary(project, names):
     for figures in (summary["budget_matched_baseline"], *summary["teachers"].values()):
         assert 0 < figures["mAP"] <= 100
     assert len(summary["teachers"]["full_label"]["parts"]) == 2
-    report = (project / "data/08_reporting/report.html").read_text()
+    report = (project / "data/08_reporting/base/report.html").read_text()
     assert all(
         f">{shown}<" in report for shown in ("rest", "first", "full_label_0", "full_label_1")
     )
@@ -69,13 +69,13 @@ def test_every_control_has_its_own_mlflow_run(project):
 
 def test_full_label_teachers_have_no_partition(project):
     groups = [
-        json.loads((project / f"data/05_model_input/group_full_label_{i}.json").read_text())
+        json.loads((project / f"data/05_model_input/base/group_full_label_{i}.json").read_text())
         for i in (0, 1)
     ]
     assert [group["part"] for group in groups] == [0, 1]
     assert not any("partition" in group for group in groups)
-    assert not (project / "data/05_model_input/partition_full_label.json").exists()
+    assert not (project / "data/05_model_input/base/partition_full_label.json").exists()
     assert (
         "budget_matched_baseline"
-        in (project / "data/08_reporting/average_precision.csv").read_text()
+        in (project / "data/08_reporting/base/average_precision.csv").read_text()
     )

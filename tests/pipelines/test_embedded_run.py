@@ -48,18 +48,20 @@ def load(project, path, cls):
 def test_every_model_holds_the_vectors_of_the_graph(project):
     given = load(
         project,
-        "04_feature/label_embeddings.safetensors",
+        "04_feature/base/label_embeddings.safetensors",
         "mlic.labels.embeddings.LabelEmbeddings",
     )
     counted = load(
         project,
-        "04_feature/label_statistics.safetensors",
+        "04_feature/base/label_statistics.safetensors",
         "mlic.labels.statistics.LabelStatistics",
     )
     np.testing.assert_allclose(given.vectors, spectral_vectors(counted, DIMENSION), atol=1e-5)
     for name in MODELS:
         checkpoint = load(
-            project, f"06_models/{name}.safetensors", "mlic.training.checkpoint.Checkpoint"
+            project,
+            f"06_models/base/trained/{name}.safetensors",
+            "mlic.training.checkpoint.Checkpoint",
         )
         own = given.subset(checkpoint.space)
         held = [w for w in checkpoint.weights.values() if w.shape == own.vectors.shape]
@@ -67,10 +69,10 @@ def test_every_model_holds_the_vectors_of_the_graph(project):
 
 
 def test_every_model_is_evaluated(project):
-    summary = json.loads((project / "data/08_reporting/summary.json").read_text())
+    summary = json.loads((project / "data/08_reporting/base/summary.json").read_text())
     for figures in (summary["baseline"], summary["teachers"]["cgp"], summary["student"]):
         assert 0 < figures["mAP"] <= 100 and {"macro_F1", "OF1_top3"} <= figures.keys()
-    assert "Map of student" in (project / "data/08_reporting/report.html").read_text()
+    assert "Map of student" in (project / "data/08_reporting/base/report.html").read_text()
 
 
 def register(changes):

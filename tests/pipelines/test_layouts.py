@@ -124,23 +124,25 @@ def test_layout_leads_to_the_same_labels_images_and_groups(
     env, ids, names = write(project, folder, truth)
     run_project(project, env, PIPELINES, folder=str(folder), **SMALL)
 
-    labels = LabelMatrixDataset(filepath=str(project / "data/03_primary/labels.parquet")).load()
+    labels = LabelMatrixDataset(
+        filepath=str(project / f"data/03_primary/{env}/labels.parquet")
+    ).load()
     place = {name: row for row, name in enumerate(labels.ids.tolist())}
     rows, columns = [place[name] for name in ids], labels.space.indices(names)
     np.testing.assert_array_equal(labels.states[np.ix_(rows, columns)], truth)
     assert set(labels.split[rows[:TRAIN]]) == {"train", "validation"}
     assert set(labels.split[rows[TRAIN:]]) == {"test"}
 
-    store = ImageStoreDataset(filepath=str(project / "data/03_primary/images")).load()
+    store = ImageStoreDataset(filepath=str(project / f"data/03_primary/{env}/images")).load()
     shades = store.pixels[store.rows(np.asarray(ids))].mean(axis=(1, 2, 3))
     np.testing.assert_allclose(shades, 5 * np.arange(len(ids)), atol=3)
 
     for strategy in ("cgp", "dgp"):
-        file = project / f"data/05_model_input/partition_{strategy}.json"
+        file = project / f"data/05_model_input/{env}/partition_{strategy}.json"
         parts = json.loads(file.read_text())["parts"]
         assert sorted(name for part in parts for name in part) == sorted(names)
         inside = [len({names.index(name) // (LABELS // 2) for name in part}) for part in parts]
         assert inside == ([1, 1] if strategy == "cgp" else [2, 2]), (
             "communities kept together or split"
         )
-    assert (project / "data/08_reporting/suggested_parts.json").is_file()
+    assert (project / f"data/08_reporting/{env}/suggested_parts.json").is_file()

@@ -28,11 +28,22 @@ class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the merged configuration of one kind, such as ``parameters``."""
+        # Resolvers belong to the process, and each session has an environment of its own.
+        OmegaConf.register_new_resolver("environment", lambda: self.folder, replace=True)
         # Kedro and several hooks ask for the parameters in every run: read the files once.
         if key == "parameters" and key not in self:
             self[key] = self._merge_parameters()
         found: dict[str, Any] = super().__getitem__(key)
         return copy.deepcopy(found)  # callers may change what they are given
+
+    @property
+    def folder(self) -> str:
+        """Name of the folders of the environment's results; ``${environment:}`` in the catalog.
+
+        It is the environment's name, or that of ``conf/base`` for a run without ``--env``.
+        """
+        named = self.env not in (None, self.default_run_env)
+        return str(self.env if named else self.base_env)
 
     def _merge_parameters(self) -> dict[str, Any]:
         base = self._read_environment(self.base_env)

@@ -173,7 +173,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     ----------
     path
         The ``.safetensors`` file of a finished training, such as
-        ``data/06_models/student.safetensors``.
+        ``data/06_models/base/student.safetensors``.
 
     Raises
     ------
