@@ -83,10 +83,20 @@ def test_loaded_model_predicts_as_the_saved_one(checkpoint, file):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3), dtype=np.uint8)
     info = checkpoint.info
     batch = mlic.preprocess_whole(torch.from_numpy(pixels), info.image_size, info.mean, info.std)
-    model = mlic.load_model(file)
-    assert not model.training
+    module = mlic.load_model(file, device="cpu").module
+    assert not module.training
     with torch.inference_mode():
-        torch.testing.assert_close(model(batch), checkpoint.build()(batch), rtol=0, atol=0)
+        torch.testing.assert_close(module(batch), checkpoint.build()(batch), rtol=0, atol=0)
+
+
+def test_prediction_imports_neither_kedro_nor_mlflow(file, tmp_path):
+    program = f"""
+import sys
+import mlic
+mlic.load_model({str(file)!r})
+assert not {{"kedro", "mlflow", "plotly"}} & set(sys.modules), "heavy imports"
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_missing_checkpoint_is_an_error_with_its_path(tmp_path):

@@ -8,6 +8,7 @@ from .images.preprocess import preprocess_whole
 from .images.read import read_images
 from .images.store import ImageStore
 from .inference.calibrate import calibrate
+from .inference.model import TrainedModel, load_model
 from .labels.context import LabelContext
 from .labels.graph import label_graph
 from .labels.matrix import LabelMatrix
@@ -20,7 +21,7 @@ from .labels.statistics import LabelStatistics, count_labels
 from .models.classifier import build_classifier
 from .models.options import ModelOptions
 from .training.calibration import Calibration
-from .training.checkpoint import Checkpoint, load_checkpoint, load_model
+from .training.checkpoint import Checkpoint, load_checkpoint
 
 __version__: str
 
@@ -35,6 +36,7 @@ __all__ = [
     "MlicError",
     "ModelOptions",
     "Partition",
+    "TrainedModel",
     "average_precision",
     "build_classifier",
     "calibrate",

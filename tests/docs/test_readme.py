@@ -43,4 +43,6 @@ def test_example_of_a_trained_model_prints_a_probability_for_each_label(labels, 
     exec(example, names)
     printed = capsys.readouterr().out
     assert all(name in printed for name in labels.space.names)
-    assert all(0 < value < 1 for value in names["probabilities"])
+    probabilities = names["table"][list(labels.space.names)].to_numpy()
+    assert probabilities.shape == (1, len(labels.space))
+    assert ((probabilities > 0) & (probabilities < 1)).all()

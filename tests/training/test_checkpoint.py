@@ -8,12 +8,13 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+import mlic
 from mlic.caching.store import ArtifactStore
 from mlic.datasets import DatasetDataError, SafetensorsDataset
 from mlic.errors import CheckpointError, DataError
 from mlic.evaluation.metrics import mean_average_precision
 from mlic.models.options import ModelOptions
-from mlic.training.checkpoint import Checkpoint, load_checkpoint, load_model
+from mlic.training.checkpoint import Checkpoint, load_checkpoint
 from mlic.training.predict import predict_checkpoint
 from mlic.training.train import make_task, train
 
@@ -86,13 +87,13 @@ def test_built_model_is_in_evaluation_mode(checkpoint):
 
 def test_model_is_loaded_from_its_file_alone(checkpoint, tmp_path):
     through_catalog(checkpoint, tmp_path)
-    model = load_model(str(tmp_path / "c.safetensors"))
+    model = load_checkpoint(str(tmp_path / "c.safetensors")).build()
     assert not model.training
     with torch.inference_mode():
         assert torch.equal(model(IMAGES), logits(checkpoint))
 
 
-@pytest.mark.parametrize("load", [load_checkpoint, load_model])
+@pytest.mark.parametrize("load", [load_checkpoint, mlic.load_model])
 def test_missing_or_damaged_file_is_an_error(tmp_path, load):
     path = tmp_path / "c.safetensors"
     with pytest.raises(DataError, match=r"c\.safetensors"):
@@ -102,7 +103,7 @@ def test_missing_or_damaged_file_is_an_error(tmp_path, load):
         load(path)
 
 
-@pytest.mark.parametrize("load", [load_checkpoint, load_model])
+@pytest.mark.parametrize("load", [load_checkpoint, mlic.load_model])
 def test_safetensors_file_that_is_no_checkpoint_is_refused(tmp_path, load):
     save_file({"w": np.zeros(1)}, tmp_path / "c.safetensors")
     with pytest.raises(CheckpointError):

@@ -7,10 +7,12 @@ import os
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mlic.errors import DataError
@@ -19,11 +21,12 @@ from mlic.utils.progress import progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from mlic.images.records import ImageRecords
 
-__all__ = ["decode_image", "decode_images", "decode_sources"]
+__all__ = ["ImageSource", "decode_image", "decode_images", "decode_sources"]
+
+# a file, its encoded bytes, or an image in memory
+ImageSource: TypeAlias = bytes | Path | Image.Image | NDArray[np.uint8]
 
 # Raised by Pillow's decoders for damaged files. Anything else is a bug and must not be hidden.
 # fmt: off
@@ -34,7 +37,7 @@ UNREADABLE = (
 # fmt: on
 
 
-def decode_image(source: bytes | Path, size: int) -> NDArray[np.uint8]:
+def decode_image(source: ImageSource, size: int) -> NDArray[np.uint8]:
     """Decode one image to a square of RGB pixels.
 
     The image is turned upright by its EXIF orientation and resized (bilinear, antialiased) without
@@ -43,7 +46,8 @@ def decode_image(source: bytes | Path, size: int) -> NDArray[np.uint8]:
     Parameters
     ----------
     source
-        The file, or its encoded bytes.
+        The file, its encoded bytes, an image of Pillow, or RGB pixels as an array of the shape
+        (H, W, 3), uint8.
     size
         Side of the square, in pixels; the result is uint8, shape (size, size, 3).
 
@@ -51,16 +55,31 @@ def decode_image(source: bytes | Path, size: int) -> NDArray[np.uint8]:
     ------
     DataError
         If the image is missing, damaged, truncated, larger than ``PIL.Image.MAX_IMAGE_PIXELS``, or
-        has more than 8 bits per channel.
+        has more than 8 bits per channel, or an array has another shape or type.
     """
     try:
-        with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as image:
+        with _open(source) as image:
             _refuse_unfit(image)  # before any pixel is decoded
             upright = _to_rgb(ImageOps.exif_transpose(image))
     except UNREADABLE as error:
         raise DataError(_reason(error)) from error
     # After conversion: palette indices must not be interpolated.
     return np.asarray(upright.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def _open(source: ImageSource) -> AbstractContextManager[Image.Image]:
+    """Open an image; one that was in memory already is not closed afterwards."""
+    if isinstance(source, Image.Image):
+        return nullcontext(source)
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
+            raise DataError(
+                f"an array of shape {source.shape} and type {source.dtype} is no RGB image: give "
+                "uint8 of shape (H, W, 3)",
+                found=source.shape,
+            )
+        return nullcontext(Image.fromarray(source))
+    return Image.open(source if isinstance(source, Path) else io.BytesIO(source))
 
 
 def _refuse_unfit(image: Image.Image) -> None:
@@ -117,7 +136,7 @@ def decode_images(
 
 
 def decode_sources(
-    sources: Sequence[bytes | Path], size: int, out: NDArray[np.uint8], workers: int | None = None
+    sources: Sequence[ImageSource], size: int, out: NDArray[np.uint8], workers: int | None = None
 ) -> list[str | None]:
     """Return what is wrong with each image, None if it was decoded; see `decode_images`."""
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from mlic.models.classifier import MultiLabelClassifier
 
-__all__ = ["Checkpoint", "CheckpointInfo", "load_checkpoint", "load_model"]
+__all__ = ["Checkpoint", "CheckpointInfo", "load_checkpoint"]
 
 
 def _library_versions() -> dict[str, str]:
@@ -46,6 +46,11 @@ class CheckpointInfo(StrictModel):
     label_fingerprint: str
     model: BranchedModelOptions | ModelOptions
     image_size: int = Field(description="side of the square input, pixels")
+    decoded_size: int | None = Field(
+        default=None,
+        description="side to which images were decoded before the model's input was made of them, "
+        "pixels; null: image_size",
+    )
     mean: tuple[float, ...] = Field(description="mean of each channel, for pixels in [0, 1]")
     std: tuple[float, ...] = Field(description="standard deviation of each channel")
     components: dict[str, Any] = Field(
@@ -87,6 +92,11 @@ class Checkpoint:
     def input_spec(self) -> InputSpec:
         """Size and normalisation of the model's input."""
         return InputSpec(self.info.image_size, self.info.mean, self.info.std)
+
+    @property
+    def decoded_size(self) -> int:
+        """Side to which images are decoded before they are resized to the input, in pixels."""
+        return self.info.decoded_size or self.info.image_size
 
     @cached_property
     def fingerprint(self) -> str:
@@ -183,12 +193,3 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         If the file is missing or damaged.
     """
     return Checkpoint.from_tensors(*load_tensors(Path(path)))
-
-
-def load_model(path: str | Path) -> MultiLabelClassifier:
-    """Build the model of a checkpoint file, in evaluation mode.
-
-    The path and the errors are those of `load_checkpoint`; weights that do not fit the described
-    architecture are a `CheckpointError` too.
-    """
-    return load_checkpoint(path).build()

@@ -30,10 +30,13 @@ class Head(nn.Module, ABC):
         Members of the label context that the head uses: ``{"embeddings"}``, ``{"graph"}`` …
         The training nodes load only what is named here, and its fingerprint is part of the
         training's.
+    uses_known
+        Whether the head reads the label states that are already known.
     """
 
     pooled: ClassVar[bool] = True
     needs: ClassVar[frozenset[str]] = frozenset()
+    uses_known: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, features: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:

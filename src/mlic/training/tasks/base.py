@@ -204,6 +204,7 @@ def make_checkpoint(
         label_fingerprint=job.labels.space.fingerprint,
         model=job.model,
         image_size=spec.size,
+        decoded_size=job.images.size,
         mean=spec.mean,
         std=spec.std,
         components=job.components(),
