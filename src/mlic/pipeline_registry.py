@@ -16,6 +16,7 @@ from mlic.pipelines import (
     data_preparation,
     distillation,
     graph_partition,
+    inference,
     label_statistics,
     reporting,
     teacher_training,
@@ -35,19 +36,20 @@ _PACKAGES = (
     calibration,
     reporting,
 )
+_ON_REQUEST = (inference,)  # uses of a trained model
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Build all pipelines by name; ``__default__`` runs every one of them."""
+    """Build all pipelines by name; ``__default__`` runs those from the images to the report."""
     shape = get_shape() or _base_shape()
     pipelines = {}
-    for package in _PACKAGES:
+    for package in (*_PACKAGES, *_ON_REQUEST):
         name = package.__name__.rpartition(".")[2]
         pipelines[name] = _group(package.create_pipeline(shape), name)
-    default = sum(pipelines.values(), Pipeline([]))
-    for node in default.nodes:
-        hide_unimported_types(node.func)
-    return {**pipelines, "__default__": default}
+        for node in pipelines[name].nodes:
+            hide_unimported_types(node.func)
+    default = [pipelines[package.__name__.rpartition(".")[2]] for package in _PACKAGES]
+    return {**pipelines, "__default__": sum(default, Pipeline([]))}
 
 
 def _base_shape() -> RunShape:

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from mlic.explain.class_maps import ClassMaps
+from mlic.images.thumbnails import SIDE
 from mlic.report.class_map_images import overlay, render_maps
-from mlic.report.image_cards import SIDE
 
 
 def map_of(*cell, side=4):

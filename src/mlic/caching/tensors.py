@@ -65,9 +65,12 @@ def _read(path: Path, arrays: bool) -> tuple[dict[str, NDArray[Any]], dict[str, 
         with safe_open(path, framework="numpy") as file:
             names = file.keys() if arrays else ()
             return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path} does not exist: correct the path, or make the file by `kedro run`", path=path
+        ) from error
     except (OSError, SafetensorError) as error:
         raise DataError(
-            f"{path} is missing or damaged ({error}): delete it and run the node that makes it "
-            "again",
+            f"{path} is damaged ({error}): delete it and run the node that makes it again",
             path=path,
         ) from error

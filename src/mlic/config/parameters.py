@@ -46,6 +46,16 @@ class Parameters(StrictModel):
     recipe: str | None = Field(default=None, description="name of a file in conf/recipes")
     folder: str | None = Field(default=None, description="folder of the data set of --env")
     test_manifest: str | None = Field(default=None, description="path of a manifest of test images")
+    images: str | None = Field(
+        default=None,
+        description="images of the pipeline inference: a folder, a CSV or Parquet list of paths, "
+        "or an entry of the catalog",
+    )
+    trained_model: str | None = Field(
+        default=None,
+        description="model of the pipeline inference: a checkpoint file or a run of MLflow; null: "
+        "the student of the environment; --params model=<path> sets it",
+    )
     user_groups: str | None = Field(
         default=None, description="path of the groups of the strategy user"
     )

@@ -26,6 +26,14 @@ class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
     because whoever asks for it on the command line wants its values there.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # ``model=<path>`` names a trained model, and ``model.<key>`` an option of the section. The
+        # session shares this dict, so that it sees the change too.
+        runtime = self.runtime_params or {}
+        if isinstance(runtime.get("model"), str):
+            runtime["trained_model"] = runtime.pop("model")
+
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the merged configuration of one kind, such as ``parameters``."""
         # Resolvers belong to the process, and each session has an environment of its own.

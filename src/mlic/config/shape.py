@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mlic.distillation.teacher_id import TeacherId, list_teachers
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunShape", "get_shape", "set_shape"]
 
+LISTS = (".csv", ".parquet", ".pq")  # endings of lists of images
 _CONTEXT_ENTRIES = {"embeddings": "label_embeddings"}  # catalog entry of a label-context member
 
 
@@ -23,7 +26,8 @@ class RunShape:
     The fields are copies of the parameters of the same names: the source of the images, the
     strategies whose teachers the student learns from (with ``"baseline"``, the baseline is a
     teacher too), and how the teachers of parts are trained. `context` names the members of the
-    label context that the model's head reads from the catalog.
+    label context that the model's head reads from the catalog. The last two are the entries of the
+    images and of the model of the pipeline ``inference``.
 
     Examples
     --------
@@ -39,6 +43,8 @@ class RunShape:
     mode: Literal["separate", "joint", "frozen"] = "joint"
     context: frozenset[str] = frozenset()
     budget_matched_baseline: bool = False
+    inference_images: str = "new_images"
+    inference_model: str = "student.model"
 
     @classmethod
     def from_parameters(cls, parameters: Parameters) -> RunShape:
@@ -54,6 +60,8 @@ class RunShape:
             mode=parameters.teachers.mode,
             context=frozenset({"embeddings"} if is_given else ()),
             budget_matched_baseline=parameters.controls.budget_matched_baseline,
+            inference_images=_images_entry(parameters.images),
+            inference_model="other_model" if parameters.trained_model else "student.model",
         )
 
     @property
@@ -97,6 +105,14 @@ class RunShape:
         entries = {name: _CONTEXT_ENTRIES[name] for name in sorted(self.context)}
         parameters = {name: f"params:{name}" for name in ("data", "model", "training", "seed")}
         return {"images": "images", "labels": "labels", **parameters, **entries}
+
+
+def _images_entry(images: str | None) -> str:
+    """Catalog entry of the images to predict: its own name, or the entry of folders and lists."""
+    is_name = images is not None and re.fullmatch(r"[\w.@]+", images) and not Path(images).exists()
+    # A name with the ending of a list is a list that does not exist.
+    is_entry = is_name and Path(str(images)).suffix.lower() not in LISTS
+    return str(images) if is_entry else "new_images"
 
 
 # The shape of the newest Kedro context, if there is one. Kedro calls `create_pipeline` without

@@ -5,6 +5,7 @@ from mlic.datasets.coco import CocoDataset
 from mlic.datasets.label_matrix import LabelMatrixDataset
 from mlic.datasets.manifest.dataset import ManifestDataset
 from mlic.datasets.memmap import DirectoryDataset, ImageStoreDataset, MemmapDataset
+from mlic.datasets.new_images import NewImagesDataset, TrainedModelDataset
 from mlic.datasets.nuswide import NusWideDataset
 from mlic.datasets.serialized import JSONObjectDataset, SafetensorsDataset
 from mlic.datasets.voc import VocDataset
@@ -18,7 +19,9 @@ __all__ = [
     "LabelMatrixDataset",
     "ManifestDataset",
     "MemmapDataset",
+    "NewImagesDataset",
     "NusWideDataset",
     "SafetensorsDataset",
+    "TrainedModelDataset",
     "VocDataset",
 ]

@@ -9,8 +9,8 @@ from PIL import Image
 from plotly.colors import hex_to_rgb, sequential
 
 from mlic.explain.class_maps import ClassMaps
+from mlic.images.thumbnails import SIDE, encode_image, resize_image
 from mlic.report.formatting import number
-from mlic.report.image_cards import SIDE, encode_image, resize_image
 
 __all__ = ["overlay", "render_maps"]
 

@@ -1,40 +1,24 @@
 """Images of the report, each with its labels and the probabilities of the models."""
 
-import base64
-import io
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.special import expit
 
 from mlic.evaluation.predictions import Predictions
 from mlic.explain.class_maps import choose_images
 from mlic.images.store import ImageStore
+from mlic.images.thumbnails import encode_image, resize_image
 from mlic.labels import PRESENT, UNKNOWN, LabelMatrix
 
-__all__ = ["encode_image", "example_cards", "issue_cards", "resize_image"]
+__all__ = ["example_cards", "issue_cards"]
 
-SIDE = 144  # pixels; shown smaller, so that it is sharp on screens with a high resolution
 MAX_CARDS = 12
 MAX_PRESENT, MAX_ABSENT = 6, 3  # labels of one card
 MODELS = ("baseline", "student")
 MARKS = {PRESENT: "✓", UNKNOWN: "?"}
-
-
-def resize_image(pixels: NDArray[np.uint8]) -> Image.Image:
-    """Resize an image to ``SIDE`` × ``SIDE`` pixels; ``pixels`` has shape (H, W, 3)."""
-    return Image.fromarray(np.asarray(pixels)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-
-
-def encode_image(image: Image.Image) -> str:
-    """Encode an image as a JPEG data URL, for the ``src`` attribute of an HTML image."""
-    file = io.BytesIO()
-    # As PNG, photographs would be several times as large.
-    image.save(file, format="JPEG", quality=88)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def example_cards(

@@ -20,7 +20,7 @@ from mlic.report import groups, tables
 from mlic.report.headline import write_headline
 from mlic.report.names import strategy_title
 
-__all__ = ["Findings", "render_report"]
+__all__ = ["Findings", "make_environment", "read_template", "render_report"]
 
 
 @dataclass(frozen=True)
@@ -84,28 +84,33 @@ class Findings:
 
 def render_report(found: Findings) -> str:
     """Render the report of a run as a self-contained HTML5 document; every text is escaped."""
-    environment = Environment(
-        loader=PackageLoader("mlic.report"),
-        autoescape=True,
-        undefined=StrictUndefined,  # a misspelt name is an error, not an empty string
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = make_environment()
     # Plotly escapes "<", ">" and "/" in its JSON, so that no text of a figure can end the script.
     environment.filters["figure_json"] = lambda figure: Markup(figure.to_json())  # noqa: S704
     # Jinja calls it with the names of strategies, which the page has to spell out.
     environment.globals["strategy_title"] = strategy_title
     # Plotly's several megabytes are only included if there is something to draw.
-    scripts = [get_plotlyjs(), _read(environment, "report.js")] if found.figures else []
+    scripts = [get_plotlyjs(), read_template(environment, "report.js")] if found.figures else []
     return environment.get_template("report.html").render(
         found=found,
         title=_title(found.parameters),
         headline=write_headline(found.summary, found.average_precision),
         tables=_tables(found),
-        style=Markup(_read(environment, "report.css")),  # noqa: S704
+        style=Markup(read_template(environment, "report.css")),  # noqa: S704
         scripts=[Markup(script) for script in scripts],  # noqa: S704
         # The policy names scripts by their hash, so that no injected script can run.
         hashes=[_hash(script) for script in scripts],
+    )
+
+
+def make_environment() -> Environment:
+    """Make the environment of all pages: texts are escaped, a misspelt name is an error."""
+    return Environment(
+        loader=PackageLoader("mlic.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 
@@ -136,7 +141,8 @@ def _tables(found: Findings) -> dict[str, Any]:
     }
 
 
-def _read(environment: Environment, name: str) -> str:
+def read_template(environment: Environment, name: str) -> str:
+    """Read a template as it is, without rendering it."""
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0]
 

@@ -1,0 +1,241 @@
+"""Prediction of any number of images in bounded memory, which continues where it stopped."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pyarrow import csv as arrow_csv
+
+from mlic.caching.atomic import atomic_write
+from mlic.caching.fingerprint import fingerprint_parts
+from mlic.images.thumbnails import encode_image, resize_image
+from mlic.inference.decoding import decode_batches
+from mlic.inference.listing import ImageList
+from mlic.inference.model import TrainedModel
+from mlic.inference.table import tabulate_predictions
+from mlic.utils.progress import progress
+
+log = logging.getLogger(__name__)
+
+__all__ = ["CHUNK", "predict_to_files"]
+
+CHUNK = 1024  # images that are kept together, and lost if the process is stopped
+SHOWN = 48  # most doubtful images, which a page shows
+TOP = 6  # labels of such an image
+
+
+@dataclass
+class _Chunk:
+    """Results of up to `CHUNK` images."""
+
+    names: list[str] = field(default_factory=list)
+    probabilities: list[NDArray[np.float32]] = field(default_factory=list)
+    quarantine: list[dict[str, str]] = field(default_factory=list)
+    doubtful: list[dict[str, Any]] = field(default_factory=list)
+
+
+def predict_to_files(
+    model: TrainedModel, images: ImageList, folder: Path, batch_size: int = 32
+) -> dict[str, Any]:
+    """Predict images into ``predictions.parquet`` and ``.csv`` and ``quarantine.csv`` of a folder.
+
+    Finished chunks are kept in the folder while it lasts. A call with the same model and the same
+    images continues after them; when nothing has changed since the last call, nothing is computed.
+
+    Parameters
+    ----------
+    model
+        The trained model.
+    images
+        The images to predict.
+    folder
+        Folder of the results, which are replaced.
+    batch_size
+        Images in a forward pass.
+
+    Returns
+    -------
+    dict
+        What a page shows: ``model``, ``images``, ``quarantined``, ``labels`` (the number of images
+        for which each is predicted), and ``doubtful``: the images with the most expected errors.
+
+    Raises
+    ------
+    DataError
+        If there is no image, or the folder cannot be written.
+    """
+    number, state = images.scan()
+    origin = fingerprint_parts(
+        model.checkpoint.fingerprint, model.calibration.model_dump_json(), state
+    )
+    summary = folder / "summary.json"
+    if (finished := _read(summary)) and finished["made_from"] == origin:
+        return finished
+    parts = folder / f"parts_{origin}"
+    # Parts of other images or of another model would never be finished.
+    for other in folder.glob("parts_*"):
+        if other != parts:
+            shutil.rmtree(other)
+    done = len(list(parts.glob("*.json")))
+    best = _most_doubtful([one for path in parts.glob("*.json") for one in _read(path)["doubtful"]])
+    with progress(what="predicting", unit="image", total=number, initial=done * CHUNK) as bar:
+        for position, chunk in enumerate(_chunks(model, images, done, batch_size, best), done):
+            _write_chunk(model, chunk, parts / f"{position:07}")
+            bar.update(len(chunk.names) + len(chunk.quarantine))
+    found = _merge(model, parts, folder) | {"images": number, "made_from": origin}
+    _write_json(summary, found)
+    shutil.rmtree(parts)
+    log.info("%d images: predictions.csv and predictions.parquet lie in %s", number, folder)
+    return found
+
+
+def _chunks(
+    model: TrainedModel, images: ImageList, done: int, batch_size: int, best: list[dict[str, Any]]
+) -> Iterator[_Chunk]:
+    """Predict the images after those of the chunks that are done."""
+    names: list[str] = []
+
+    def sources() -> Iterator[Any]:
+        for name, source in islice(images.read(), done * CHUNK, None):
+            names.append(name)
+            yield source
+
+    chunk, size = _Chunk(), model.checkpoint.decoded_size
+    # Batches must not cross the border of two chunks.
+    steps = max(CHUNK // batch_size, 1)
+    for step, (pixels, reasons) in enumerate(
+        decode_batches(sources(), size, min(batch_size, CHUNK)), 1
+    ):
+        batch, names[:] = names[: len(pixels)], names[len(pixels) :]
+        _add_batch(model, chunk, batch, pixels, reasons, best)
+        if step % steps == 0:
+            yield chunk
+            chunk = _Chunk()
+    if chunk.names or chunk.quarantine:
+        yield chunk
+
+
+def _add_batch(
+    model: TrainedModel,
+    chunk: _Chunk,
+    names: Sequence[str],
+    pixels: NDArray[np.uint8],
+    reasons: Sequence[str | None],
+    best: list[dict[str, Any]],
+) -> None:
+    """Predict one decoded batch, and note which of its images are among the most doubtful."""
+    readable = [row for row, reason in enumerate(reasons) if reason is None]
+    chunk.quarantine += [
+        {"image": name, "reason": reason}
+        for name, reason in zip(names, reasons, strict=True)
+        if reason is not None
+    ]
+    if not readable:
+        return
+    probabilities = model.calibration.probabilities(model.compute_logits(pixels[readable]))
+    chunk.names += [names[row] for row in readable]
+    chunk.probabilities.append(probabilities)
+    decided = model.calibration.decide(probabilities)
+    errors = np.where(decided, 1 - probabilities, probabilities).sum(axis=1)
+    least = best[-1]["expected_errors"] if len(best) == SHOWN else -1.0
+    for place in np.flatnonzero(errors > least).tolist():
+        row = readable[place]
+        shown = _show(model, names[row], pixels[row], probabilities[place], decided[place])
+        chunk.doubtful.append({**shown, "expected_errors": float(errors[place])})
+    best[:] = _most_doubtful([*best, *chunk.doubtful])
+    kept = {one["image"] for one in best}
+    chunk.doubtful = [one for one in chunk.doubtful if one["image"] in kept]
+
+
+def _show(
+    model: TrainedModel,
+    name: str,
+    pixels: NDArray[np.uint8],
+    probabilities: NDArray[np.float32],
+    decided: NDArray[np.bool_],
+) -> dict[str, Any]:
+    """Describe one image for a page, with its predicted labels and the most probable others."""
+    order = np.argsort(-probabilities, kind="stable")[:TOP]
+    scores = [
+        {
+            "label": model.labels[column],
+            "probability": float(probabilities[column]),
+            "predicted": bool(decided[column]),
+        }
+        for column in order.tolist()
+    ]
+    return {"image": name, "source": encode_image(resize_image(pixels)), "scores": scores}
+
+
+def _most_doubtful(images: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keep the images with the most expected errors, the first of them in front."""
+    unique = {one["image"]: one for one in images}.values()
+    return sorted(unique, key=lambda one: (-one["expected_errors"], one["image"]))[:SHOWN]
+
+
+def _write_chunk(model: TrainedModel, chunk: _Chunk, path: Path) -> None:
+    """Write predictions, then what else is known of a chunk: a chunk with both files is done."""
+    empty = np.empty((0, len(model.labels)), np.float32)
+    table = tabulate_predictions(
+        chunk.names, np.concatenate([empty, *chunk.probabilities]), model.labels, model.calibration
+    )
+    with atomic_write(path.with_suffix(".parquet")) as partial:
+        columns = {name: table[name] for name in table.columns}
+        columns |= {name: pa.array(table[name], pa.string()) for name in ("image", "predicted")}
+        pq.write_table(pa.table(columns), partial)
+    counts = model.calibration.decide(np.concatenate([empty, *chunk.probabilities])).sum(axis=0)
+    notes = {"quarantine": chunk.quarantine, "doubtful": chunk.doubtful, "counts": counts.tolist()}
+    _write_json(path.with_suffix(".json"), notes)
+
+
+def _merge(model: TrainedModel, parts: Path, folder: Path) -> dict[str, Any]:
+    """Join the chunks to the final tables, one at a time, and return the summary."""
+    notes = [_read(path) for path in sorted(parts.glob("*.json"))]
+    tables = sorted(parts.glob("*.parquet"))
+    schema = pq.read_schema(tables[0])
+    with ExitStack() as stack:
+        whole, text = (
+            stack.enter_context(atomic_write(folder / f"predictions.{kind}"))
+            for kind in ("parquet", "csv")
+        )
+        writers = [pq.ParquetWriter(whole, schema), arrow_csv.CSVWriter(text, schema)]
+        for path in tables:
+            for writer in writers:
+                writer.write_table(pq.read_table(path))
+        for writer in writers:
+            writer.close()
+    quarantine = [row for one in notes for row in one["quarantine"]]
+    with atomic_write(folder / "quarantine.csv") as partial:
+        listed = {key: [row[key] for row in quarantine] for key in ("image", "reason")}
+        arrow_csv.write_csv(
+            pa.table({k: pa.array(v, pa.string()) for k, v in listed.items()}), partial
+        )
+    counts = np.sum([one["counts"] for one in notes], axis=0).tolist()
+    return {
+        "model": model.checkpoint.info.name,
+        "fingerprint": model.checkpoint.fingerprint,
+        "quarantined": len(quarantine),
+        "labels": dict(zip(model.labels, counts, strict=True)),
+        "doubtful": _most_doubtful([row for one in notes for row in one["doubtful"]]),
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _write_json(path: Path, content: Any) -> None:
+    with atomic_write(path) as partial:
+        partial.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
