@@ -69,7 +69,7 @@ def test_without_a_context_the_shape_is_that_of_conf_base():
 
 def test_default_pipeline_has_all_nodes_up_to_the_report_and_needs_only_raw_inputs():
     pipelines = register("cgp+dgp", 2)
-    others = {"__default__", "inference"}  # new images are predicted on request
+    others = {"__default__", "inference", "export"}  # on request
     names = {node.name for name, p in pipelines.items() if name not in others for node in p.nodes}
     assert {node.name for node in pipelines["__default__"].nodes} == names
     free = {name for name in pipelines["__default__"].inputs() if not name.startswith("params:")}

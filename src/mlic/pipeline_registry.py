@@ -15,6 +15,7 @@ from mlic.pipelines import (
     calibration,
     data_preparation,
     distillation,
+    export,
     graph_partition,
     inference,
     label_statistics,
@@ -36,7 +37,7 @@ _PACKAGES = (
     calibration,
     reporting,
 )
-_ON_REQUEST = (inference,)  # uses of a trained model
+_ON_REQUEST = (inference, export)  # uses of a trained model
 
 
 def register_pipelines() -> dict[str, Pipeline]:

@@ -43,6 +43,7 @@ class RunShape:
     mode: Literal["separate", "joint", "frozen"] = "joint"
     context: frozenset[str] = frozenset()
     budget_matched_baseline: bool = False
+    head: str = "linear"
     inference_images: str = "new_images"
     inference_model: str = "student.model"
 
@@ -60,6 +61,7 @@ class RunShape:
             mode=parameters.teachers.mode,
             context=frozenset({"embeddings"} if is_given else ()),
             budget_matched_baseline=parameters.controls.budget_matched_baseline,
+            head=model.head,
             inference_images=_images_entry(parameters.images),
             inference_model="other_model" if parameters.trained_model else "student.model",
         )

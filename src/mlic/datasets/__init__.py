@@ -2,6 +2,7 @@
 
 from mlic.datasets.base import DatasetDataError
 from mlic.datasets.coco import CocoDataset
+from mlic.datasets.exported import BytesDataset, TimmFolderDataset
 from mlic.datasets.label_matrix import LabelMatrixDataset
 from mlic.datasets.manifest.dataset import ManifestDataset
 from mlic.datasets.memmap import DirectoryDataset, ImageStoreDataset, MemmapDataset
@@ -11,6 +12,7 @@ from mlic.datasets.serialized import JSONObjectDataset, SafetensorsDataset
 from mlic.datasets.voc import VocDataset
 
 __all__ = [
+    "BytesDataset",
     "CocoDataset",
     "DatasetDataError",
     "DirectoryDataset",
@@ -22,6 +24,7 @@ __all__ = [
     "NewImagesDataset",
     "NusWideDataset",
     "SafetensorsDataset",
+    "TimmFolderDataset",
     "TrainedModelDataset",
     "VocDataset",
 ]

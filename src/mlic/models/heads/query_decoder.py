@@ -199,7 +199,7 @@ class QueryDecoderHead(Head):
         """Label tokens after the first `layers` decoder layers; shape (B, C, width)."""
         # As in DETR, tokens start at zero, and the learned queries are added in every layer.
         queries = self.queries.weight
-        labels = torch.zeros_like(queries).expand(len(memory), -1, -1)
+        labels = torch.zeros_like(queries).expand(memory.shape[0], -1, -1)
         for layer in self.decoder[:layers]:
             labels = layer(labels, queries, memory, code)
         return labels

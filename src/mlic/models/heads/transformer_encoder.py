@@ -118,7 +118,7 @@ class TransformerEncoderHead(Head):
     def _encode(self, features: torch.Tensor, layers: int) -> torch.Tensor:
         """Locations, then labels, after the first `layers` layers; shape (B, H · W + C, width)."""
         locations = self.project(flatten_map(features, self.project.in_features))
-        labels = self.embed_labels(self.embeddings.weight).expand(len(features), -1, -1)
+        labels = self.embed_labels(self.embeddings.weight).expand(features.shape[0], -1, -1)
         tokens = torch.cat([locations, labels], dim=1)
         for layer in self.layers[:layers]:
             tokens = layer(tokens)
