@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlic.errors import CheckpointError
-from mlic.training.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from mlic.training.checkpoint import Checkpoint
 
 __all__ = ["TimmFolder", "export_timm"]
 

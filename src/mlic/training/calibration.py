@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from scipy.special import expit
 
 from mlic.evaluation.decisions import highest_labels
 from mlic.evaluation.thresholds import TARGET_DEFAULTS
@@ -81,6 +80,8 @@ class Calibration(StrictModel):
 
     def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float32]:
         """Compute calibrated probabilities of logits; shape (n, C) both, float32."""
+        from scipy.special import expit
+
         # in float64: float32 has no digits for the difference of 1 and a large probability
         found = expit(np.asarray(self.slopes) * self.odds(logits) + np.asarray(self.biases))
         return np.asarray(found, dtype=np.float32)
