@@ -64,12 +64,12 @@ def emit(script: str, rows: list[dict[str, Any]], claims: list[Claim], write: bo
 def load_parameters(overrides: Sequence[str]) -> Parameters:
     """The demo's parameters with some of them changed, such as ``training.epochs=2``."""
     # Imported here: most benchmarks measure without Kedro.
-    from kedro.config import OmegaConfigLoader
     from omegaconf import OmegaConf
 
     from mlic.config.parameters import check_parameters
+    from mlic.config.recipes import RecipeConfigLoader
 
-    loader = OmegaConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")
+    loader = RecipeConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")
     merged = OmegaConf.merge(loader["parameters"], OmegaConf.from_dotlist(list(overrides)))
     return check_parameters(OmegaConf.to_container(merged))
 

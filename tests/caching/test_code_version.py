@@ -224,5 +224,12 @@ def test_digests_are_remembered_while_files_stay_the_same(package, monkeypatch):
     assert package() == before and package.memo.is_file()
 
 
+def test_files_that_are_left_out_lead_nowhere():
+    every = reached("mlic.training")
+    left = source_tree().reached("mlic.training", without=frozenset({"training/calibration.py"}))
+    assert every - left >= {"training/calibration.py", "evaluation/thresholds.py"}
+    assert {"training/fit.py", "training/checkpoint.py", "losses/asymmetric.py"} <= left
+
+
 def test_training_code_version_changes_with_the_training_code_only():
     assert training_code_version() == training_code_version() != code_version("mlic.losses")

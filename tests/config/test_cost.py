@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from kedro.config import OmegaConfigLoader
 
 from mlic.config.cost import (
     BRANCH_SHARE,
@@ -13,6 +12,7 @@ from mlic.config.cost import (
     count_psd_passes,
 )
 from mlic.config.parameters import check_parameters
+from mlic.config.recipes import RecipeConfigLoader
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 TEACHER = 10 + 3 * FORWARD_SHARE  # ten epochs, and three views whose logits are predicted
@@ -21,7 +21,7 @@ TEACHER = 10 + 3 * FORWARD_SHARE  # ten epochs, and three views whose logits are
 @pytest.fixture
 def make_parameters():
     """Make parameters with ten epochs and three views, and other values for two sections."""
-    loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
+    loader = RecipeConfigLoader(str(CONF), base_env="base", default_run_env="base")
     raw = loader["parameters"]
     factors = {"teacher_epoch_factor": 1, "student_epoch_factor": 1}
     raw["training"] |= {"epochs": 10, "augmentation": {"views": 3}, "overrides": {}, **factors}

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from kedro.config import OmegaConfigLoader
 
 from mlic.config.parameters import Parameters, check_parameters
+from mlic.config.recipes import RecipeConfigLoader
 from mlic.errors import ParameterError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -13,7 +13,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf"
 
 @pytest.fixture
 def raw():
-    loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
+    loader = RecipeConfigLoader(str(CONF), base_env="base", default_run_env="base")
     return loader["parameters"]
 
 

@@ -260,6 +260,7 @@ def leaves_of(tree, prefix=""):
 def test_environment_differs_from_base_in_these_values_only(env):
     """Every value that an environment trains with, whichever layer it comes from."""
     base, own = (dict(leaves_of(check_parameters(load(e)).model_dump())) for e in ("local", env))
+    assert (base.pop("environment"), own.pop("environment")) == ("base", env)
     different = {
         path: own.get(path) for path in base.keys() | own.keys() if base.get(path) != own.get(path)
     }

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from kedro.config import OmegaConfigLoader
 
 from mlic.config.parameters import Parameters
+from mlic.config.recipes import RecipeConfigLoader
 from mlic.utils.strict_model import StrictModel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +67,7 @@ def test_table_of_parameters_names_parameters():
 
 
 def test_every_parameter_of_the_base_is_in_the_table():
-    base = OmegaConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")
+    base = RecipeConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")
     listed = set(parameters_of_the_table())
     for section, values in base["parameters"].items():
         keys = [f"{section}.{key}" for key in values] if isinstance(values, dict) else [section]

@@ -7,12 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 
 from mlic.config.cost import BRANCH_SHARE, FORWARD_SHARE
 from mlic.config.parameters import Parameters, check_parameters
+from mlic.config.recipes import RecipeConfigLoader
 from mlic.config.shape import RunShape
 from mlic.errors import ParameterError
 from mlic.hooks.cost_estimate import count_trainings, estimate_cost
@@ -40,7 +40,7 @@ BASELINE = baseline_training.create_pipeline(RunShape(strategies=("cgp",)))
 @pytest.fixture
 def make_parameters():
     """Make parameters with ten epochs and three views, and other values for some sections."""
-    loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")
+    loader = RecipeConfigLoader(str(CONF), base_env="base", default_run_env="base")
     raw = loader["parameters"]
     raw["data"] |= {"image_size": 32, "validation_fraction": 0.1, "test_fraction": 0.2}
     raw["training"] |= {"epochs": 10, "augmentation": {"views": 3}, "overrides": {}, "threads": 1}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kedro.config import OmegaConfigLoader
 
 from mlic.config.parameters import check_parameters
+from mlic.config.recipes import RecipeConfigLoader
 from mlic.config.shape import RunShape, set_shape
 from mlic.datasets import SafetensorsDataset
 from mlic.labels.embeddings import spectral_vectors
@@ -77,7 +77,7 @@ def test_every_model_is_evaluated(project):
 
 def register(changes):
     """Register the pipelines for conf/base with other values for the model."""
-    raw = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
+    raw = RecipeConfigLoader(str(CONF), base_env="base", default_run_env="base")["parameters"]
     parameters = check_parameters({**raw, "model": raw["model"] | changes})
     set_shape(RunShape.from_parameters(parameters))
     try:

@@ -10,6 +10,7 @@ from kedro.runner import SequentialRunner
 import mlic
 from mlic.config.parameters import EvaluationOptions
 from mlic.config.shape import RunShape
+from mlic.evaluation.metrics import mean_average_precision
 from mlic.explain.class_maps import ClassMaps
 from mlic.explain.options import ExplainOptions
 from mlic.images.options import SyntheticOptions
@@ -33,7 +34,9 @@ from mlic.pipelines.reporting.nodes import (
     play_pointing_game,
     predict_learning_splits,
     predict_test_split,
+    score_calibration,
     summarise_run,
+    tabulate_decisions,
     tabulate_pair_errors,
     write_report,
 )
@@ -86,6 +89,7 @@ def test_summary_has_an_entry_per_partition_and_model():
         OPTIONS,
         TeacherOptions(),
         7,
+        score_calibration(predictions, trainings, labels, 7),
         partition_user=partition,
     )
     assert summary["partitions"].keys() == summary["teachers"].keys() == {"user"}
@@ -99,6 +103,33 @@ def test_summary_has_an_entry_per_partition_and_model():
         **{checkpoint.info.name: checkpoint.fingerprint for checkpoint in made},
     }
     json.dumps(summary, allow_nan=False)
+    assert set(summary["calibrated"]) == set(summary["sigmoid"]) == {"baseline", "student"}
+    assert set(summary["intervals"]) == {"baseline", "student", "gain_over_baseline"}
+
+
+def test_calibrated_scores_are_those_of_the_decisions():
+    labels = matrix_of()
+    predictions = predictions_of(labels)
+    made = [checkpoint_of(name, own) for name, own in predictions.labels.items()]
+    trainings = json.loads(json.dumps(describe_trainings(*made)))
+    found = score_calibration(predictions, trainings, labels, 0)
+    # binary cross-entropy means what its sigmoid says, and all thresholds are one half
+    assert found["calibrated"] == found["sigmoid"]
+    low, high = found["intervals"]["student"]["OF1"]
+    assert low < found["calibrated"]["student"]["OF1"] < high
+    low, high = found["intervals"]["gain_over_baseline"]
+    gain = np.subtract(
+        *(
+            100 * mean_average_precision(predictions.logits[m], labels.in_split("test").states)
+            for m in ("student", "baseline")
+        )
+    )
+    assert low < gain < high
+    table = tabulate_decisions(predictions, trainings, labels)
+    assert table["threshold"].tolist() == [0.5] * len(NAMES)
+    np.testing.assert_allclose(table["F1"], table["F1_sigmoid"])
+    assert table["F1"].mean() == pytest.approx(found["calibrated"]["student"]["macro_F1"], abs=1e-3)
+    json.dumps(found, allow_nan=False)
 
 
 def test_student_predicts_the_images_it_was_trained_with(images, weights):
@@ -221,7 +252,11 @@ def test_pipeline_runs_from_checkpoints_to_the_page(images, weights):
         "label_statistics": statistics,
         "partition_user": partition,
         "partitions_figure": draw_partitions(statistics, partition_user=partition),
-        "parameters": {"partition": OPTIONS, "model": ModelOptions(backbone="test_resnet")},
+        "parameters": {
+            "environment": "base",
+            "partition": OPTIONS,
+            "model": ModelOptions(backbone="test_resnet"),
+        },
         "params:training": TRAINING,
         "params:partition": OPTIONS,
         "params:teachers": TeacherOptions(),
@@ -254,5 +289,7 @@ def test_pipeline_runs_from_checkpoints_to_the_page(images, weights):
         "average_precision",
         "pair_errors",
         "partitions",
+        "reliability",
+        "decisions",
     )
     assert page.count('<script type="application/json">') == len(drawn)

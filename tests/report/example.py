@@ -124,15 +124,20 @@ def summary_of(names=NAMES):
 def entries_of(names=NAMES):
     """Arguments of `Findings`, as the catalog contains them."""
     counts = {"train": [60, 600, 0, 300], "validation": [6, 60, 0, 30], "test": [12, 120, 1, 0]}
-    score = {"label": names[1], "mark": "✓", "baseline": 12, "student": 88}
+    score = {"label": names[1], "mark": "✓", "predicted": True, "baseline": 12, "student": 88}
     return {
         "summary": summary_of(names),
         "parameters": {
             "evaluation": {"threshold": 0.5},
-            "model": {"backbone": "resnet10t", "weights": None},
+            "environment": "base",
+            "model": {"backbone": "resnet10t", "weights": None, "head": "linear"},
             "partition": {"strategies": ["cgp", "dgp"], "num_parts": 2},
         },
-        "trainings": {"baseline": training_of(), "teachers.cgp_0": training_of(3, 12.34)},
+        "trainings": {
+            "baseline": training_of(),
+            "teachers.cgp_0": training_of(3, 12.34),
+            "student": training_of(2, 150.0, fingerprint="89ab"),
+        },
         "label_counts": pd.DataFrame({"label": names, **counts, "unknown": [0, 9, 0, 0]}),
         "quarantine": pd.DataFrame({"id": ["<x>"], "source": ["a.jpg"], "reason": ["truncated"]}),
         "average_precision": pd.DataFrame(
@@ -141,6 +146,17 @@ def entries_of(names=NAMES):
                 "positives": [12, 120, 1, 0],
                 "baseline": [50.0, 60.0, 70.0, np.nan],
                 "student": [49.0, 62.5, 69.999, np.nan],
+            }
+        ),
+        "label_decisions": pd.DataFrame(
+            {
+                "label": names,
+                "positives": [12, 120, 1, 0],
+                "threshold": [0.25, 0.5, 0.1, 0.2],
+                "precision": [50.0, 60.0, 0.0, np.nan],
+                "recall": [60.0, 70.0, 0.0, np.nan],
+                "F1": [54.5, 64.6, 0.0, np.nan],
+                "F1_sigmoid": [40.0, 50.0, 0.0, np.nan],
             }
         ),
         "pair_errors": pd.DataFrame(

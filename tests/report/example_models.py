@@ -8,8 +8,9 @@ from mlic.labels import LabelMatrix, LabelSpace
 from mlic.labels.context import LabelContext
 from mlic.models.classifier import build_classifier
 from mlic.models.options import ModelOptions
+from mlic.training.calibration import Calibration
 from mlic.training.checkpoint import Checkpoint, CheckpointInfo
-from mlic.training.options import TrainingOptions
+from mlic.training.options import Choice, TrainingOptions
 
 NAMES = ("sea", "<b>R&D</b>", "cow", "field")
 SPACE = LabelSpace(NAMES)
@@ -40,6 +41,10 @@ def predictions_of(labels, groups=GROUPS, seed=1):
     return Predictions(ids, logits, own)
 
 
+def calibration_of(num_labels):
+    return Calibration.unfitted(Choice(name="binary_cross_entropy"), num_labels)
+
+
 def checkpoint_of(name, names=NAMES, seconds=1.0, weights=None):
     info = CheckpointInfo(
         name=name,
@@ -57,6 +62,7 @@ def checkpoint_of(name, names=NAMES, seconds=1.0, weights=None):
         validation_map=0.5,
         seconds=seconds,
         history=[{"loss": 0.5, "validation_mAP_raw": 0.4, "validation_mAP_ema": 0.5}],
+        calibration=None if name.startswith("teachers.") else calibration_of(len(names)),
     )
     return Checkpoint(weights or {}, info)
 

@@ -10,6 +10,8 @@ from mlic.evaluation.predictions import Predictions
 from mlic.images.store import ImageStore
 from mlic.labels import LabelMatrix, LabelSpace
 from mlic.report.image_cards import example_cards, issue_cards
+from mlic.training.calibration import Calibration
+from mlic.training.options import Choice
 
 SPACE = LabelSpace(("sea", "cow", "1"))
 IDS = [f"p{i:02}" for i in range(20)]
@@ -40,7 +42,8 @@ def test_example_cards_show_marks_and_probabilities(labels, images):
     logits = np.where(labels.states == 1, 3.0, -3.0).astype(np.float32)
     models = {"baseline": -logits, "student": logits}
     predictions = Predictions(labels.ids, models, dict.fromkeys(models, SPACE.names))
-    cards = example_cards(predictions, labels, images)
+    own = Calibration.unfitted(Choice(name="binary_cross_entropy"), len(SPACE))
+    cards = example_cards(predictions, labels, images, dict.fromkeys(models, own))
     assert len(cards) == 12
     for card in cards:
         states = labels.states[IDS.index(card["id"])]
@@ -51,6 +54,7 @@ def test_example_cards_show_marks_and_probabilities(labels, images):
         for score in card["scores"]:
             present = (5, 95) if score["mark"] == "✓" else (95, 5)
             assert (score["baseline"], score["student"]) == present
+            assert score["predicted"] is (score["mark"] == "✓")
         assert grey_of(card["source"]) == pytest.approx(GREY[card["id"]], abs=1.5)
 
 

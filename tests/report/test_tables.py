@@ -13,13 +13,42 @@ def entries():
 def test_model_table_has_a_row_per_model_and_ensemble():
     table = tables.model_table(summary_of())
     assert "300 test images" in table.caption
-    assert table.columns == ("Model", "mAP", "CF1", "OF1", "Training, s")
-    assert table.rows == [
-        ["Baseline", "60.00", "55.50", "61.25", "100.0"],
-        ["Ensemble of CGP teachers", "62.00", "57.50", "63.25", "250.0"],
-        ["Ensemble of DGP teachers", "61.00", "56.50", "62.25", "260.0"],
-        ["Student", "63.46", "58.96", "64.71", "150.0"],
+    assert [(row[0], row[1], *row[3:5], row[-1]) for row in table.rows] == [
+        ("Baseline", "60.0", "55.5", "61.2", "100.0"),
+        ("Ensemble of CGP teachers", "62.0", "57.5", "63.2", "250.0"),
+        ("Ensemble of DGP teachers", "61.0", "56.5", "62.2", "260.0"),
+        ("Student", "63.5", "59.0", "64.7", "150.0"),
     ]
+
+
+def test_model_table_shows_intervals_and_calibrated_scores():
+    summary = summary_of() | {
+        "intervals": {"student": {"mAP": [60.04, 66.96]}},
+        "calibrated": {"student": {"CF1": 70.0, "OF1": 71.0, "exact_match": 12.25}},
+    }
+    table = tables.model_table(summary)
+    row = dict(zip(table.columns, table.rows[-1], strict=True))
+    assert row["95 % interval"] == "60.0 to 67.0"
+    assert (row["CF1"], row["OF1"], row["Exact match"]) == ("70.0", "71.0", "12.2")
+    assert table.rows[0][2] == "–"
+
+
+def test_calibration_table_shows_both_kinds_of_probabilities():
+    figures = {"ECE": 0.0154, "log_loss": 0.33, "brier": 0.1, "OF1": 65.0, "predicted_labels": 2.96}
+    own = {"student": {**figures, "present_labels": 2.43}}
+    table = tables.calibration_table(summary_of() | {"sigmoid": own, "calibrated": own})
+    assert [row[:3] for row in table.rows] == [
+        ["Student", "sigmoid, 0.5", "0.015"],
+        ["Student", "calibrated", "0.015"],
+    ]
+    assert "2.4 labels are present" in table.caption
+    assert tables.calibration_table(summary_of()) is None
+
+
+def test_decision_table_has_a_row_for_every_label(entries):
+    rows = tables.decision_table(entries["label_decisions"]).rows
+    assert rows[0] == ["sea", "12", "0.250", "50.0", "60.0", "54.5", "40.0"]
+    assert rows[3][3:] == ["–"] * 4
 
 
 def test_model_table_includes_the_controls():
@@ -33,7 +62,7 @@ def test_model_table_includes_the_controls():
 
 def test_undefined_scores_are_dashes():
     table = tables.model_table(summary_of() | {"baseline": {}})
-    assert table.rows[0] == ["Baseline", "–", "–", "–", "100.0"]
+    assert table.rows[0] == ["Baseline", *["–"] * 7, "100.0"]
 
 
 def test_f1_table_shows_the_other_variants():
@@ -41,7 +70,7 @@ def test_f1_table_shows_the_other_variants():
     table = tables.f1_table(summary_of() | {"student": scores_of(63.0) | more})
     assert table.columns == ("Model", "Macro F1", "CF1, top 3", "OF1, top 3")
     assert table.rows[0] == ["Baseline", "–", "–", "–"] and len(table.rows) == 4
-    assert table.rows[-1] == ["Student", "55.00", "56.00", "57.12"]
+    assert table.rows[-1] == ["Student", "55.0", "56.0", "57.1"]
 
 
 def test_data_table_counts_images():
@@ -64,6 +93,7 @@ def test_training_table_shows_the_selected_epoch(entries):
     assert tables.training_table(entries["trainings"]).rows == [
         ["baseline", "2", "2, averaged", "62.50", "1.0"],
         ["cgp_0", "3", "3, averaged", "62.50", "12.3"],
+        ["student", "2", "2, averaged", "62.50", "150.0"],
     ]
 
 

@@ -33,6 +33,10 @@ _DECIDES_WEIGHTS = (
     "mlic.images.pixel_ops",
     "mlic.images.preprocess",
 )
+# Finished weights are used by these: without them and what only they reach, trainings stay valid.
+_AFTER_TRAINING = frozenset(
+    {"training/calibration.py", "training/calibrated_output.py", "losses/_link.py"}
+)
 # These report, compare and find results but decide none; what files look like counts (tensors,
 # memmap).
 _BOOKKEEPING = ("atomic", "code_version", "content_state", "fingerprint", "store")
@@ -61,7 +65,7 @@ def code_version(*texts: str) -> str:
 
 def training_code_version() -> str:
     """Fingerprint of the code that decides the weights of a training."""
-    return code_version(*_DECIDES_WEIGHTS)
+    return source_tree().version(*_DECIDES_WEIGHTS, without=_AFTER_TRAINING)
 
 
 @cache
@@ -105,27 +109,31 @@ class SourceTree:
         self._resolve = cache(self._find_files)
         self._version = cache(self._compute_version)
 
-    def version(self, *texts: str) -> str:
-        """Fingerprint of what some texts lead to; see `code_version`."""
-        return self._version(frozenset(_DOTTED.findall(" ".join(texts))))
+    def version(self, *texts: str, without: frozenset[str] = frozenset()) -> str:
+        """Fingerprint of what some texts lead to; see `code_version`.
 
-    def _compute_version(self, names: frozenset[str]) -> str:
-        lines = [f"{file} {self._source(file).meaning}\n" for file in sorted(self._reach(names))]
+        The files in `without` do not count, nor does what only they lead to.
+        """
+        return self._version(frozenset(_DOTTED.findall(" ".join(texts))), without)
+
+    def _compute_version(self, names: frozenset[str], without: frozenset[str]) -> str:
+        reached = sorted(self._reach(names, without))
+        lines = [f"{file} {self._source(file).meaning}\n" for file in reached]
         if self._memo is not None and self._is_changed:
             with atomic_write(self._memo) as partial:
                 partial.write_text(json.dumps(self._known), encoding="utf-8")
             self._is_changed = False
         return fingerprint_parts(*lines)
 
-    def reached(self, *texts: str) -> set[str]:
+    def reached(self, *texts: str, without: frozenset[str] = frozenset()) -> set[str]:
         """Files that some texts lead to, relative to the package; ``file:name`` is a function."""
-        return self._reach(_DOTTED.findall(" ".join(texts)))
+        return self._reach(_DOTTED.findall(" ".join(texts)), without)
 
-    def _reach(self, names: Iterable[str]) -> set[str]:
+    def _reach(self, names: Iterable[str], without: frozenset[str]) -> set[str]:
         seen, new, files = set[str](), set(names), set[str]()
         while new:
             seen |= new
-            found = {file for name in new for file in self._resolve(name)} - files
+            found = {file for name in new for file in self._resolve(name)} - files - without
             files |= found
             found -= {"caching/code_version.py"}  # its strings name what only trainings depend on
             new = {name for file in found for name in self._source(file).names} - seen

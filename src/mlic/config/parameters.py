@@ -43,6 +43,7 @@ class Parameters(StrictModel):
     """All keys of ``conf/**/parameters*.yml`` and ``--params``."""
 
     seed: int = Field(ge=0, description="seed of all random numbers of a run")
+    environment: str = Field(default="base", description="folder of the results; not to be set")
     recipe: str | None = Field(default=None, description="name of a file in conf/recipes")
     folder: str | None = Field(default=None, description="folder of the data set of --env")
     test_manifest: str | None = Field(default=None, description="path of a manifest of test images")

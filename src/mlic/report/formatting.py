@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Table", "number", "percent"]
+__all__ = ["Table", "digits_of", "number", "percent"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,18 @@ class Table:
     text_columns: Sequence[str] = ()
     folded: bool = False
     marked: int | None = None
+
+
+def digits_of(num_images: int) -> int:
+    """Decimals of a score in percent that so many test images justify.
+
+    Examples
+    --------
+    >>> digits_of(12), digits_of(880), digits_of(40_504)
+    (0, 1, 2)
+    """
+    # the standard error of a share is about 100 / (2 √n) percent
+    return 0 if num_images < 100 else 1 if num_images < 10_000 else 2
 
 
 def number(value: float | None, digits: int = 2, sign: str = "") -> str:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from mlic.report.formatting import number, percent
+from mlic.report.formatting import digits_of, number, percent
 
-__all__ = ["write_headline"]
+__all__ = ["describe_model", "write_headline"]
 
 
 def write_headline(summary: Mapping[str, Any], average_precision: pd.DataFrame) -> dict[str, Any]:
@@ -23,17 +23,50 @@ def write_headline(summary: Mapping[str, Any], average_precision: pd.DataFrame) 
         sentence = f"Baseline and student cannot be compared: {reason}."
         return {"sentence": sentence, "tiles": [_cost(summary)]}
     side = "below" if student < baseline else "above"
+    digits = digits_of(summary["data"]["images"]["test"])
     sentence = (
-        f"The student reaches {percent(student)} mAP on the test split, "
-        f"{number(abs(student - baseline))} points {side} the baseline’s {percent(baseline)}."
+        f"The student reaches {percent(student, digits)} mAP on the test split, "
+        f"{number(abs(student - baseline), digits)} points {side} the baseline’s "
+        f"{percent(baseline, digits)}."
     )
-    gain = {
-        "value": f"{number(student - baseline, sign='+')} points",
-        "meaning": "mAP, student minus baseline, for one seed. Repeat the run with several seeds "
-        "before relying on a small difference.",
-    }
-    tiles = [gain, _labels(average_precision), _cost(summary), _control(summary, student)]
+    tiles = [
+        _gain(summary, student - baseline, digits),
+        _labels(average_precision),
+        *_decisions(summary, digits),
+        _cost(summary),
+        *_control(summary, student, digits),
+    ]
     return {"sentence": sentence, "tiles": tiles}
+
+
+def _gain(summary: Mapping[str, Any], gain: float, digits: int) -> dict[str, str]:
+    bounds = summary.get("intervals", {}).get("gain_over_baseline")
+    images = (
+        f"From {number(bounds[0], digits, '+')} to {number(bounds[1], digits, '+')} if the test "
+        "images were drawn again (95 %). "
+        if bounds
+        else ""
+    )
+    return {
+        "value": f"{number(gain, digits, '+')} points",
+        "meaning": f"mAP, student minus baseline, for one seed. {images}Repeat the run with "
+        "several seeds before relying on a small difference.",
+    }
+
+
+def _decisions(summary: Mapping[str, Any], digits: int) -> list[dict[str, str]]:
+    """Describe what calibrated thresholds change."""
+    own = {kind: summary.get(kind, {}).get("student", {}) for kind in ("sigmoid", "calibrated")}
+    before, after = (own[kind].get("OF1") for kind in ("sigmoid", "calibrated"))
+    if before is None or after is None:
+        return []
+    return [
+        {
+            "value": f"OF1 {percent(after, digits)}",
+            "meaning": "with calibrated probabilities and thresholds; "
+            f"{percent(before, digits)} at 0.5 on the plain sigmoid.",
+        }
+    ]
 
 
 def _labels(average_precision: pd.DataFrame) -> dict[str, str]:
@@ -58,20 +91,30 @@ def _cost(summary: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _control(summary: Mapping[str, Any], student: float) -> dict[str, str]:
-    """Describe the gain over the budget-matched baseline."""
+def _control(summary: Mapping[str, Any], student: float, digits: int) -> list[dict[str, str]]:
+    """Describe the gain over the budget-matched baseline, if the run has one."""
     control = summary.get("budget_matched_baseline", {}).get("mAP")
-    # The control is an option: a run without it is complete, and the page must not suggest a fault.
     if control is None:
-        return {
-            "value": "Optional",
-            "meaning": "comparison with a baseline that is trained with the same total budget: add "
-            "--params controls.budget_matched_baseline=true.",
+        return []
+    return [
+        {
+            "value": f"{number(student - control, digits, '+')} points",
+            "meaning": "mAP, student minus budget-matched baseline, which is trained with the same "
+            f"total budget and reaches {percent(control, digits)}.",
         }
+    ]
+
+
+def describe_model(
+    trainings: Mapping[str, Mapping[str, Any]], parameters: Mapping[str, Any]
+) -> dict[str, str]:
+    """Describe the student in a box: what it is, and which file it is."""
+    student = trainings["student"]
     return {
-        "value": f"{number(student - control, sign='+')} points",
-        "meaning": "mAP, student minus budget-matched baseline, which is trained with the same "
-        f"total budget and reaches {percent(control)}.",
+        "name": f"{parameters['model']['backbone']}, {parameters['model']['head']} head",
+        "fingerprint": student["fingerprint"],
+        "file": f"data/06_models/{parameters['environment']}/student.safetensors",
+        "environment": parameters["environment"],
     }
 
 

@@ -1,17 +1,18 @@
 """Images of the report, each with its labels and the probabilities of the models."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from mlic.evaluation.predictions import Predictions
 from mlic.explain.class_maps import choose_images
 from mlic.images.store import ImageStore
 from mlic.images.thumbnails import encode_image, resize_image
 from mlic.labels import PRESENT, UNKNOWN, LabelMatrix
+from mlic.training.calibration import Calibration
 
 __all__ = ["example_cards", "issue_cards"]
 
@@ -22,34 +23,43 @@ MARKS = {PRESENT: "✓", UNKNOWN: "?"}
 
 
 def example_cards(
-    predictions: Predictions, test: LabelMatrix, images: ImageStore
+    predictions: Predictions,
+    test: LabelMatrix,
+    images: ImageStore,
+    calibrations: Mapping[str, Calibration],
 ) -> list[dict[str, Any]]:
     """Make cards of test images, chosen by a hash of their id, with the scores of both models.
 
     A card has the ``id``; the ``source``, which is the image as a data URL; and ``scores``, a list
-    of dicts with the ``label``, the ``mark`` of its state, and the probabilities of ``baseline``
-    and ``student`` in whole percent. These are the present labels and the absent ones with the
-    highest probabilities. An image that is not in the store is a DataError.
+    of dicts with the ``label``, the ``mark`` of its state, the calibrated probabilities of
+    ``baseline`` and ``student`` in whole percent, and ``predicted``: whether the student predicts
+    it. These are the present labels and the absent ones with the highest probabilities. An image
+    that is not in the store is a DataError.
     """
     chosen = choose_images(test, MAX_CARDS)
     row_of = {name: row for row, name in enumerate(predictions.ids.tolist())}
     rows = [row_of[name] for name in chosen.ids.tolist()]
-    probabilities = np.stack(
-        [100 * expit(predictions.joined(test.space, [model])[rows]) for model in MODELS]
-    )
+    logits = {model: predictions.joined(test.space, [model])[rows] for model in MODELS}
+    probabilities = np.stack([calibrations[m].probabilities(logits[m]) for m in MODELS])
+    decided = calibrations[MODELS[-1]].decide(probabilities[-1])
     pixels = images.pixels[images.rows(chosen.ids)]
     return [
         {
             "id": str(name),
             "source": encode_image(resize_image(pixels[i])),
-            "scores": _scores(test.space.names, chosen.states[i], probabilities[:, i]),
+            "scores": _scores(
+                test.space.names, chosen.states[i], 100 * probabilities[:, i], decided[i]
+            ),
         }
         for i, name in enumerate(chosen.ids)
     ]
 
 
 def _scores(
-    names: tuple[str, ...], states: NDArray[np.int8], probabilities: NDArray[np.floating]
+    names: tuple[str, ...],
+    states: NDArray[np.int8],
+    probabilities: NDArray[np.floating],
+    decided: NDArray[np.bool_],
 ) -> list[dict[str, Any]]:
     """Select the labels of a card, most probable first; ``probabilities`` (models, C)."""
     # By the more confident of the two models, so that both kinds of mistakes are visible.
@@ -60,7 +70,8 @@ def _scores(
         percent = (round(float(own[label])) for own in probabilities)
         mark = MARKS.get(int(states[label]), "✗")
         shown = zip(MODELS, percent, strict=True)
-        scores.append({"label": names[label], "mark": mark, **dict(shown)})
+        predicted = bool(decided[label])
+        scores.append({"label": names[label], "mark": mark, "predicted": predicted, **dict(shown)})
     return scores
 
 

@@ -17,7 +17,7 @@ from plotly.offline import get_plotlyjs
 
 from mlic.labels import LabelSpace
 from mlic.report import groups, tables
-from mlic.report.headline import write_headline
+from mlic.report.headline import describe_model, write_headline
 from mlic.report.names import strategy_title
 
 __all__ = ["Findings", "make_environment", "read_template", "render_report"]
@@ -42,6 +42,8 @@ class Findings:
     average_precision
         Columns ``label``, ``positives``, ``baseline`` and ``student``, in percent; one row per
         label, NaN where a label has no positive in the test split.
+    label_decisions
+        Result of `mlic.report.calibration.tabulate_decisions`.
     pair_errors, label_issues
         Results of `mlic.report.error_analysis`.
     image_cards
@@ -67,6 +69,7 @@ class Findings:
     label_counts: pd.DataFrame
     quarantine: pd.DataFrame
     average_precision: pd.DataFrame
+    label_decisions: pd.DataFrame
     pair_errors: pd.DataFrame
     label_issues: pd.DataFrame
     image_cards: Mapping[str, Sequence[Mapping[str, Any]]]
@@ -95,6 +98,7 @@ def render_report(found: Findings) -> str:
         found=found,
         title=_title(found.parameters),
         headline=write_headline(found.summary, found.average_precision),
+        model=describe_model(found.trainings, found.parameters),
         tables=_tables(found),
         style=Markup(read_template(environment, "report.css")),  # noqa: S704
         scripts=[Markup(script) for script in scripts],  # noqa: S704
@@ -124,6 +128,8 @@ def _tables(found: Findings) -> dict[str, Any]:
     summary = found.summary
     return {
         "models": tables.model_table(summary),
+        "calibration": tables.calibration_table(summary),
+        "decisions": tables.decision_table(found.label_decisions),
         "other_f1": tables.f1_table(summary),
         "data": tables.data_table(summary["data"]),
         "label_counts": tables.count_table(found.label_counts),

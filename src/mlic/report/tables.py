@@ -1,16 +1,18 @@
 """Tables of the report: scores, data, trainings, errors and provenance of a run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from mlic.report.formatting import Table, number, percent
-from mlic.report.names import list_models
+from mlic.report.formatting import Table, digits_of, number, percent
+from mlic.report.names import MODELS, list_models
 
 __all__ = [
+    "calibration_table",
     "count_table",
     "data_table",
+    "decision_table",
     "f1_table",
     "issue_table",
     "model_table",
@@ -28,25 +30,84 @@ COMPARED = ("baseline", "student")
 
 
 def model_table(summary: Mapping[str, Any]) -> Table:
-    """Tabulate the main scores and the training time of every model."""
+    """Tabulate the main scores and the training time of every model.
+
+    The F1 scores are those at 0.5 on the plain sigmoid and, for calibrated models, those at their
+    thresholds; mAP has its bootstrap interval.
+    """
+    num_test = summary["data"]["images"]["test"]
+    digits, rows = digits_of(num_test), []
+    titles = {title: name for name, title in MODELS.items()}
+    for title, scores, time in list_models(summary):
+        name = titles.get(title, "")
+        own, bounds = (summary.get(k, {}).get(name, {}) for k in ("calibrated", "intervals"))
+        cells = [
+            number(scores.get("mAP"), digits),
+            _range(bounds.get("mAP"), digits),
+            *(number(scores.get(score), digits) for score in ("CF1", "OF1")),
+            *(number(own.get(score), digits) for score in ("CF1", "OF1", "exact_match")),
+            number(time, 1),
+        ]
+        rows.append([title, *cells])
+    columns = (
+        *("Model", "mAP", "95 % interval", "CF1 at 0.5", "OF1 at 0.5"),
+        *("CF1", "OF1", "Exact match", "Training, s"),
+    )
+    return Table(f"All labels, {num_test:,} test images, in percent", columns, rows)
+
+
+def _range(bounds: Sequence[float] | None, digits: int) -> str:
+    return f"{number(bounds[0], digits)} to {number(bounds[1], digits)}" if bounds else "–"
+
+
+def calibration_table(summary: Mapping[str, Any]) -> Table | None:
+    """Tabulate calibration and decisions of each model, before and after; None without any."""
+    digits, rows = digits_of(summary["data"]["images"]["test"]), []
+    for name, title in MODELS.items():
+        for kind, label in (("sigmoid", "sigmoid, 0.5"), ("calibrated", "calibrated")):
+            if own := summary.get(kind, {}).get(name):
+                errors = [number(own.get(n), 3) for n in ("ECE", "log_loss", "brier")]
+                scores = [number(own.get(n), digits) for n in ("CF1", "OF1", "macro_F1")]
+                claimed = number(own.get("predicted_labels"), 1)
+                rows.append([title, label, *errors, *scores, claimed])
+    if not rows:
+        return None
+    present = summary["calibrated"]["student"]["present_labels"]
+    caption = f"Before and after calibration; {number(present, 1)} labels are present in an image"
+    columns = (
+        *("Model", "Probabilities", "ECE", "Log-loss", "Brier score", "CF1", "OF1", "Macro F1"),
+        "Predicted labels",
+    )
+    return Table(caption, columns, rows, ("Probabilities",))
+
+
+def decision_table(label_decisions: pd.DataFrame) -> Table:
+    """Tabulate the student's threshold, precision, recall and F1 of every label."""
+    columns = ["label", "positives", "threshold", "precision", "recall", "F1", "F1_sigmoid"]
     rows = [
-        [model, *(number(scores.get(name)) for name in ("mAP", "CF1", "OF1")), number(time, 1)]
-        for model, scores, time in list_models(summary)
+        [label, f"{positives:,}", number(threshold, 3), *(number(value, 1) for value in scores)]
+        for label, positives, threshold, *scores in label_decisions[columns].itertuples(index=False)
     ]
-    caption = f"All labels, {summary['data']['images']['test']:,} test images, in percent"
-    return Table(caption, ("Model", "mAP", "CF1", "OF1", "Training, s"), rows)
+    titles = (
+        *("Label", "Test images", "Threshold", "Precision", "Recall", "F1"),
+        "F1 at 0.5 on the sigmoid",
+    )
+    caption = "Decisions of the student for every label, in percent on the test split"
+    return Table(caption, titles, rows, folded=True)
 
 
 def f1_table(summary: Mapping[str, Any]) -> Table:
     """Tabulate the other variants of F1 that papers report."""
+    digits = digits_of(summary["data"]["images"]["test"])
     columns = {"macro_F1": "Macro F1", "CF1_top3": "CF1, top 3", "OF1_top3": "OF1, top 3"}
     rows = [
-        [model, *(number(scores.get(name)) for name in columns)]
+        [model, *(number(scores.get(name), digits) for name in columns)]
         for model, scores, _ in list_models(summary)
     ]
     caption = (
-        "Other variants of F1: macro F1 is the mean of the labels’ F1 (some papers call it CF1); "
-        "top 3 counts, of each image’s three highest probabilities, those of at least 0.5"
+        "Other variants of F1 at 0.5 on the sigmoid: macro F1 is the mean of the labels’ F1 (some "
+        "papers call it CF1); top 3 counts, of each image’s three highest probabilities, those of "
+        "at least 0.5"
     )
     return Table(caption, ("Model", *columns.values()), rows, folded=True)
 

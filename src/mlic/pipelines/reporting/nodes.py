@@ -31,9 +31,11 @@ __all__ = [
     "describe_trainings",
     "draw_average_precision",
     "draw_class_maps",
+    "draw_decisions",
     "draw_label_counts",
     "draw_networks",
     "draw_pair_errors",
+    "draw_reliability",
     "draw_training_curves",
     "find_label_issues",
     "make_image_cards",
@@ -41,8 +43,10 @@ __all__ = [
     "play_pointing_game",
     "predict_learning_splits",
     "predict_test_split",
+    "score_calibration",
     "summarise_run",
     "tabulate_average_precision",
+    "tabulate_decisions",
     "tabulate_pair_errors",
     "write_report",
 ]
@@ -127,6 +131,7 @@ def summarise_run(
     partition: PartitionOptions,
     teachers: TeacherOptions,
     seed: int,
+    calibrated_scores: dict[str, Any],
     pointing_game: dict[str, Any] | None = None,
     **partitions: Partition,
 ) -> dict[str, Any]:
@@ -137,12 +142,31 @@ def summarise_run(
         "data": summary.describe_data(labels, len(quarantine)),
         "partitions": {one.strategy: one.to_dict() for one in partitions.values()},
         **summary.score_models(predictions, labels.in_split("test"), evaluation.threshold),
+        **{name: calibrated_scores[name] for name in ("calibrated", "sigmoid", "intervals")},
         **({} if pointing_game is None else {"pointing_game": pointing_game}),
         "passes": summary.count_passes(training, partition, teachers),
         "seconds": summary.time_models(trainings, partition),
         "seed": seed,
         **summary.describe_origin(labels, partitions.values(), trainings),
     }
+
+
+def score_calibration(
+    predictions: Predictions, trainings: dict[str, Any], labels: LabelMatrix, seed: int
+) -> dict[str, Any]:
+    """Score the calibrated models on the test split, with bootstrap intervals."""
+    from mlic.report import calibration
+
+    return calibration.score_calibration(predictions, trainings, labels.in_split("test"), seed)
+
+
+def tabulate_decisions(
+    predictions: Predictions, trainings: dict[str, Any], labels: LabelMatrix
+) -> DataFrame:
+    """Tabulate threshold, precision, recall and F1 of every label for the student."""
+    from mlic.report import calibration
+
+    return calibration.tabulate_decisions(predictions, trainings, labels.in_split("test"))
 
 
 def tabulate_average_precision(predictions: Predictions, labels: LabelMatrix) -> DataFrame:
@@ -172,12 +196,18 @@ def find_label_issues(
 
 
 def make_image_cards(
-    predictions: Predictions, labels: LabelMatrix, label_issues: DataFrame, images: ImageStore
+    predictions: Predictions,
+    trainings: dict[str, Any],
+    labels: LabelMatrix,
+    label_issues: DataFrame,
+    images: ImageStore,
 ) -> dict[str, Any]:
     """Make the cards of some test images, and of images whose labels are probably wrong."""
+    from mlic.report.calibration import model_calibrations
     from mlic.report.image_cards import example_cards, issue_cards
 
-    examples = example_cards(predictions, labels.in_split("test"), images)
+    calibrations = model_calibrations(trainings)
+    examples = example_cards(predictions, labels.in_split("test"), images, calibrations)
     return {"examples": examples, "issues": issue_cards(label_issues, images)}
 
 
@@ -221,6 +251,21 @@ def draw_average_precision(average_precision: DataFrame) -> Figure:
 
     columns = (average_precision[name].to_numpy() for name in ("positives", "baseline", "student"))
     return figures.draw_average_precision(average_precision["label"].tolist(), *columns)
+
+
+def draw_reliability(calibrated_scores: dict[str, Any]) -> Figure:
+    """Draw the student's reliability before and after calibration."""
+    from mlic.report import figures
+
+    return figures.draw_reliability(calibrated_scores["reliability"]["student"])
+
+
+def draw_decisions(label_decisions: DataFrame) -> Figure:
+    """Draw precision and recall of every label at its threshold."""
+    from mlic.report import figures
+
+    columns = (label_decisions[name].to_numpy() for name in ("positives", "precision", "recall"))
+    return figures.draw_decisions(label_decisions["label"].tolist(), *columns)
 
 
 def draw_pair_errors(pair_errors: DataFrame) -> Figure:

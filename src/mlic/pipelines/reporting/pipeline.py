@@ -2,7 +2,8 @@
 
 ::
 
-    *.model ──► test_predictions ──► summary, average_precision, pair_errors
+    *.model ──► test_predictions ──► calibrated_scores, label_decisions
+                │                ──► summary, average_precision, pair_errors
                 ├──► learning_predictions ──► label_issues ──► image_cards
                 ├──► trainings ──► training_curves_figure
                 └──► class_maps ──► class_map_examples, pointing_game
@@ -24,7 +25,10 @@ from mlic.pipelines.reporting import nodes
 
 __all__ = ["create_pipeline"]
 
-DRAWN = ("label_counts", "training_curves", "average_precision", "pair_errors")
+DRAWN = (
+    *("label_counts", "training_curves", "average_precision", "pair_errors"),
+    *("reliability", "decisions"),
+)
 
 
 def create_pipeline(shape: RunShape) -> Pipeline:
@@ -78,7 +82,10 @@ def _collect(
 
 def _score(partitions: Sequence[str], masks: bool) -> list[Node]:
     """Make the nodes that score the models."""
-    entries = ["labels", "quarantine", "trainings", *(["pointing_game"] if masks else [])]
+    entries = [
+        *("labels", "quarantine", "trainings", "calibrated_scores"),
+        *(["pointing_game"] if masks else []),
+    ]
     options = ["evaluation", "training", "partition", "teachers", "seed"]
     summarised = {
         "predictions": "test_predictions",
@@ -86,7 +93,10 @@ def _score(partitions: Sequence[str], masks: bool) -> list[Node]:
         **{name: f"params:{name}" for name in options},
     }
     scored = ["test_predictions", "labels"]
+    decided = ["test_predictions", "trainings", "labels"]
     return [
+        _node(nodes.score_calibration, [*decided, "params:seed"], "calibrated_scores"),
+        _node(nodes.tabulate_decisions, decided, "label_decisions"),
         _node(nodes.summarise_run, summarised, "summary"),
         _node(nodes.tabulate_average_precision, scored, "average_precision"),
         _node(nodes.tabulate_pair_errors, scored, "pair_errors"),
@@ -97,7 +107,7 @@ def _find_label_issues() -> list[Node]:
     """Make the nodes that find errors of the annotation, and show images with their labels."""
     learning = ["images", "labels", "params:training", "student.model"]
     issues = ["test_predictions", "learning_predictions", "labels"]
-    shown = ["test_predictions", "labels", "label_issues", "images"]
+    shown = ["test_predictions", "trainings", "labels", "label_issues", "images"]
     return [
         _node(nodes.predict_learning_splits, learning, "learning_predictions"),
         _node(nodes.find_label_issues, issues, "label_issues"),
@@ -114,6 +124,8 @@ def _draw(partitions: Sequence[str]) -> list[Node]:
         _node(nodes.draw_training_curves, "trainings", "training_curves_figure"),
         _node(nodes.draw_average_precision, "average_precision", "average_precision_figure"),
         _node(nodes.draw_pair_errors, "pair_errors", "pair_errors_figure"),
+        _node(nodes.draw_reliability, "calibrated_scores", "reliability_figure"),
+        _node(nodes.draw_decisions, "label_decisions", "decisions_figure"),
         *([_node(nodes.draw_networks, networks, "networks_figure")] if partitions else []),
     ]
 
@@ -140,7 +152,7 @@ def _write(strategies: Sequence[str], partitions: Sequence[str]) -> Node:
     # Must match the fields of `mlic.report.page.Findings`, which the node fills by keyword.
     entries = [
         *("summary", "parameters", "trainings", "label_counts", "quarantine", "average_precision"),
-        *("pair_errors", "label_issues", "image_cards", "class_map_examples"),
+        *("label_decisions", "pair_errors", "label_issues", "image_cards", "class_map_examples"),
         *(["suggested_parts"] if graphs else []),
         *(f"survey_{name}" for name in graphs),
         *(f"{name}_figure" for name in figures),

@@ -1,5 +1,6 @@
 """Plotly figures of the report; Kedro-Viz displays the same ones."""
 
+from mlic.report.figures.calibration import draw_decisions, draw_reliability
 from mlic.report.figures.counts import draw_label_counts
 from mlic.report.figures.networks import draw_networks
 from mlic.report.figures.pairs import draw_pair_errors
@@ -10,10 +11,12 @@ from mlic.report.figures.training import draw_training_curves
 
 __all__ = [
     "draw_average_precision",
+    "draw_decisions",
     "draw_label_counts",
     "draw_networks",
     "draw_pair_errors",
     "draw_partitions",
+    "draw_reliability",
     "draw_survey",
     "draw_training_curves",
 ]
