@@ -7,8 +7,8 @@ from kedro_datasets.json import JSONDataset
 
 from mlic.hooks.results import (
     ClosingTable,
+    entry_files,
     load_summary,
-    reported_files,
     result_files,
     short_path,
 )
@@ -53,11 +53,9 @@ def test_result_files_are_those_that_the_run_wrote(catalog, tmp_path):
     assert result_files(TRAINING_ONLY, catalog) == []
 
 
-def test_reported_files_are_outputs_of_the_layer_reporting(catalog, tmp_path):
-    files = [tmp_path / "figure.json", tmp_path / "summary.json"]
-    assert reported_files(PIPELINE, catalog) == files
-    catalog["figure"] = MemoryDataset()  # has no file
-    assert reported_files(PIPELINE, catalog) == files[1:]
+def test_data_in_memory_have_no_file(catalog, tmp_path):
+    entries = [catalog["figure"], MemoryDataset()]
+    assert entry_files(entries) == [tmp_path / "figure.json"]
 
 
 def test_paths_are_relative_inside_the_working_directory(tmp_path, monkeypatch):

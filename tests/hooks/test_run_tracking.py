@@ -70,7 +70,7 @@ class MlflowRuns:
     """Reads the runs of an experiment, the oldest first."""
 
     def __init__(self, folder, experiment):
-        self.client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+        self.client, self.folder = MlflowClient(f"sqlite:///{folder}/mlflow.db"), folder
         self.experiment = experiment
 
     def all(self):
@@ -149,13 +149,13 @@ def test_finished_run_logs_figures_and_files(start, runs, catalog):
     start().after_pipeline_run(PIPELINE, catalog)
     (run,) = runs.all()
     metrics = run.data.metrics
-    assert metrics["baseline.mAP"] == 50.0
-    assert metrics["teachers.dgp.mAP"] == 52.0
-    assert metrics["gain.mAP"] == 5.5
-    assert metrics["seconds.total"] == 80.0
+    assert metrics["mAP/baseline"] == 50.0
+    assert metrics["mAP/teachers.dgp"] == 52.0
+    assert metrics["mAP/gain"] == 5.5
+    assert metrics["seconds/total"] == 80.0
     assert "seed" not in metrics
-    files = runs.client.list_artifacts(run.info.run_id, "reporting")
-    assert [file.path for file in files] == ["reporting/summary.json"]
+    attached = Path(runs.folder, run.info.artifact_uri, "reporting").iterdir()
+    assert [file.name for file in attached] == ["summary.json"]
     assert run.info.status == "FINISHED"
 
 

@@ -19,7 +19,13 @@ from mlic.training.options import DistillationOptions, TeacherOptions, TrainingO
 from mlic.utils.strict_model import StrictModel
 from mlic.utils.suggestions import closest
 
-__all__ = ["ControlOptions", "EvaluationOptions", "Parameters", "check_parameters"]
+__all__ = [
+    "ControlOptions",
+    "EvaluationOptions",
+    "Parameters",
+    "RegistryOptions",
+    "check_parameters",
+]
 
 
 class EvaluationOptions(StrictModel):
@@ -36,6 +42,18 @@ class ControlOptions(StrictModel):
     budget_matched_baseline: bool = Field(
         default=False,
         description="whether to train a baseline with the training passes of teachers and student",
+    )
+
+
+class RegistryOptions(StrictModel):
+    """Registration of the student in MLflow's model registry."""
+
+    name: str | None = Field(
+        default=None, description="name of the registered model; null: it is only logged"
+    )
+    alias: str = Field(
+        default="champion",
+        description="alias that moves to the new version if its validation mAP is higher",
     )
 
 
@@ -71,6 +89,7 @@ class Parameters(StrictModel):
     calibration: CalibrationOptions = CalibrationOptions()
     evaluation: EvaluationOptions
     explain: ExplainOptions = ExplainOptions()
+    registry: RegistryOptions = RegistryOptions()
 
     @model_validator(mode="after")
     def _check_sections(self) -> Self:

@@ -12,7 +12,7 @@ from mlic.hooks.console import show_results
 
 Catalog = CatalogProtocol[str, Any]
 
-__all__ = ["ClosingTable", "load_summary", "reported_files", "result_files", "short_path"]
+__all__ = ["ClosingTable", "entry_files", "load_summary", "result_files", "short_path"]
 
 
 class ClosingTable:
@@ -34,13 +34,7 @@ def load_summary(pipeline: Pipeline, catalog: Catalog) -> dict[str, Any]:
 def result_files(pipeline: Pipeline, catalog: Catalog) -> list[Path]:
     """Return the files of the report and the summary, if the run wrote them."""
     names = ("report", "summary")
-    return _paths(catalog[name] for name in names if _is_written(name, pipeline, catalog))
-
-
-def reported_files(pipeline: Pipeline, catalog: Catalog) -> list[Path]:
-    """Return the files of figures, tables and documents: Kedro-Viz's layer *reporting*."""
-    written = [catalog.get(name) for name in sorted(pipeline.all_outputs()) if name in catalog]
-    return _paths(entry for entry in written if _layer(entry) == "reporting")
+    return entry_files(catalog[name] for name in names if _is_written(name, pipeline, catalog))
 
 
 def short_path(path: Path) -> str:
@@ -52,11 +46,8 @@ def _is_written(name: str, pipeline: Pipeline, catalog: Catalog) -> bool:
     return name in pipeline.all_outputs() and name in catalog
 
 
-def _layer(entry: Any) -> str | None:
-    return ((getattr(entry, "metadata", None) or {}).get("kedro-viz") or {}).get("layer")
-
-
-def _paths(entries: Iterable[Any]) -> list[Path]:
-    # Kedro has no public attribute for the file of an entry; data in memory have none.
+def entry_files(entries: Iterable[Any]) -> list[Path]:
+    """Return the files of catalog entries; data in memory have none."""
+    # Kedro has no public attribute for the file of an entry.
     paths = [getattr(entry, "_filepath", None) for entry in entries]
     return [Path(path) for path in paths if path is not None]

@@ -14,10 +14,11 @@ from kedro.pipeline import Pipeline
 from mlic.errors import TrainingError
 from mlic.hooks.checks import check_partitions
 from mlic.hooks.console import main_figures
-from mlic.hooks.results import load_summary, reported_files, result_files, short_path
+from mlic.hooks.results import entry_files, load_summary, result_files, short_path
 from mlic.runners.node_cache import filter_stale_nodes
 from mlic.tracking import runs
-from mlic.tracking.settings import describe_run, flatten_numbers, read_settings
+from mlic.tracking.metrics import run_metrics
+from mlic.tracking.settings import describe_run, read_settings
 from mlic.utils.signals import exit_on_sigterm
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from mlic.config.parameters import Parameters
 
 Catalog = CatalogProtocol[str, Any]
+
+STUDENT = "student.model"
 
 __all__ = ["RunTracking"]
 
@@ -112,11 +115,30 @@ class RunTracking:
         if not self._is_open:
             return
         run = runs.parent_run()
-        if summary := load_summary(pipeline, catalog):
-            run.log_epoch(0, flatten_numbers(main_figures(summary)))
-        for path in reported_files(pipeline, catalog):
+        summary = load_summary(pipeline, catalog)
+        if summary:
+            run.log_epoch(0, run_metrics(main_figures(summary)))
+        # The report contains its figures and tables: they are not attached once more.
+        for path in result_files(pipeline, catalog):
             run.log_file(path, "reporting")
+        self._log_model(pipeline, catalog, summary)
         self._close("FINISHED")
+
+    def _log_model(self, pipeline: Pipeline, catalog: Catalog, summary: dict[str, Any]) -> None:
+        """Log the student that the run made, and register it if a name is given."""
+        if STUDENT not in pipeline.all_outputs() or STUDENT not in catalog:
+            return
+        from mlic.tracking.models import log_model, register_model
+
+        student, (file,) = catalog[STUDENT].load(), entry_files([catalog[STUDENT]])
+        scores = run_metrics(summary.get("calibrated", {}).get("student", {}))
+        scores |= {"mAP": summary["student"]["mAP"]} if summary.get("student") else {}
+        model_id = log_model(
+            runs.parent_id(), student, file, scores, catalog["label_counts"].load()
+        )
+        registry = self._parameters().registry
+        if model_id and registry.name:
+            register_model(model_id, student, registry.name, registry.alias)
 
     @hook_impl
     def on_pipeline_error(self) -> None:

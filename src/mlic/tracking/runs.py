@@ -17,7 +17,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mlic.tracking import store
-from mlic.tracking.store import connect, explain_refusal, log_parameters, warn_if_refused
+from mlic.tracking.store import (
+    connect,
+    explain_refusal,
+    log_parameters,
+    resolve_artifacts,
+    warn_if_refused,
+)
 from mlic.utils.git import git_commit
 from mlic.utils.signals import exit_on_sigterm, finish_worker
 
@@ -33,7 +39,9 @@ __all__ = [
     "TrainingRun",
     "close_parent",
     "open_parent",
+    "parent_id",
     "parent_run",
+    "parent_uri",
     "provenance",
     "tracked_training",
 ]
@@ -71,8 +79,13 @@ class _MlflowRun(TrainingRun):
 
     def log_file(self, path: Path, folder: str) -> None:
         """Log a file as an artifact."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
         with warn_if_refused(f"the file {path}"):
-            self._client.log_artifact(self._run_id, str(path), folder)
+            # Not by the client, for whom a relative path would start at the working directory.
+            uri = self._client.get_run(self._run_id).info.artifact_uri
+            repository = get_artifact_repository(resolve_artifacts(uri, os.environ[_STORE]))
+            repository.log_artifact(str(path), folder)
 
 
 @contextmanager
@@ -141,6 +154,16 @@ def parent_run() -> TrainingRun:
     if _RUN not in os.environ:
         return TrainingRun()
     return _MlflowRun(connect(os.environ[_STORE]), os.environ[_RUN])
+
+
+def parent_uri() -> str:
+    """Address of the store in which the parent run is open."""
+    return os.environ[_STORE]
+
+
+def parent_id() -> str:
+    """Id of the open parent run."""
+    return os.environ[_RUN]
 
 
 def close_parent(status: str) -> None:

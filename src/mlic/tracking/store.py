@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,18 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
 
-__all__ = ["connect", "explain_refusal", "log_parameters", "open_experiment", "warn_if_refused"]
+__all__ = [
+    "connect",
+    "explain_refusal",
+    "log_parameters",
+    "open_experiment",
+    "resolve_artifacts",
+    "warn_if_refused",
+]
 
 logger = logging.getLogger(__name__)
 
+ARTIFACTS = "mlruns"  # folder beside the database
 _HAS_VIEWS = "mlic.has_views"
 _MAX_VALUE_LENGTH = 500  # the limit of old servers
 
@@ -47,7 +56,8 @@ def open_experiment(client: MlflowClient, settings: TrackingSettings) -> str:
     """
     experiment = client.get_experiment_by_name(settings.experiment)
     if experiment is None:
-        made = str(client.create_experiment(settings.experiment, _artifact_location(settings)))
+        made = str(client.create_experiment(settings.experiment))
+        _place_artifacts(settings, made)
         _add_views(client, made, {})
         return made
     if experiment.lifecycle_stage == "deleted":
@@ -71,12 +81,37 @@ def _add_views(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]
                 client.set_experiment_tag(experiment_id, key, value)
 
 
-def _artifact_location(settings: TrackingSettings) -> str | None:
-    """Return a folder next to a SQLite file; None where a server decides."""
+def _place_artifacts(settings: TrackingSettings, experiment_id: str) -> None:
+    """Store the artifacts of an experiment in a folder beside its SQLite file; a server decides.
+
+    The path is relative, so that a project that is moved keeps its artifacts. MLflow itself would
+    make it absolute, so that it is written into the database.
+    """
     if not settings.tracking_uri.startswith(SQLITE):
-        return None
-    database = Path(settings.tracking_uri.removeprefix(SQLITE))
-    return (database.absolute().parent / "mlruns" / settings.experiment).as_uri()
+        return
+    with sqlite3.connect(settings.tracking_uri.removeprefix(SQLITE)) as database:
+        database.execute(
+            "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
+            (f"{ARTIFACTS}/{experiment_id}", int(experiment_id)),
+        )
+
+
+def resolve_artifacts(uri: str, tracking_uri: str) -> str:
+    """Make the relative address of artifacts absolute: it starts at the folder of the database.
+
+    Examples
+    --------
+    >>> resolve_artifacts("mlruns/1/ab", "sqlite:////project/mlflow.db")
+    '/project/mlruns/1/ab'
+    >>> resolve_artifacts("s3://bucket/1", "https://server")
+    's3://bucket/1'
+    """
+    is_relative = (
+        tracking_uri.startswith(SQLITE) and "://" not in uri and not Path(uri).is_absolute()
+    )
+    if not is_relative:
+        return uri
+    return str(Path(tracking_uri.removeprefix(SQLITE)).absolute().parent / uri)
 
 
 def log_parameters(client: MlflowClient, run_id: str, parameters: Mapping[str, Any]) -> None:

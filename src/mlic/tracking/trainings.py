@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from mlic.caching.store import ArtifactStore
-from mlic.tracking.runs import tracked_training
+from mlic.tracking.metrics import BEST, training_metrics
+from mlic.tracking.runs import TrainingRun, tracked_training
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.job import TrainingJob
 from mlic.training.train import JobReport, make_task, train
@@ -63,7 +65,7 @@ def _train_tracked(
     with ExitStack() as stack:
         tracked = [tracked_training(job.name, job.components(), _tags(job)) for job in jobs]
         runs = [stack.enter_context(one) for one in tracked]
-        trained = train_jobs(jobs, [run.log_epoch for run in runs])
+        trained = train_jobs(jobs, [partial(_report, run) for run in runs])
         for job, run, checkpoint in zip(jobs, runs, trained, strict=True):
             tensors = checkpoint.to_tensors()
             path = stores[job.name].save("checkpoint", job.components(), *tensors)
@@ -74,10 +76,14 @@ def _train_tracked(
     return done
 
 
+def _report(run: TrainingRun, epoch: int, figures: Mapping[str, float]) -> None:
+    run.log_epoch(epoch, training_metrics(figures))
+
+
 def _outcome(checkpoint: Checkpoint) -> dict[str, float]:
     """Return the numbers that MLflow's table of runs is sorted by."""
     best = checkpoint.info.validation_map
-    score = {} if best is None else {"best_validation_mAP": best}
+    score = {} if best is None else {BEST: 100 * best}
     return {"seconds": checkpoint.info.seconds, **score}
 
 

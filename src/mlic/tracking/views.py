@@ -15,14 +15,14 @@ from typing import Any
 __all__ = ["experiment_tags"]
 
 _CURVES, _GAINS = "Training curves", "Gain of each run"
-_CHARTS = ("validation_mAP_ema", "validation_mAP_raw", "loss", "learning_rate")
+_CHARTS = ("mAP/validation", "mAP/validation_raw", "loss/train", "learning_rate")
 _TRAINING = (
-    *("metrics.`best_validation_mAP`", "metrics.`seconds`", "metrics.`images_per_second`"),
+    *("metrics.`mAP/best_validation`", "metrics.`seconds`", "metrics.`images_per_second`"),
     *("tags.`strategy`", "tags.`part`", "tags.`data`", "tags.`num_parts`", "tags.`seed`"),
 )
 _RUN = (
-    *("metrics.`gain.mAP`", "metrics.`student.mAP`", "metrics.`baseline.mAP`"),
-    *("metrics.`budget_matched_baseline.mAP`", "metrics.`cost_in_baselines`"),
+    *("metrics.`mAP/gain`", "metrics.`mAP/student`", "metrics.`mAP/baseline`"),
+    *("metrics.`mAP/budget_matched_baseline`", "metrics.`cost_in_baselines`"),
     *("tags.`data`", "tags.`strategies`", "tags.`num_parts`", "tags.`seed`"),
 )
 
