@@ -10,6 +10,7 @@ from kedro.runner import SequentialRunner
 import mlic
 from mlic.config.parameters import EvaluationOptions
 from mlic.config.shape import RunShape
+from mlic.distillation.targets import SoftTargets
 from mlic.evaluation.metrics import mean_average_precision
 from mlic.explain.class_maps import ClassMaps
 from mlic.explain.options import ExplainOptions
@@ -251,6 +252,13 @@ def test_pipeline_runs_from_checkpoints_to_the_page(images, weights):
         "label_counts": tabulate_labels(labels),
         "label_statistics": statistics,
         "partition_user": partition,
+        "soft_targets": SoftTargets(
+            SPACE,
+            labels.in_split("train").ids,
+            {"user": np.zeros((1, len(labels.rows("train")), len(SPACE)), np.float32)},
+            {"seed": 0},
+            {"t": "f"},
+        ),
         "partitions_figure": draw_partitions(statistics, partition_user=partition),
         "parameters": {
             "environment": "base",

@@ -176,8 +176,9 @@ def entries_of(names=NAMES):
                 "split": ["test"],
                 "label": [names[1]],
                 "given": ["absent"],
+                "suggested": ["present"],
                 "probability": [97.26],
-                "self_confidence": [2.74],
+                "error_probability": [61.5],
             }
         ),
         "image_cards": {

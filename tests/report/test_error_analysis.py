@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
 
+from mlic.distillation.targets import SoftTargets
 from mlic.evaluation.predictions import Predictions
 from mlic.labels import LabelMatrix, LabelSpace
 from mlic.report.error_analysis import find_label_issues, tabulate_pair_errors
+from mlic.training.calibration import Calibration
+from mlic.training.options import Choice
 
 SPACE = LabelSpace(("sea", "cow", "1"))
 
@@ -33,16 +36,23 @@ def test_predictions(labels):
     return predictions_of(labels, labels.rows("test"))
 
 
-def test_one_label_issue_is_found_in_each_split(labels, test_predictions):
+def test_planted_errors_of_every_split_are_found(labels, test_predictions):
     learning = predictions_of(labels, np.flatnonzero(labels.split != "test"))
-    issues = find_label_issues(test_predictions, learning, labels)
-    assert set(issues["split"]) == {"train", "validation", "test"} and len(issues) == 3
-    assert issues["self_confidence"].is_monotonic_increasing
+    train = labels.in_split("train")
+    views = {
+        "cgp": np.repeat(predictions_of(labels, labels.rows("train")).logits["student"][None], 2, 0)
+    }
+    targets = SoftTargets(SPACE, train.ids, views, {"seed": 0}, {"t": "f"})
+    calibration = Calibration.unfitted(Choice(name="binary_cross_entropy"), len(SPACE))
+    issues = find_label_issues(test_predictions, learning, targets, calibration, labels)
+    # in the test split only one of two models contradicts the state: their mean does not
+    assert set(issues["split"]) == {"train", "validation"} and len(issues) == 2
+    assert issues["error_probability"].is_monotonic_decreasing
     for row in issues.to_dict("records"):
         place = labels.ids.tolist().index(row["id"])
         assert (labels.split[place], row["label"]) == (row["split"], "cow")
         present = labels.states[place, 1] == 1
-        assert row["given"] == ("present" if present else "absent")
+        assert row["given"] == ("present" if present else "absent") != row["suggested"]
         assert (row["probability"] < 50) == present
 
 

@@ -64,5 +64,5 @@ def test_issue_cards_show_each_image_once(images):
     ).assign(split="test", probability=97.26)
     cards = issue_cards(issues, images)
     assert [card["id"] for card in cards] == ["p03", "p01"]
-    assert "“cow” is annotated as absent" in cards[0]["claim"] and "97.3 %" in cards[0]["claim"]
+    assert "“cow” absent, as annotated" in cards[0]["claim"] and "97 %" in cards[0]["claim"]
     assert grey_of(cards[0]["source"]) == pytest.approx(GREY["p03"], abs=1.5)

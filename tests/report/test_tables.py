@@ -115,7 +115,7 @@ def test_pair_table_shows_the_counts_of_both_models(entries):
 
 def test_issue_table_shows_the_first_rows_of_a_long_table(entries):
     issues = entries["label_issues"]
-    assert tables.issue_table(issues).rows == [["<y>", "test", NAMES[1], "absent", "97.3"]]
+    assert tables.issue_table(issues).rows == [["<y>", "test", NAMES[1], "absent", "97.3", "61.5"]]
     table = tables.issue_table(pd.concat([issues] * 60))
     assert len(table.rows) == 50 and "The first 50 of 60" in table.caption
 

@@ -2,16 +2,19 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import expit
 
+from mlic.distillation.targets import SoftTargets
 from mlic.evaluation import error_analysis, label_issues
 from mlic.evaluation.predictions import Predictions
 from mlic.labels import PRESENT, LabelMatrix
+from mlic.report.summary import ensemble_logits
+from mlic.training.calibration import Calibration
 
-__all__ = ["find_label_issues", "tabulate_pair_errors"]
+__all__ = ["find_label_issues", "mean_odds", "tabulate_pair_errors"]
 
 MAX_PAIRS = 100  # of each kind of error and model
-MAX_ISSUES = 1000
 
 
 def tabulate_pair_errors(predictions: Predictions, test: LabelMatrix) -> pd.DataFrame:
@@ -31,41 +34,71 @@ def tabulate_pair_errors(predictions: Predictions, test: LabelMatrix) -> pd.Data
 
 
 def find_label_issues(
-    test: Predictions, learning: Predictions, labels: LabelMatrix
+    test: Predictions,
+    learning: Predictions,
+    targets: SoftTargets,
+    calibration: Calibration,
+    labels: LabelMatrix,
 ) -> pd.DataFrame:
-    """Find annotated label states that the student contradicts confidently, in all splits.
+    """Find annotated label states that the models of a run contradict, in all splits.
 
-    ``test`` has the student's logits for the test images, ``learning`` those for the training and
-    validation images; ``labels`` has the annotated states of all images.
+    Parameters
+    ----------
+    test
+        Logits of all models for the test images.
+    learning
+        Logits of the student for the training and validation images.
+    targets
+        Logits of the teachers for the training images, which the student learned from.
+    calibration
+        Calibration of the student, whose link turns logits into log-odds.
+    labels
+        Annotated states of all images.
 
     Returns
     -------
     pandas.DataFrame
-        Columns ``id``, ``split``, ``label``, ``given`` (``"present"`` or ``"absent"``), and in
-        percent ``probability`` of the label and ``self_confidence``, the probability of the
-        annotated state; lowest self-confidence first.
+        Columns ``id``, ``split``, ``label``, ``given`` (``"present"`` or ``"absent"``),
+        ``suggested``, and in percent ``probability`` of the label and ``error_probability``, the
+        probability that the given state is wrong; the most probable error comes first.
     """
-    # Each split has separate thresholds: the student is more confident on training images.
-    source = {"test": test, "train": learning, "validation": learning}
-    found = [_issues(labels.in_split(split), split, source[split]) for split in source]
-    issues = pd.concat(found).sort_values("self_confidence", kind="stable")
-    return issues[:MAX_ISSUES].reset_index(drop=True)
-
-
-def _issues(labels: LabelMatrix, split: str, predictions: Predictions) -> pd.DataFrame:
-    """Find the issues of one split."""
-    # One set of predictions has the images of two splits, training and validation.
-    row_of = {name: row for row, name in enumerate(predictions.ids.tolist())}
-    logits = predictions.joined(labels.space, ["student"])[[row_of[i] for i in labels.ids.tolist()]]
-    probabilities = expit(logits)
-    rows, columns, confidence = label_issues.find_label_issues(probabilities, labels.states)
+    odds = mean_odds(test, learning, targets, calibration, labels)
+    rows, columns, wrong = label_issues.find_label_issues(odds, labels.states)
+    is_present = labels.states[rows, columns] == PRESENT
+    fitted = np.asarray(calibration.slopes) * odds + np.asarray(calibration.biases)
     return pd.DataFrame(
         {
             "id": labels.ids[rows],
-            "split": split,
+            "split": labels.split[rows],
             "label": np.asarray(labels.space.names)[columns],
-            "given": np.where(labels.states[rows, columns] == PRESENT, "present", "absent"),
-            "probability": 100 * probabilities[rows, columns],
-            "self_confidence": 100 * confidence,
+            "given": np.where(is_present, "present", "absent"),
+            "suggested": np.where(is_present, "absent", "present"),
+            "probability": 100 * expit(fitted[rows, columns]),
+            "error_probability": 100 * wrong,
         }
     )
+
+
+def mean_odds(
+    test: Predictions,
+    learning: Predictions,
+    targets: SoftTargets,
+    calibration: Calibration,
+    labels: LabelMatrix,
+) -> NDArray[np.float64]:
+    """Mean log-odds over all models that know an image; shape (n, C).
+
+    Several models contradict a wrong state more reliably than one. What they say of each image was
+    computed for other purposes already.
+    """
+    row_of = {name: row for row, name in enumerate(labels.ids.tolist())}
+    total, number = np.zeros(labels.states.shape), np.zeros(len(labels))
+    ensembles = ensemble_logits(test, labels.in_split("test"))
+    own = learning.joined(labels.space, ["student"])
+    found = [(test.ids, logits) for logits in ensembles.values()] + [(learning.ids, own)]
+    found += [(targets.ids, view) for views in targets.values.values() for view in views]
+    for ids, logits in found:
+        rows = [row_of[name] for name in ids.tolist()]
+        total[rows] += calibration.odds(logits)
+        number[rows] += 1
+    return total / np.maximum(number, 1)[:, None]

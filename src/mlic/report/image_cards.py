@@ -76,19 +76,19 @@ def _scores(
 
 
 def issue_cards(label_issues: pd.DataFrame, images: ImageStore) -> list[dict[str, Any]]:
-    """Make cards of the images whose labels are most probably wrong, in the order of the table.
+    """Make cards of the images whose labels should be checked first, in the order of the table.
 
-    A card has the ``id``, the ``source``, and a ``claim``: what is probably wrong, in words.
+    A card has the ``id``, the ``source``, and a ``claim``: what to check, in words.
     """
-    # An image with several suspicious labels has one card, for the least probable of them.
+    # An image with several suspicious labels has one card, for the first of them.
     first = label_issues.drop_duplicates("id")[:MAX_CARDS]
     pixels = images.pixels[images.rows(first["id"])]
     return [
         {
             "id": row["id"],
             "source": encode_image(resize_image(pixels[i])),
-            "claim": f"“{row['label']}” is annotated as {row['given']}, but the student gives it "
-            f"a probability of {row['probability']:.1f} %. ({row['split']} split)",
+            "claim": f"Is “{row['label']}” {row['given']}, as annotated? The models give it a "
+            f"probability of {row['probability']:.0f} %. ({row['split']} split)",
         }
         for i, row in enumerate(first.to_dict("records"))
     ]

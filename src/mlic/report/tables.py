@@ -198,13 +198,17 @@ def pair_table(pair_errors: pd.DataFrame) -> Table:
 
 
 def issue_table(label_issues: pd.DataFrame) -> Table:
-    """Tabulate the label states that are probably wrong, least probable first."""
+    """Tabulate the label states to check, the most probable errors first."""
     rows = [
-        [row["id"], row["split"], row["label"], row["given"], number(row["probability"], 1)]
+        [
+            *(row[name] for name in ("id", "split", "label", "given")),
+            *(number(row[name], 1) for name in ("probability", "error_probability")),
+        ]
         for row in label_issues[:SHOWN].to_dict("records")
     ]
-    columns = ("Image", "Split", "Label", "Annotated as", "Probability of the label, %")
-    caption = f"{_shown(label_issues)} label states that are probably wrong"
+    titles = ("Image", "Split", "Label", "Annotated as")
+    columns = (*titles, "Probability of the label, %", "Probability of an error, %")
+    caption = f"{_shown(label_issues)} label states to check; label_issues.csv has all of them"
     return Table(caption, columns, rows, ("Split", "Label", "Annotated as"), folded=True)
 
 

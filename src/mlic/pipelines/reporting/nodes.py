@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from plotly.graph_objects import Figure
 
+    from mlic.distillation.targets import SoftTargets
     from mlic.evaluation.predictions import Predictions
     from mlic.explain.class_maps import ClassMaps
     from mlic.images.records import ImageRecords
@@ -184,12 +185,20 @@ def tabulate_pair_errors(predictions: Predictions, labels: LabelMatrix) -> DataF
 
 
 def find_label_issues(
-    predictions: Predictions, learning_predictions: Predictions, labels: LabelMatrix
+    predictions: Predictions,
+    learning_predictions: Predictions,
+    soft_targets: SoftTargets,
+    trainings: dict[str, Any],
+    labels: LabelMatrix,
 ) -> DataFrame:
-    """Find annotated label states that the student contradicts confidently."""
+    """Find annotated label states that the models of the run contradict."""
     from mlic.report import error_analysis
+    from mlic.report.calibration import model_calibrations
 
-    return error_analysis.find_label_issues(predictions, learning_predictions, labels)
+    calibration = model_calibrations(trainings)["student"]
+    return error_analysis.find_label_issues(
+        predictions, learning_predictions, soft_targets, calibration, labels
+    )
 
 
 # --- images, figures and the page ---------------------------------------------------------------
@@ -202,7 +211,7 @@ def make_image_cards(
     label_issues: DataFrame,
     images: ImageStore,
 ) -> dict[str, Any]:
-    """Make the cards of some test images, and of images whose labels are probably wrong."""
+    """Make the cards of some test images, and of images whose labels should be checked."""
     from mlic.report.calibration import model_calibrations
     from mlic.report.image_cards import example_cards, issue_cards
 

@@ -4,7 +4,7 @@
 
     *.model ──► test_predictions ──► calibrated_scores, label_decisions
                 │                ──► summary, average_precision, pair_errors
-                ├──► learning_predictions ──► label_issues ──► image_cards
+                ├──► learning_predictions, soft_targets ──► label_issues ──► image_cards
                 ├──► trainings ──► training_curves_figure
                 └──► class_maps ──► class_map_examples, pointing_game
     label_counts, partition_*, tables above ──► figures
@@ -106,11 +106,11 @@ def _score(partitions: Sequence[str], masks: bool) -> list[Node]:
 def _find_label_issues() -> list[Node]:
     """Make the nodes that find errors of the annotation, and show images with their labels."""
     learning = ["images", "labels", "params:training", "student.model"]
-    issues = ["test_predictions", "learning_predictions", "labels"]
+    known = ["test_predictions", "learning_predictions", "soft_targets", "trainings", "labels"]
     shown = ["test_predictions", "trainings", "labels", "label_issues", "images"]
     return [
         _node(nodes.predict_learning_splits, learning, "learning_predictions"),
-        _node(nodes.find_label_issues, issues, "label_issues"),
+        _node(nodes.find_label_issues, known, "label_issues"),
         _node(nodes.make_image_cards, shown, "image_cards"),
     ]
 
