@@ -92,6 +92,14 @@ def test_each_training_is_a_child_run_of_the_pipelines_run(project, first_run):
     assert set(names.values()) == {"FINISHED"} and children == [(6,)]
 
 
+def test_kedro_viz_shows_a_run_of_which_nothing_had_to_run(project, first_run):
+    (project / ".viz/kedro_pipeline_events.json").unlink()
+    run(project, **TINY)
+    events = json.loads((project / ".viz/kedro_pipeline_events.json").read_text())
+    nodes = [event["node"] for event in events if event["event"] == "after_node_run"]
+    assert {"baseline.train", "student.train", "reporting.write_report"} <= set(nodes)
+
+
 def test_second_run_runs_nothing(project, first_run, caplog, capsys):
     before = tracked(project, "select count(*) from runs")
     states = {path: path.stat().st_mtime_ns for path in (project / "data").rglob("*")}

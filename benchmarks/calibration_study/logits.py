@@ -12,7 +12,7 @@ import numpy as np
 from common import ROOT
 from gain.datasets import CACHE, StudyData, load_corel, load_merced
 from gain.harness import config_hash
-from gain.product import Team, Trainings
+from gain.product import Team, Trained, Trainings
 from numpy.typing import NDArray
 
 from mlic.caching.code_version import training_code_version
@@ -51,9 +51,8 @@ class Logits:
 
 def make_logits(dataset: str, seed: int, quick: bool, folders: dict[str, Path]) -> Iterator[Logits]:
     """Train the models of one seed that are not kept yet, and give the logits of all."""
-    parameters = _load(dataset, quick, folders["weights"])
-    key = config_hash(parameters.model_dump(mode="json"))
-    folder = CACHE.parent / "mlic_calibration" / f"{dataset}_{key}_{training_code_version()}_{seed}"
+    parameters = load(dataset, quick, folders["weights"])
+    folder = seed_folder(parameters, dataset, seed)
     wanted = {**{f"baseline, {name}": loss for name, loss in LOSSES.items()}}
     wanted[f"student, {TAUGHT}"] = LOSSES[TAUGHT]
     missing = [name for name in wanted if not (folder / f"{name}.safetensors").is_file()]
@@ -68,7 +67,14 @@ def make_logits(dataset: str, seed: int, quick: bool, folders: dict[str, Path]) 
         yield Logits(dataset, name, loss, seed, logits, states)
 
 
-def _load(dataset: str, quick: bool, weights: Path) -> Parameters:
+def seed_folder(parameters: Parameters, dataset: str, seed: int) -> Path:
+    """Folder of the trainings and logits of one seed."""
+    key = config_hash(parameters.model_dump(mode="json"))
+    name = f"{dataset}_{key}_{training_code_version()}_{seed}"
+    return CACHE.parent / "mlic_calibration" / name
+
+
+def load(dataset: str, quick: bool, weights: Path | None) -> Parameters:
     """Parameters of the data set's environment; with `quick`, one epoch and few images."""
     loader = RecipeConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")
     loader.env = ENVIRONMENTS[dataset]
@@ -82,6 +88,26 @@ def _load(dataset: str, quick: bool, weights: Path) -> Parameters:
     return check_parameters(found)
 
 
+def prepare(
+    p: Parameters, dataset: str, seed: int, folder: Path, loss: Choice, folders: dict[str, Path]
+) -> Trainings:
+    """Images, labels and partitions of one seed, for trainings by the product's own nodes."""
+    raw = _read(p, dataset, seed, folders)
+    images, quarantine = decode_images(raw, p.data, folder / "images")
+    labels = split_images(raw, quarantine, p.data, seed)
+    training = p.training.model_copy(update={"loss": loss})
+    inputs = {"images": images, "labels": labels, "data": p.data, "model": p.model}
+    cut = partial(StudyData(labels).partition, parts=p.partition.num_parts, seed=seed)
+    own = folder / f"trained_{config_hash(loss.model_dump())}"
+    return Trainings({**inputs, "training": training, "seed": seed}, cut, own)
+
+
+def train_student(trainings: Trainings, p: Parameters) -> tuple[Trained, list[Trained]]:
+    """The student of the default committee, and its teachers."""
+    teams = [trainings.team(team) for team in TEAMS]
+    return trainings.student("all", teams, p.distillation), teams
+
+
 def _train(
     p: Parameters,
     dataset: str,
@@ -90,22 +116,12 @@ def _train(
     missing: list[str],
     folders: dict[str, Path],
 ) -> None:
-    """Train the missing models by the product's own nodes, and keep their logits."""
-    raw = _read(p, dataset, seed, folders)
-    images, quarantine = decode_images(raw, p.data, folder / "images")
-    labels = split_images(raw, quarantine, p.data, seed)
-    inputs: dict[str, Any] = {"images": images, "labels": labels, "data": p.data, "model": p.model}
-    cut = partial(StudyData(labels).partition, parts=p.partition.num_parts, seed=seed)
+    """Train the missing models, and keep their logits."""
     for name in missing:
-        loss = LOSSES[name.partition(", ")[2]]
-        training = p.training.model_copy(update={"loss": loss})
-        own = folder / f"trained_{config_hash(loss.model_dump())}"
-        trainings = Trainings({**inputs, "training": training, "seed": seed}, cut, own)
-        if name.startswith("student"):
-            teams = [trainings.team(team) for team in TEAMS]
-            made = trainings.student("all", teams, p.distillation)
-        else:
-            made = trainings.baseline
+        trainings = prepare(p, dataset, seed, folder, LOSSES[name.partition(", ")[2]], folders)
+        images, labels = trainings.inputs["images"], trainings.inputs["labels"]
+        is_student = name.startswith("student")
+        made = train_student(trainings, p)[0] if is_student else trainings.baseline
         arrays: dict[str, NDArray[Any]] = {}
         for split in ("validation", "test"):
             found = trainings.predict([made], images, labels.rows(split))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlic.datasets.base import FileDataset, wrap_errors
-from mlic.datasets.serialized import ObjectDataset
+from mlic.datasets.serialized import ObjectDataset, preview_description
+
+if TYPE_CHECKING:
+    from kedro_datasets._typing import ImagePreview, JSONPreview
 
 __all__ = ["DirectoryDataset", "ImageStoreDataset", "MemmapDataset"]
 
@@ -32,6 +36,12 @@ class MemmapDataset(ObjectDataset):
         with wrap_errors(self._filepath):
             return self._load_class().open(self._filepath)
 
+    def preview(self) -> JSONPreview:
+        """Return the shape of the array and the short entries of its description."""
+        data = self.load()
+        about = {name: json.dumps(value) for name, value in data.describe().items()}
+        return preview_description(about, {data.kind: data.array.shape})
+
     def save(self, data: Any) -> None:
         """Write the object, or link the files in which it lies."""
         self._require_instance(data)
@@ -44,6 +54,23 @@ class ImageStoreDataset(MemmapDataset):
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         super().__init__(filepath, "mlic.images.store.ImageStore", metadata)
+
+    def preview(self, number: int = 36) -> ImagePreview:
+        """Return the first images side by side, for Kedro-Viz."""
+        import numpy as np
+        from PIL import Image
+
+        from mlic.images.thumbnails import encode_image
+
+        pixels = np.asarray(self.load().pixels[:number])
+        columns = int(np.ceil(np.sqrt(max(len(pixels), 1))))
+        side, rows = pixels.shape[1], -(-len(pixels) // columns)
+        sheet = Image.new("RGB", (columns * side, rows * side), "white")
+        for place, image in enumerate(pixels):
+            row, column = divmod(place, columns)
+            sheet.paste(Image.fromarray(image), (column * side, row * side))
+        encoded: Any = encode_image(sheet).partition(",")[2]
+        return encoded  # type: ignore[no-any-return]
 
 
 class DirectoryDataset(FileDataset):

@@ -6,6 +6,7 @@ read. The dotted path of the class is stored in the file.
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,14 @@ from mlic.caching.tensors import load_tensors, save_tensors
 from mlic.datasets.base import DatasetDataError, FileDataset, wrap_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from kedro_datasets._typing import JSONPreview
 
-__all__ = ["JSONObjectDataset", "ObjectDataset", "SafetensorsDataset"]
+__all__ = ["JSONObjectDataset", "ObjectDataset", "SafetensorsDataset", "preview_description"]
+
+SHORT = 400  # characters of an entry that a preview shows
+SHOWN_ARRAYS = 10
 
 
 class ObjectDataset(FileDataset):
@@ -105,6 +111,31 @@ class SafetensorsDataset(ObjectDataset):
             # Checked when the file is read, so that it cannot be taken for another class.
             about = about | ({"cls": self._cls} if self._cls else {})
             save_tensors(self._filepath, tensors, about)
+
+    def preview(self) -> JSONPreview:
+        """Return the short entries of the description, and its arrays' shapes, for Kedro-Viz."""
+        from safetensors import safe_open
+
+        with wrap_errors(self._filepath), safe_open(self._filepath, framework="numpy") as file:
+            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+            return preview_description(dict(file.metadata() or {}), shapes)
+
+
+def preview_description(
+    metadata: Mapping[str, str], shapes: Mapping[str, Sequence[int]]
+) -> JSONPreview:
+    """Describe an object in JSON: entries of its metadata that are short, and its arrays."""
+    about: dict[str, Any] = {}
+    for name, text in metadata.items():
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        about |= value if isinstance(value, dict) else {name: value}
+    short = {name: value for name, value in about.items() if len(str(value)) <= SHORT}
+    first = {name: list(shape) for name, shape in list(shapes.items())[:SHOWN_ARRAYS]}
+    preview: Any = json.dumps({**short, "number of arrays": len(shapes), "arrays": first}, indent=1)
+    return preview  # type: ignore[no-any-return]
 
 
 class JSONObjectDataset(ObjectDataset):

@@ -40,6 +40,9 @@ class SkipUnchanged(AbstractRunner):  # type: ignore[misc]
         num_skipped = len(pipeline.nodes) - len(stale.nodes)
         if num_skipped and stale.nodes:
             logger.info("%d of %d nodes are up to date", num_skipped, len(pipeline.nodes))
+        if hook_manager is not None:
+            names = {node.name for node in stale.nodes}
+            _show_skipped([node for node in pipeline.nodes if node.name not in names], hook_manager)
         options = hook_manager, run_id, only_missing_outputs
         outputs: dict[str, Any] = super().run(stale, catalog, *options)
         return outputs
@@ -62,3 +65,12 @@ class SkipUnchanged(AbstractRunner):  # type: ignore[misc]
             len(list(done_nodes)),
             len(pipeline.nodes),
         )
+
+
+def _show_skipped(nodes: Iterable[Node], hook_manager: PluginManager) -> None:
+    """Report skipped nodes to Kedro-Viz, which takes a run without any node for no run at all."""
+    for plugin in hook_manager.get_plugins():
+        # Other plug-ins must not take them for nodes that have run.
+        if type(plugin).__module__.startswith("kedro_viz.") and hasattr(plugin, "after_node_run"):
+            for node in nodes:
+                plugin.after_node_run(node=node)
