@@ -161,7 +161,7 @@ def test_stability_is_the_agreement_between_seeds(statistics):
 
 def test_full_label_teachers_have_no_partition():
     nodes = create_pipeline(RunShape(strategies=("full_label",))).nodes
-    assert [node.name for node in nodes] == ["graph_partition.assign_groups_full_label"]
+    assert [node.name for node in nodes] == ["teachers.assign_groups_full_label"]
 
 
 # --- surveys and figures ------------------------------------------------------------------------

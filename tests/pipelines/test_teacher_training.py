@@ -52,7 +52,7 @@ def test_nodes_are_in_the_namespaces_of_their_teachers():
     own = {"teachers.cgp_0.group", "images", "labels", "store", "params:seed"}
     assert own <= set(teacher.inputs)
     groups = ["teachers.cgp_0.group", "teachers.cgp_1.group"]
-    assert nodes["graph_partition.assign_groups_cgp"].outputs == groups
+    assert nodes["teachers.assign_groups_cgp"].outputs == groups
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_full_label_teachers_are_wired_beside_those_of_parts():
         strategies=("cgp", "full_label"), num_parts=3, num_full_label=2, mode="separate"
     )
     nodes = {node.name: node for node in create_pipeline(shape).nodes}
-    assign = nodes["graph_partition.assign_groups_full_label"]
+    assign = nodes["teachers.assign_groups_full_label"]
     assert assign.inputs == ["labels", "params:partition"]
     assert assign.outputs == ["teachers.full_label_0.group", "teachers.full_label_1.group"]
     assert len([name for name in nodes if name.endswith(".train")]) == 5

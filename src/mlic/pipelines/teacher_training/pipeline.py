@@ -45,7 +45,8 @@ def assign_teacher_groups(shape: RunShape) -> Pipeline:
             inputs=["labels" if is_full else f"partition_{strategy}", "params:partition"],
             outputs=[f"{teacher.name}.group" for teacher in shape.teachers_of(strategy)],
             name=f"assign_groups_{strategy}",
-            namespace="graph_partition",
+            # Inside the teachers' box, so that a closed diagram has one entry for each partition.
+            namespace=NAMESPACE,
         )
         assign.append(node)
     return Pipeline(assign)
