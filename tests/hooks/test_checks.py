@@ -47,7 +47,7 @@ def test_groups_of_an_earlier_run_must_belong_to_the_stored_partition():
     for part, group in enumerate(assign_groups(partition, PartitionOptions(num_parts=2))):
         catalog[f"teachers.user_{part}.group"] = MemoryDataset(group)
     whole = teacher_training.create_pipeline(user_shape(2))
-    alone = whole.filter(node_names=["teachers.train"])
+    alone = whole.filter(tags=["training"])
     check_partitions(alone, 2, catalog)
     catalog["partition_user"] = MemoryDataset(partition)
     check_partitions(alone, 2, catalog)
