@@ -43,7 +43,7 @@ from mlic.pipelines.distillation.nodes import join_logits, train_student
 from mlic.pipelines.graph_partition.nodes import (
     build_cooccurrence_graph,
     build_disoccurrence_graph,
-    cut_graph,
+    partition_graph,
 )
 from mlic.pipelines.label_statistics.nodes import count_training_labels
 from mlic.pipelines.reporting.nodes import predict_test_split
@@ -163,7 +163,7 @@ def cut(labels: LabelMatrix, strategy: str, p: Parameters, seed: int) -> Any:
     """The partition of one strategy."""
     statistics = count_training_labels(labels)
     graph = BUILDERS[strategy](statistics, p.partition)
-    return cut_graph(graph, statistics, p.partition, seed)
+    return partition_graph(graph, statistics, p.partition, seed)
 
 
 def planted_ari(labels: LabelMatrix, membership: Any, p: Parameters) -> float:
