@@ -26,13 +26,13 @@ SUMMARY = {
 def test_results_table_has_one_row_for_each_model():
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(results_table(SUMMARY))
+        console.print(results_table(SUMMARY | {"calibrated": {"student": {"OF1": 65.25}}}))
     rows = [line.strip()[1:-1].split("│") for line in capture.get().splitlines() if "│" in line]
     assert [[cell.strip() for cell in row] for row in rows] == [
-        ["Baseline", "50.0", "40.0", "45.0", "10"],
-        ["Ensemble of CGP teachers", "51.0", "", "", "20"],
-        ["Ensemble of DGP teachers", "52.0", "", "", ""],
-        ["Student", "55.5", "41.0", "47.0", "11"],
+        ["Baseline", "50.0", "40.0", "45.0", "", "10"],
+        ["Ensemble of CGP teachers", "51.0", "", "", "", "20"],
+        ["Ensemble of DGP teachers", "52.0", "", "", "", ""],
+        ["Student", "55.5", "41.0", "47.0", "65.2", "11"],
     ]
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlic.errors import MlicError
-from mlic.report.names import list_models
+from mlic.report.names import MODELS, list_models
 from mlic.utils.logging import log_format
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ _SIGINT_CODE = 130
 def results_table(summary: Mapping[str, Any]) -> Table:
     """Make the results table: one row per baseline, ensemble of teachers, and student.
 
-    The scores are in percent, the times in seconds. What is missing in the summary leaves out its
-    row or cell.
+    The scores are in percent, the times in seconds. CF1 and OF1 are at 0.5 on the plain sigmoid,
+    as papers report them; ``calibrated OF1`` is at the thresholds of calibrated models. What is
+    missing in the summary leaves out its row or cell.
 
     Examples
     --------
@@ -59,11 +60,16 @@ def results_table(summary: Mapping[str, Any]) -> Table:
     """
     table = Table(title="Results on the test split, in percent")
     table.add_column("")
-    for name in (*_METRICS, "seconds"):
+    for name in (*_METRICS, "calibrated OF1", "seconds"):
         table.add_column(name, justify="right")
+    calibrated = {
+        MODELS[name]: scores["OF1"]
+        for name, scores in summary.get("calibrated", {}).items()
+        if "OF1" in scores
+    }
     for title, scores, seconds in list_models(summary):
         cells = [_cell(scores.get(name), 1) for name in _METRICS]
-        table.add_row(title, *cells, _cell(seconds, 0))
+        table.add_row(title, *cells, _cell(calibrated.get(title), 1), _cell(seconds, 0))
     return table
 
 
