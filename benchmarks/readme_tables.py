@@ -17,12 +17,14 @@ from common import ROOT
 from scipy import stats
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "README.md"
 RESULTS_PAGE = ROOT / "docs" / "results.md"
 COST_PAGE = ROOT / "docs" / "cost.md"
+USING_PAGE = ROOT / "docs" / "using_a_model.md"
 
 STUDIES = {  # of psd_gain.py, and the images of each
     "finetune": "Corel5k, MobileNetV2-0.35 fine-tuned at 96 px",
@@ -59,7 +61,16 @@ SCRIPTS = (  # the benchmarks whose claims docs/cost.md lists, in this order
     "metrics",
     "label_scale",
     "startup",
+    "inference",
 )
+CALIBRATION_METHODS = {  # (calibration, thresholds) -> its name on the page
+    ("sigmoid", "0.5"): "sigmoid, 0.5",
+    ("link", "expected_f1"): "link, expected F1: no label used",
+    ("link + fit", "expected_f1"): "link and fit, expected F1 (default)",
+    ("link + fit", "tuned_f1"): "link and fit, tuned for each label",
+    ("Platt, per label (scikit-learn)", "0.5"): "Platt for each label (scikit-learn), 0.5",
+}
+CALIBRATION_FIGURES = ("ECE", "log-loss", "CF1", "macro F1", "OF1", "exact match")
 COSTS = {  # README's other costs: (script, beginning of the claim's name) -> name in README
     ("cached_targets", "student epoch with cached targets"): "an epoch of the student with stored "
     "targets, in epochs of the baseline",
@@ -93,7 +104,11 @@ def pages() -> dict[Path, list[str]]:
             mark("claims", render_claims_of_gain()),
             mark("ingredients", render_ingredients()),
         ],
-        COST_PAGE: [mark("whole cost", cost), mark("speed", render_claims_of_speed())],
+        USING_PAGE: [
+            mark("calibration", render_calibration(read("calibration")["rows"])),
+            mark("claims", render_claims(("calibration", "label_issues"))),
+        ],
+        COST_PAGE: [mark("whole cost", cost), mark("speed", render_claims(SCRIPTS))],
     }
 
 
@@ -233,10 +248,21 @@ def measured(claim: dict[str, Any]) -> str:
     return f"{claim['value']:.3g} {claim['unit']}"
 
 
-def render_claims_of_speed() -> str:
-    """Every claim of speed or exactness, with its goal."""
+def render_calibration(rows: list[dict[str, Any]]) -> str:
+    """What calibration and thresholds make of the student, for each data set."""
+    titles = ["data", "probabilities, thresholds", *CALIBRATION_FIGURES]
+    cells = []
+    for row in rows:
+        shown = CALIBRATION_METHODS.get((row["calibration"], row["thresholds"]))
+        if row["model"].startswith("student") and shown:
+            cells.append([row["dataset"], shown, *(row[name] for name in CALIBRATION_FIGURES)])
+    return render_table(titles, cells)
+
+
+def render_claims(scripts: Iterable[str]) -> str:
+    """Every claim of some scripts, with its goal."""
     rows = []
-    for script in SCRIPTS:
+    for script in scripts:
         link = f"[{script}](../benchmarks/results/{script}.md)"
         for claim in read(script)["claims"]:
             holds = "yes" if claim["holds"] else "no"
