@@ -98,11 +98,16 @@ def header() -> dict[str, str]:
     script = Path(sys.argv[0]).resolve()
     shown = script.relative_to(ROOT) if script.is_relative_to(ROOT) else script.name
     return {
-        "command": " ".join(["python", str(shown), *sys.argv[1:]]),
+        # Without the folders of one machine, which mean nothing on another.
+        "command": " ".join(["python", str(shown), *map(_without_folder, sys.argv[1:])]),
         "cores": f"{os.cpu_count()} ({platform.machine()})",
         "python": platform.python_version(),
         "commit": _commit(),
     }
+
+
+def _without_folder(argument: str) -> str:
+    return f"…/{Path(argument).name}" if argument.startswith("/") else argument
 
 
 def _commit() -> str:

@@ -61,6 +61,24 @@ def test_most_doubtful_images_are_those_with_the_most_expected_errors(
     assert summary["doubtful"][0]["source"].startswith("data:image/jpeg")
 
 
+def test_image_that_is_named_many_times_is_kept_a_bounded_number_of_times(
+    model, photos, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(prediction, "SHOWN", 5)
+    listed = tmp_path / "list.csv"
+    listed.write_text("path\n" + "photos/00.png\n" * 40)
+    written = []
+    own = prediction._write_chunk
+    monkeypatch.setattr(
+        prediction,
+        "_write_chunk",
+        lambda model, chunk, path: (written.append(len(chunk.doubtful)), own(model, chunk, path)),
+    )
+    summary = predict_to_files(model, list_images(listed), tmp_path / "out", batch_size=4)
+    assert len(summary["doubtful"]) == 5 and summary["images"] == 40
+    assert sum(written) == 5  # equal images do not displace each other
+
+
 class Stopped(Exception):
     """An interrupt in the middle of the work."""
 

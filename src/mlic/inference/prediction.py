@@ -153,10 +153,13 @@ def _add_batch(
     for place in np.flatnonzero(errors > least).tolist():
         row = readable[place]
         shown = _show(model, names[row], pixels[row], probabilities[place], decided[place])
-        chunk.doubtful.append({**shown, "expected_errors": float(errors[place])})
-    best[:] = _most_doubtful([*best, *chunk.doubtful])
-    kept = {one["image"] for one in best}
-    chunk.doubtful = [one for one in chunk.doubtful if one["image"] in kept]
+        shown["expected_errors"] = float(errors[place])
+        best.append(shown)
+        chunk.doubtful.append(shown)
+    best[:] = _most_doubtful(best)
+    # By identity: a list may name one image several times.
+    kept = set(map(id, best))
+    chunk.doubtful = [one for one in chunk.doubtful if id(one) in kept]
 
 
 def _show(
@@ -181,8 +184,7 @@ def _show(
 
 def _most_doubtful(images: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Keep the images with the most expected errors, the first of them in front."""
-    unique = {one["image"]: one for one in images}.values()
-    return sorted(unique, key=lambda one: (-one["expected_errors"], one["image"]))[:SHOWN]
+    return sorted(images, key=lambda one: (-one["expected_errors"], one["image"]))[:SHOWN]
 
 
 def _write_chunk(model: TrainedModel, chunk: _Chunk, path: Path) -> None:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mlflow
+import pandas as pd  # MLflow reads the annotations when the class is made
 
 from mlic.errors import DataError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["ServedModel"]
 
