@@ -49,11 +49,12 @@ def photos():
 
 
 @pytest.fixture
-def logged(tmp_path, make_job, images, labels):
+def logged(tmp_path, make_job, images, labels, monkeypatch):
     """A project whose run logged a student; its folder, checkpoint file and MLflow's id."""
     job = make_job()
     trained = train(make_task(job))[0]
     student = calibrate_checkpoint(trained, images, labels, job.options, CalibrationOptions())
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     project = tmp_path / "project"
     file = project / "student.safetensors"
     save_tensors(file, *student.to_tensors())
@@ -76,7 +77,9 @@ def test_logged_model_predicts_as_the_checkpoint_and_survives_a_move(
     project, student, _, model_id = logged
     moved = tmp_path / "moved"
     shutil.move(project, moved)
+    assert "MLFLOW_TRACKING_URI" not in os.environ, "a later run would log to this store"
     monkeypatch.chdir(moved)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # restored after the test, as MLflow changes it
     mlflow.set_tracking_uri("sqlite:///mlflow.db")
     found = mlflow.pyfunc.load_model(f"models:/{model_id}").predict(request_of(photos))
     expected = mlic.TrainedModel(student, device="cpu").predict(photos).drop(columns="image")

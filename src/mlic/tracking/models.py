@@ -35,6 +35,7 @@ REQUIREMENTS = (
     *("filelock", "lazy_loader", "mlflow", "networkx", "numpy", "pandas", "pillow", "pydantic"),
     *("safetensors", "scipy", "timm", "torch", "torchvision", "tqdm"),
 )
+_URI = "MLFLOW_TRACKING_URI"
 SCORE = "validation_mAP"  # tag of a registered version, percent
 
 
@@ -158,6 +159,9 @@ def _tracking_uri() -> Iterator[None]:
     import mlflow
 
     uri, before = parent_uri(), mlflow.get_tracking_uri()
+    # MLflow also writes the address into the environment, where mlflow.yml of a later run would
+    # read it.
+    variable = os.environ.get(_URI)
     root = Path(re.sub(f"^{SQLITE}", "", uri)).parent if uri.startswith(SQLITE) else Path.cwd()
     mlflow.set_tracking_uri(uri)
     # Its bars and its hints about type annotations would stand among the results.
@@ -168,3 +172,6 @@ def _tracking_uri() -> Iterator[None]:
             yield
     finally:
         mlflow.set_tracking_uri(before)
+        os.environ.pop(_URI, None)
+        if variable is not None:
+            os.environ[_URI] = variable
