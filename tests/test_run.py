@@ -127,7 +127,7 @@ def test_notebooks_tell_what_the_run_left(project, first_run, monkeypatch):
     assert {node["id"] for node in stored["nodes"]} == set(labels["names"])
     runs = execute("compare_runs.ipynb")
     gain = first_run["student"]["mAP"] - first_run["baseline"]["mAP"]
-    assert runs["table"]["mAP/gain"].iloc[0] == pytest.approx(gain, abs=1e-3)
+    assert runs["table"]["mAP.gain"].iloc[0] == pytest.approx(gain, abs=1e-3)
     assert runs["precision"]["gain"].mean() == pytest.approx(gain, abs=0.02)
     trained = {
         "baseline",

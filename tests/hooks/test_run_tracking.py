@@ -149,10 +149,10 @@ def test_finished_run_logs_figures_and_files(start, runs, catalog):
     start().after_pipeline_run(PIPELINE, catalog)
     (run,) = runs.all()
     metrics = run.data.metrics
-    assert metrics["mAP/baseline"] == 50.0
-    assert metrics["mAP/teachers.dgp"] == 52.0
-    assert metrics["mAP/gain"] == 5.5
-    assert metrics["seconds/total"] == 80.0
+    assert metrics["mAP.baseline"] == 50.0
+    assert metrics["mAP.teachers.dgp"] == 52.0
+    assert metrics["mAP.gain"] == 5.5
+    assert metrics["seconds.total"] == 80.0
     assert "seed" not in metrics
     attached = Path(runs.folder, run.info.artifact_uri, "reporting").iterdir()
     assert [file.name for file in attached] == ["summary.json"]

@@ -21,9 +21,9 @@ def test_figures_of_a_run_are_grouped_by_figure():
         "cost_in_baselines": 2.5,
     }
     assert run_metrics(figures) == {
-        "mAP/teachers.cgp": 50.0,
-        "mAP/gain": 2.5,
-        "seconds/student": 3.0,
-        "seconds/teachers.cgp": 4.0,
+        "mAP.teachers.cgp": 50.0,
+        "mAP.gain": 2.5,
+        "seconds.student": 3.0,
+        "seconds.teachers.cgp": 4.0,
         "cost_in_baselines": 2.5,
     }

@@ -108,7 +108,7 @@ def test_new_experiment_links_to_its_saved_views(client, parent):
     assert note.count(f"#/experiments/{experiment.experiment_id}/runs?") == len(states) == 2
     charts = [chart["metricKey"] for chart in states["mlic-curves"]["compareRunCharts"]]
     assert charts[0] == "mAP/validation" and "loss/train" in charts
-    assert "metrics.`mAP/gain`" in states["mlic-gains"]["selectedColumns"]
+    assert "metrics.`mAP.gain`" in states["mlic-gains"]["selectedColumns"]
 
 
 def test_older_experiment_gets_missing_tags_once(client, settings):

@@ -33,18 +33,17 @@ def training_metrics(figures: Mapping[str, float]) -> dict[str, float]:
 
 
 def run_metrics(figures: Mapping[str, Any]) -> dict[str, float]:
-    """Name the main figures of a run: ``mAP/student`` instead of the entry mAP of the student.
+    """Name the main figures of a run: ``mAP.student`` instead of the entry mAP of the student.
 
     Examples
     --------
     >>> run_metrics({"student": {"mAP": 62.5}, "cost_in_baselines": 5.3, "seconds": {"total": 9}})
-    {'mAP/student': 62.5, 'cost_in_baselines': 5.3, 'seconds/total': 9.0}
+    {'mAP.student': 62.5, 'cost_in_baselines': 5.3, 'seconds.total': 9.0}
     """
     named = {}
     for name, value in flatten_numbers(figures).items():
         owner, _, figure = name.rpartition(".")
-        if owner == "seconds" or owner.startswith("seconds."):
-            named[name.replace(".", "/", 1)] = value
-        else:
-            named[f"{figure}/{owner}" if owner else figure] = value
+        is_time = owner == "seconds" or owner.startswith("seconds.")
+        # Without a slash, for MLflow makes a section of charts of every prefix before one.
+        named[name if is_time or not owner else f"{figure}.{owner}"] = value
     return named

@@ -21,8 +21,8 @@ _TRAINING = (
     *("tags.`strategy`", "tags.`part`", "tags.`data`", "tags.`num_parts`", "tags.`seed`"),
 )
 _RUN = (
-    *("metrics.`mAP/gain`", "metrics.`mAP/student`", "metrics.`mAP/baseline`"),
-    *("metrics.`mAP/budget_matched_baseline`", "metrics.`cost_in_baselines`"),
+    *("metrics.`mAP.gain`", "metrics.`mAP.student`", "metrics.`mAP.baseline`"),
+    *("metrics.`mAP.budget_matched_baseline`", "metrics.`cost_in_baselines`"),
     *("tags.`data`", "tags.`strategies`", "tags.`num_parts`", "tags.`seed`"),
 )
 
