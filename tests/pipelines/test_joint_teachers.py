@@ -176,7 +176,7 @@ class _RecordingRun(TrainingRun):
     def log_epoch(self, epoch, metrics):
         if epoch == self.runs.failing_epoch:
             raise ValueError("full disk")
-        if "mAP/best_validation" not in metrics:  # logged once at the end
+        if "mAP.best_validation" not in metrics:  # logged once at the end
             self.runs.epochs.append((self.name, epoch))
 
     def log_file(self, path, folder):

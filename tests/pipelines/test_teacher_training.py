@@ -145,7 +145,7 @@ def test_run_logs_epochs_outcome_and_checkpoint(teach, monkeypatch, tmp_path):
     assert tags["strategy"] == "cgp" and tags["part"] == "1" and tags["labels"] == "green, blue"
     *epochs, outcome = run.epochs
     assert [number for number, _ in epochs] == [1, 2]
-    assert outcome[1] == {"seconds", "mAP/best_validation"}
+    assert outcome[1] == {"seconds", "mAP.best_validation"}
     assert run.files == [(tmp_path / name / "checkpoint.safetensors", "checkpoint")]
 
 

@@ -6,10 +6,10 @@ from mlic.tracking.metrics import run_metrics, training_metrics
 def test_figures_of_an_epoch_have_short_names_and_percent():
     figures = {"loss": 0.5, "loss_cgp": 0.25, "learning_rate": 0.01, "validation_mAP_raw": 0.625}
     assert training_metrics(figures) == {
-        "loss/train": 0.5,
-        "loss/cgp": 0.25,
+        "loss.train": 0.5,
+        "loss.cgp": 0.25,
         "learning_rate": 0.01,
-        "mAP/validation_raw": 62.5,
+        "mAP.validation_raw": 62.5,
     }
 
 

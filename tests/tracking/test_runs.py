@@ -107,7 +107,7 @@ def test_new_experiment_links_to_its_saved_views(client, parent):
         states[key] = json.loads(zlib.decompress(base64.b64decode(packed)))
     assert note.count(f"#/experiments/{experiment.experiment_id}/runs?") == len(states) == 2
     charts = [chart["metricKey"] for chart in states["mlic-curves"]["compareRunCharts"]]
-    assert charts[0] == "mAP/validation" and "loss/train" in charts
+    assert charts[0] == "mAP.validation" and "loss.train" in charts
     assert "metrics.`mAP.gain`" in states["mlic-gains"]["selectedColumns"]
 
 

@@ -1,4 +1,8 @@
-"""Names and units of what MLflow shows: the figure first, then whose it is, scores in percent."""
+"""Names and units of what MLflow shows: the figure first, then whose it is, scores in percent.
+
+The names have no slash, because MLflow makes a section of charts of every prefix before one, and
+shows those sections above the charts of a saved view.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,11 @@ from mlic.tracking.settings import flatten_numbers
 
 __all__ = ["BEST", "run_metrics", "training_metrics"]
 
-BEST = "mAP/best_validation"
+BEST = "mAP.best_validation"
 _NAMES = {
-    "validation_mAP_ema": "mAP/validation",
-    "validation_mAP_raw": "mAP/validation_raw",
-    "loss": "loss/train",
+    "validation_mAP_ema": "mAP.validation",
+    "validation_mAP_raw": "mAP.validation_raw",
+    "loss": "loss.train",
 }
 
 
@@ -23,12 +27,12 @@ def training_metrics(figures: Mapping[str, float]) -> dict[str, float]:
     Examples
     --------
     >>> training_metrics({"validation_mAP_ema": 0.5, "loss": 0.1, "loss_hard": 0.1})
-    {'mAP/validation': 50.0, 'loss/train': 0.1, 'loss/hard': 0.1}
+    {'mAP.validation': 50.0, 'loss.train': 0.1, 'loss.hard': 0.1}
     """
     named = {}
     for name, value in figures.items():
-        known = _NAMES.get(name, name.replace("loss_", "loss/", 1))
-        named[known] = value * 100 if known.startswith("mAP/") else value
+        known = _NAMES.get(name, name.replace("loss_", "loss.", 1))
+        named[known] = value * 100 if known.startswith("mAP.") else value
     return named
 
 
@@ -44,6 +48,5 @@ def run_metrics(figures: Mapping[str, Any]) -> dict[str, float]:
     for name, value in flatten_numbers(figures).items():
         owner, _, figure = name.rpartition(".")
         is_time = owner == "seconds" or owner.startswith("seconds.")
-        # Without a slash, for MLflow makes a section of charts of every prefix before one.
         named[name if is_time or not owner else f"{figure}.{owner}"] = value
     return named

@@ -15,9 +15,9 @@ from typing import Any
 __all__ = ["experiment_tags"]
 
 _CURVES, _GAINS = "Training curves", "Gain of each run"
-_CHARTS = ("mAP/validation", "mAP/validation_raw", "loss/train", "learning_rate")
+_CHARTS = ("mAP.validation", "mAP.validation_raw", "loss.train", "learning_rate")
 _TRAINING = (
-    *("metrics.`mAP/best_validation`", "metrics.`seconds`", "metrics.`images_per_second`"),
+    *("metrics.`mAP.best_validation`", "metrics.`seconds`", "metrics.`images_per_second`"),
     *("tags.`strategy`", "tags.`part`", "tags.`data`", "tags.`num_parts`", "tags.`seed`"),
 )
 _RUN = (
