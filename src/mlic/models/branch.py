@@ -30,7 +30,7 @@ class BranchedBackbone(nn.Module):
     def __init__(self, trunk: Trunk) -> None:
         super().__init__()
         self.trunk, self.branch = trunk, trunk.make_branch()
-        self.head_hidden_size = trunk.head_hidden_size
+        self.num_features, self.head_hidden_size = trunk.num_features, trunk.head_hidden_size
         self.pretrained_cfg = trunk.model.pretrained_cfg
         # timm's record of stages, with the names that they have in this module
         self.feature_info = [

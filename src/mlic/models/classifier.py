@@ -84,7 +84,7 @@ def build_classifier(
     torch.Size([2, 3])
     """
     backbone = build_backbone(options, load_weights)
-    head = _build_head(options, backbone.head_hidden_size, context, load_weights)
+    head = _build_head(options, backbone, context, load_weights)
     return MultiLabelClassifier(backbone, head)
 
 
@@ -112,14 +112,17 @@ def build_branch_head(
 ) -> BranchHead:
     """Build a new branch on a trunk, and its head; see `build_classifier`."""
     branch = trunk.make_branch()  # before the head: the order decides the random initial weights
-    head = _build_head(options, trunk.head_hidden_size, context, load_weights)
+    head = _build_head(options, trunk, context, load_weights)
     return BranchHead(branch, head, trunk.pool)
 
 
 def _build_head(
-    options: ModelOptions, num_features: int, context: LabelContext, load_weights: bool
+    options: ModelOptions, backbone: nn.Module, context: LabelContext, load_weights: bool
 ) -> Head:
-    needs = find_plugin(HEADS, options.head).needs
+    kind: type[Head] = find_plugin(HEADS, options.head)
+    needs = kind.needs
+    # timm's own pooling changes the number of channels in some backbones, such as MobileNetV3
+    num_features = backbone.head_hidden_size if kind.pooled else backbone.num_features
     # copied, because the options are written into the checkpoint as they were given
     head_options: dict[str, Any] = dict(options.head_options)
     if "embeddings" in needs:

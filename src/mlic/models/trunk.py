@@ -40,7 +40,8 @@ class Trunk(nn.Module):
         # narrow, so that all branches together cost little beside the trunk
         self.width = options.width or max(self.channels // 32, 16)
         # a bottleneck widens by 4, as in ResNet
-        self.head_hidden_size = model.head_hidden_size if self.is_whole else 4 * self.width
+        self.num_features = self.channels if self.is_whole else 4 * self.width
+        self.head_hidden_size = model.head_hidden_size if self.is_whole else self.num_features
         self.feature_info = [{**stage, "module": f"model.{stage['module']}"} for stage in stages]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

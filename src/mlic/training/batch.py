@@ -39,3 +39,8 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def hidden_states(self) -> torch.Tensor:
+        """Label states that the model is not shown; the others are −1. Shape (B, C)."""
+        return self.states if self.known is None else self.states.where(self.known < 0, -1)

@@ -18,6 +18,7 @@ from mlic.models.input_spec import InputSpec
 from mlic.training.batch import Batch
 from mlic.training.device import send
 from mlic.training.job import TrainingJob
+from mlic.training.label_mask import LabelMask
 from mlic.training.prefetch import prefetch
 
 __all__ = ["EVAL_BATCH_FACTOR", "ImageData", "TrainingData", "View", "make_sampler", "read_images"]
@@ -37,10 +38,14 @@ class TrainingData(ABC):
         The training, or any of several that share images, split and views.
     states
         Label states of all images; shape (n, C), int8.
+    mask
+        Which states the model is shown; None if its head has no use for them.
     """
 
-    def __init__(self, job: TrainingJob, states: NDArray[np.int8]) -> None:
-        self.job, self.states = job, states
+    def __init__(
+        self, job: TrainingJob, states: NDArray[np.int8], mask: LabelMask | None = None
+    ) -> None:
+        self.job, self.states, self.mask = job, states, mask
         self.train_rows = job.train_rows
         self.validation_rows = job.labels.rows("validation")
         self.num_batches = job.num_batches
@@ -56,6 +61,7 @@ class TrainingData(ABC):
         # Views repeat after `num_views` epochs, because teachers store logits for each of them.
         view = (epoch - 1) % self.num_views
         positions = self._shuffle(order)
+        draw = self.mask.start(epoch) if self.mask else None
         # Where the CPU also trains, a reading thread would only take its cores.
         ahead = fabric.device.type != "cpu"
         for batch, read in prefetch(positions, lambda batch: self._read(batch, view), ahead):
@@ -64,6 +70,7 @@ class TrainingData(ABC):
                 images=self._preprocess(read, rows, view, fabric),
                 states=send(self.states[rows], fabric),
                 rows=rows,
+                known=send(draw(self.states[rows]), fabric) if draw else None,
                 soft_targets=self._soft_targets(batch, view, fabric),
             )
 
@@ -102,8 +109,14 @@ class TrainingData(ABC):
 class ImageData(TrainingData):
     """Views of stored images, preprocessed for a model's input; see `TrainingData`."""
 
-    def __init__(self, job: TrainingJob, states: NDArray[np.int8], spec: InputSpec) -> None:
-        super().__init__(job, states)
+    def __init__(
+        self,
+        job: TrainingJob,
+        states: NDArray[np.int8],
+        spec: InputSpec,
+        mask: LabelMask | None = None,
+    ) -> None:
+        super().__init__(job, states, mask)
         self.spec, self.views = spec, make_sampler(job)
 
     def validation_batches(self, fabric: Fabric) -> Iterator[torch.Tensor]:

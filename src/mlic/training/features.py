@@ -22,6 +22,7 @@ from mlic.training.checkpoint import Checkpoint
 from mlic.training.data import TrainingData, View, make_sampler, read_images
 from mlic.training.device import make_fabric, memory_advice, send
 from mlic.training.job import TrainingJob
+from mlic.training.label_mask import LabelMask
 from mlic.utils.progress import progress
 
 __all__ = ["FeatureData", "FrozenFeatures", "to_device"]
@@ -144,9 +145,13 @@ class FeatureData(TrainingData):
     """Batches of a frozen trunk's features in place of images; see `TrainingData`."""
 
     def __init__(
-        self, job: TrainingJob, states: NDArray[np.int8], features: FrozenFeatures
+        self,
+        job: TrainingJob,
+        states: NDArray[np.int8],
+        features: FrozenFeatures,
+        mask: LabelMask | None = None,
     ) -> None:
-        super().__init__(job, states)
+        super().__init__(job, states, mask)
         self.features = features
 
     def validation_batches(self, fabric: Fabric) -> Iterator[torch.Tensor]:

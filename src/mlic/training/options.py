@@ -18,6 +18,7 @@ __all__ = [
     "ROLES",
     "Choice",
     "DistillationOptions",
+    "LabelMaskOptions",
     "TeacherOptions",
     "TrainingOptions",
 ]
@@ -39,6 +40,28 @@ class Choice(StrictModel):
 def _known(package: str, choice: Choice) -> Choice:
     refuse_unknown_plugin(package, choice.name)
     return choice
+
+
+class LabelMaskOptions(StrictModel):
+    """Which label states a model is shown in training, if its head uses known labels."""
+
+    max_known: float = Field(
+        default=0.75,
+        ge=0,
+        le=1,
+        description="largest share of the labels that is known; the number is drawn for each "
+        "image, from 0 on; 0: always none",
+    )
+    flipped: float = Field(
+        default=0,
+        ge=0,
+        lt=0.5,
+        description="share of the known states that are wrong, so that the model learns not to "
+        "rely on every hint",
+    )
+    never_known: tuple[str, ...] = Field(
+        default=(), description="labels that are never known; a name may contain * and ?"
+    )
 
 
 class TrainingOptions(StrictModel):
@@ -70,6 +93,7 @@ class TrainingOptions(StrictModel):
     reduction: Literal["mean", "sum"] = Field(
         default="mean", description="mean over the known states, or sum over batch and labels"
     )
+    label_mask: LabelMaskOptions = LabelMaskOptions()
     augmentation: AugmentationOptions = AugmentationOptions()
     normalise: bool = Field(
         default=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -11,7 +12,15 @@ from torch import nn
 from mlic.errors import ParameterError
 from mlic.labels.context import LabelContext
 
-__all__ = ["Head", "flatten_map", "make_label_embedding", "map_attention", "require_sizes"]
+__all__ = [
+    "Head",
+    "flatten_map",
+    "image_tokens",
+    "make_label_embedding",
+    "map_attention",
+    "require_sizes",
+    "token_grid",
+]
 
 
 class Head(nn.Module, ABC):
@@ -25,7 +34,8 @@ class Head(nn.Module, ABC):
     ----------
     pooled
         Whether the head takes pooled features of shape (B, F), as timm's own classifiers do, or the
-        feature map of shape (B, F, H, W).
+        backbone's features as they are: a feature map of shape (B, F, H, W), or what
+        `image_tokens` accepts.
     needs
         Members of the label context that the head uses: ``{"embeddings"}``, ``{"graph"}`` …
         The training nodes load only what is named here, and its fingerprint is part of the
@@ -94,19 +104,70 @@ def flatten_map(features: torch.Tensor, num_features: int) -> torch.Tensor:
     return features.flatten(2).transpose(1, 2)
 
 
+def image_tokens(features: torch.Tensor, num_features: int) -> torch.Tensor:
+    """Turn the features of any backbone into tokens of shape (B, N, F).
+
+    Parameters
+    ----------
+    features
+        A map with channels first, (B, F, H, W), or last, (B, H, W, F), whose positions become
+        tokens row by row; or tokens, (B, N, F), as vision transformers give them.
+    num_features
+        Channels F.
+
+    Raises
+    ------
+    ParameterError
+        If the features have another number of channels.
+
+    Examples
+    --------
+    >>> [image_tokens(torch.zeros(shape), 8).shape[1] for shape in ((2, 8, 3, 3), (2, 10, 8))]
+    [9, 10]
+    """
+    if features.ndim == 4 and features.shape[1] == num_features:
+        return features.flatten(2).transpose(1, 2)
+    if features.ndim in (3, 4) and features.shape[-1] == num_features:
+        return features.flatten(1, -2)
+    raise ParameterError(
+        f"model.head: the head needs features with {num_features} channels, but the backbone "
+        f"gives {tuple(features.shape)}; choose another backbone",
+        parameter="model.head",
+    )
+
+
+def token_grid(features: torch.Tensor, num_features: int) -> tuple[int, torch.Size]:
+    """Number of tokens before those of positions, and height and width of the positions.
+
+    Features are those of `image_tokens`. Tokens are taken for a square of positions, after the
+    class and register tokens of a vision transformer.
+
+    Examples
+    --------
+    >>> token_grid(torch.zeros(2, 197, 8), 8)
+    (1, torch.Size([14, 14]))
+    """
+    if features.ndim == 4:
+        first = 2 if features.shape[1] == num_features else 1
+        return 0, features.shape[first : first + 2]
+    side = math.isqrt(features.shape[1])
+    return features.shape[1] - side * side, torch.Size((side, side))
+
+
 def map_attention(
     attention: nn.MultiheadAttention,
     labels: torch.Tensor,
     keys: torch.Tensor,
     values: torch.Tensor,
     sides: torch.Size,
+    skip: int = 0,
 ) -> torch.Tensor:
     """Compute how strongly each label's token attends to each location; shape (B, C, H, W).
 
     The result is the mean over the attention heads, in [0, 1]. Queries are the labels, shape
-    (B, C, width); keys and values are the locations row by row, then any other tokens, shape
-    (B, H · W + …, width). `sides` are H and W.
+    (B, C, width); keys and values are `skip` tokens, the locations row by row, and any other
+    tokens, shape (B, skip + H · W + …, width). `sides` are H and W.
     """
     # tokens after the locations, such as labels, are cut off
     _, weights = attention(labels, keys, values)
-    return torch.unflatten(weights[..., : sides.numel()], 2, sides)
+    return torch.unflatten(weights[..., skip : skip + sides.numel()], 2, sides)

@@ -20,6 +20,7 @@ from mlic.training.batch import Batch
 from mlic.training.checkpoint import Checkpoint, CheckpointInfo
 from mlic.training.data import TrainingData
 from mlic.training.job import TrainingJob
+from mlic.training.label_mask import LabelMask
 from mlic.training.objective import build_loss, count_known, reduce_terms
 from mlic.training.state import Best, TrainingState
 
@@ -46,6 +47,7 @@ class TrainingTask(ABC):
         self.jobs = list(chain(*groups))
         self.options = self.jobs[0].options
         self.hard_loss = build_loss(self.options)
+        self.mask = LabelMask.for_jobs(self.jobs)
         ends = accumulate((sum(_sizes(group)) for group in groups), initial=0)
         # columns of each learner's labels in `states`
         self.columns = [slice(*pair) for pair in pairwise(ends)]
@@ -86,8 +88,8 @@ class TrainingTask(ABC):
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Compute the objective of a batch, and its named, unweighted terms.
 
-        By default the objective is the mean over all known states of the learner's labels, or the
-        sum over them.
+        By default the objective is the mean over all states of the learner's labels that the data
+        have and the model is not shown, or the sum over them.
 
         Parameters
         ----------
@@ -102,7 +104,7 @@ class TrainingTask(ABC):
         terms : dict of torch.Tensor
             ``hard``, or one term for each job if the learner has several.
         """
-        states = batch.states[:, self.columns[index]]
+        states = batch.hidden_states[:, self.columns[index]]
         known = None if batch.known is None else batch.known[:, self.columns[index]]
         logits, group = model(batch.images, known), self.groups[index]
         if len(group) == 1:

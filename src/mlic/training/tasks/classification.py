@@ -33,7 +33,7 @@ class ClassificationTask(TrainingTask):
 
     def make_data(self) -> TrainingData:
         """Prepare views of the images."""
-        return ImageData(self.job, self.states, self.spec)
+        return ImageData(self.job, self.states, self.spec, self.mask)
 
     def checkpoints(self, state: TrainingState) -> list[Checkpoint]:
         """Describe the best weights."""

@@ -32,15 +32,19 @@ class DistillationTask(ClassificationTask):
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Compute the objective; its terms are ``hard`` and one for each strategy."""
         logits = model(batch.images, batch.known)
-        terms = {"hard": self.reduce_hard_loss(logits, batch.states)}
+        terms = {"hard": self.reduce_hard_loss(logits, batch.hidden_states)}
         total = self.distillation.hard_weight * terms["hard"]
         # One loss for each strategy, not one for the mean of their targets: only for squared
         # distances would the gradients be the same.
         strategies = list(batch.soft_targets)
         for strategy, teacher in batch.soft_targets.items():
             distances = self.distiller(logits, teacher)
-            # teachers have a prediction for unknown labels too, so that every term counts
-            terms[strategy] = reduce_terms(distances, logits.numel(), self.job.options)
+            # teachers have a prediction for labels that the data do not have, so that these count
+            count: int | torch.Tensor = logits.numel()
+            if batch.known is not None:
+                is_hidden = batch.known < 0
+                distances, count = distances.where(is_hidden, 0), is_hidden.sum().clamp(min=1)
+            terms[strategy] = reduce_terms(distances, count, self.job.options)
             weight = self.distillation.soft_weight * self.distillation.share(strategy, strategies)
             total = total + weight * terms[strategy]
         return total, terms

@@ -59,7 +59,7 @@ class FrozenBranchesTask(TrainingTask):
 
     def make_data(self) -> TrainingData:
         """Prepare the features."""
-        return FeatureData(self.jobs[0], self.states, self.features)
+        return FeatureData(self.jobs[0], self.states, self.features, self.mask)
 
     def checkpoints(self, state: TrainingState) -> list[Checkpoint]:
         """Describe every branch, with a copy of the trunk, as a model of its own."""

@@ -50,7 +50,7 @@ class JointTeachersTask(TrainingTask):
 
     def make_data(self) -> TrainingData:
         """Prepare views of the images."""
-        return ImageData(self.jobs[0], self.states, self.spec)
+        return ImageData(self.jobs[0], self.states, self.spec, self.mask)
 
     def checkpoints(self, state: TrainingState) -> list[Checkpoint]:
         """Describe every branch, with a copy of the trunk, as a model of its own."""
