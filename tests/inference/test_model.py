@@ -91,7 +91,9 @@ def test_array_of_another_type_is_refused(model):
         model.predict(np.zeros((8, 8, 3), np.float32))
 
 
-def test_known_labels_are_refused_by_a_head_that_cannot_use_them(model, files):
+def test_known_labels_are_refused_without_a_head_or_a_refiner_that_uses_them(model, files):
+    plain = model.calibration.model_copy(update={"refiner": None})
+    model = mlic.TrainedModel(model.checkpoint.with_calibration(plain), "cpu")
     with pytest.raises(ParameterError) as raised:
         model.predict(files, known={"red": True})
     assert raised.value.fields["parameter"] == "known"

@@ -87,7 +87,7 @@ def test_interrupted_prediction_continues_after_its_chunks(model, photos, tmp_pa
     whole = predict_to_files(model, list_images(photos), tmp_path / "whole", batch_size=4)
     computed, own = [], model.compute_logits
 
-    def compute(pixels):
+    def compute(pixels, known):
         if len(computed) == 3:
             raise Stopped
         computed.append(len(pixels))
@@ -99,7 +99,7 @@ def test_interrupted_prediction_continues_after_its_chunks(model, photos, tmp_pa
     assert not (tmp_path / "out/predictions.parquet").exists()
     seen = []
     monkeypatch.setattr(
-        model, "compute_logits", lambda pixels: (seen.append(len(pixels)), own(pixels))[1]
+        model, "compute_logits", lambda pixels, known: (seen.append(len(pixels)), own(pixels))[1]
     )
     again = predict_to_files(model, list_images(photos), tmp_path / "out", batch_size=4)
     assert sum(seen) == 22 - 7  # the first chunk, one of whose images is unreadable, was kept
@@ -113,7 +113,7 @@ def test_nothing_is_computed_twice_and_changes_are_noticed(model, photos, tmp_pa
     first = predict_to_files(model, list_images(photos), tmp_path / "out")
     own, seen = model.compute_logits, []
     monkeypatch.setattr(
-        model, "compute_logits", lambda pixels: (seen.append(len(pixels)), own(pixels))[1]
+        model, "compute_logits", lambda pixels, known: (seen.append(len(pixels)), own(pixels))[1]
     )
     assert predict_to_files(model, list_images(photos), tmp_path / "out") == first
     assert not seen

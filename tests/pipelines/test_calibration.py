@@ -42,7 +42,27 @@ def test_calibration_sees_validation_images_only(checkpoint, images, labels, set
         calibrate_model(checkpoint, images, given, training, options).calibration
         for given in (labels, changed)
     )
-    assert found.model_dump(exclude={"made_from"}) == same.model_dump(exclude={"made_from"})
+    own = {"made_from", "refiner"}  # the refiner has the counts of the training labels
+    assert found.model_dump(exclude=own) == same.model_dump(exclude=own)
+
+
+def test_refiner_counts_training_labels_and_never_sees_test_labels(
+    checkpoint, images, labels, settings
+):
+    training, options = settings["training"], CalibrationOptions()
+    other = labels.states.copy()
+    other[labels.split == "test"] ^= 1
+    changed = LabelMatrix(labels.space, labels.ids, other, labels.split)
+    found, same = (
+        calibrate_model(checkpoint, images, given, training, options).calibration.refiner
+        for given in (labels, changed)
+    )
+    assert found == same and found is not None
+    train = labels.in_split("train").states
+    share = (train == 1).sum(axis=0) / (train >= 0).sum(axis=0)
+    np.testing.assert_allclose(found.counts, share * len(train), atol=1e-3)
+    off = CalibrationOptions(refiner=False)
+    assert calibrate_model(checkpoint, images, labels, training, off).calibration.refiner is None
 
 
 def test_without_validation_images_only_the_loss_is_undone(checkpoint, images, labels, settings):

@@ -92,3 +92,35 @@ def test_section_of_the_architecture_stays_when_a_model_is_named():
     shape = shape_of(**runtime)
     assert shape.inference_model == "other_model"
     assert shape_of(model={"backbone": "resnet18"}).inference_model == "student.model"
+
+
+def test_known_labels_of_a_table_reach_the_predictions(project, run_project):
+    table = project / "known.csv"
+    model = mlic.load_model(project / PATH, device="cpu")
+    first, second = model.labels[:2]
+    table.write_text(f"image,present,absent\n1.png,{first},{second}\n")
+    given = {"images": str(project / "photos"), "known": str(table)}
+    run_project(project, pipelines=["inference"], **given)
+    found = pd.read_parquet(project / "data/07_model_output/base/predictions/predictions.parquet")
+    files = sorted((project / "photos").iterdir())
+    known = np.full((5, len(model.labels)), -1)
+    known[1, :2] = 1, 0
+    expected = model.predict(files, known=known)
+    np.testing.assert_allclose(found[list(model.labels)], expected[list(model.labels)], atol=1e-5)
+    assert found["predicted"].tolist() == expected["predicted"].tolist()
+    assert (found.loc[1, [first, second]] == [1, 0]).all()
+    # another table is another result, although model and images are the same
+    table.write_text(f"image,present\n3.png,{first}\n")
+    run_project(project, pipelines=["inference"], **given)
+    found = pd.read_parquet(project / "data/07_model_output/base/predictions/predictions.parquet")
+    assert found.loc[3, first] == 1 and found.loc[1, first] < 1
+
+
+def test_wrong_table_of_known_labels_is_one_error(project, run_project):
+    given = {"images": str(project / "photos"), "known": str(project / "known.csv")}
+    with pytest.raises(DatasetError):
+        run_project(project, pipelines=["inference"], **given)
+    (project / "known.csv").write_text("image,present\n9.png,red\n")
+    with pytest.raises(DataError) as caught:
+        run_project(project, pipelines=["inference"], **given)
+    assert caught.value.fields["image"] == "9.png"

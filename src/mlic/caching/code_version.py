@@ -35,7 +35,10 @@ _DECIDES_WEIGHTS = (
 )
 # Finished weights are used by these: without them and what only they reach, trainings stay valid.
 _AFTER_TRAINING = frozenset(
-    {"training/calibration.py", "training/calibrated_output.py", "losses/_link.py"}
+    {
+        *(f"training/{name}.py" for name in ("calibration", "calibrated_output", "refiner")),
+        "losses/_link.py",
+    }
 )
 # These report, compare and find results but decide none; what files look like counts (tensors,
 # memmap).

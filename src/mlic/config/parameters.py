@@ -75,6 +75,11 @@ class Parameters(StrictModel):
         description="model of the pipeline inference: a checkpoint file or a run of MLflow; null: "
         "the student of the environment; --params model=<path> sets it",
     )
+    known: str | None = Field(
+        default=None,
+        description="labels of the images to predict that are known: a CSV file with the columns "
+        "image, present, absent",
+    )
     user_groups: str | None = Field(
         default=None, description="path of the groups of the strategy user"
     )

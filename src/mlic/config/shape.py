@@ -26,8 +26,8 @@ class RunShape:
     The fields are copies of the parameters of the same names: the source of the images, the
     strategies whose teachers the student learns from (with ``"baseline"``, the baseline is a
     teacher too), and how the teachers of parts are trained. `context` names the members of the
-    label context that the model's head reads from the catalog. The last two are the entries of the
-    images and of the model of the pipeline ``inference``.
+    label context that the model's head reads from the catalog. The last three are the entries of
+    the images and of the model of the pipeline ``inference``, and whether labels are known.
 
     Examples
     --------
@@ -46,6 +46,7 @@ class RunShape:
     head: str = "linear"
     inference_images: str = "new_images"
     inference_model: str = "student.model"
+    inference_known: bool = False
 
     @classmethod
     def from_parameters(cls, parameters: Parameters) -> RunShape:
@@ -64,6 +65,7 @@ class RunShape:
             head=model.head,
             inference_images=_images_entry(parameters.images),
             inference_model="other_model" if parameters.trained_model else "student.model",
+            inference_known=parameters.known is not None,
         )
 
     @property

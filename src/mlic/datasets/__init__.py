@@ -6,7 +6,7 @@ from mlic.datasets.exported import BytesDataset, TimmFolderDataset
 from mlic.datasets.label_matrix import LabelMatrixDataset
 from mlic.datasets.manifest.dataset import ManifestDataset
 from mlic.datasets.memmap import DirectoryDataset, ImageStoreDataset, MemmapDataset
-from mlic.datasets.new_images import NewImagesDataset, TrainedModelDataset
+from mlic.datasets.new_images import KnownLabelsDataset, NewImagesDataset, TrainedModelDataset
 from mlic.datasets.nuswide import NusWideDataset
 from mlic.datasets.serialized import JSONObjectDataset, SafetensorsDataset
 from mlic.datasets.voc import VocDataset
@@ -18,6 +18,7 @@ __all__ = [
     "DirectoryDataset",
     "ImageStoreDataset",
     "JSONObjectDataset",
+    "KnownLabelsDataset",
     "LabelMatrixDataset",
     "ManifestDataset",
     "MemmapDataset",

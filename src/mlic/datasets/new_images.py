@@ -1,4 +1,4 @@
-"""Images to predict, and the model that predicts them, as the command line names them."""
+"""Images to predict, known labels, and the model, as the command line names them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from mlic.datasets.base import DatasetDataError, wrap_errors
 from mlic.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from mlic.inference.known import KnownTable
     from mlic.inference.listing import ImageList
     from mlic.training.checkpoint import Checkpoint
 
-__all__ = ["NewImagesDataset", "TrainedModelDataset"]
+__all__ = ["KnownLabelsDataset", "NewImagesDataset", "TrainedModelDataset"]
 
 
 class _ReadOnlyDataset(AbstractDataset[Any, Any]):
@@ -65,6 +66,26 @@ class NewImagesDataset(_ReadOnlyDataset):
             )
         with wrap_errors(self._source):
             return list_images(self._source)
+
+
+class KnownLabelsDataset(_ReadOnlyDataset):
+    """Known labels of the images to predict; see `mlic.inference.known.read_known`.
+
+    Parameters
+    ----------
+    source
+        The CSV file.
+    metadata
+        Metadata for plugins, not used by mlic.
+    """
+
+    def load(self) -> KnownTable:
+        """Read the table; a `DatasetDataError` if it is missing or contradicts itself."""
+        from mlic.inference.known import read_known
+
+        assert self._source is not None
+        with wrap_errors(self._source):
+            return read_known(self._source)
 
 
 class TrainedModelDataset(_ReadOnlyDataset):

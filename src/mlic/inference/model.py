@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -17,7 +17,7 @@ from mlic.explain.activation import attention_maps, class_activation
 from mlic.images.decode import ImageSource
 from mlic.images.preprocess import preprocess_whole
 from mlic.inference.decoding import decode_batches
-from mlic.inference.known import known_states
+from mlic.inference.known import Known, known_states
 from mlic.inference.table import tabulate_predictions
 from mlic.training.checkpoint import Checkpoint, load_checkpoint
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Images", "TrainedModel", "load_model"]
 
 Images: TypeAlias = str | ImageSource | Sequence[str | ImageSource]
-Known: TypeAlias = "Mapping[str, bool] | NDArray[np.integer]"
 
 
 class TrainedModel:
@@ -104,19 +103,30 @@ class TrainedModel:
         """
         sources = _as_list(images)
         names = [str(s) if isinstance(s, str | Path) else i for i, s in enumerate(sources)]
-        probabilities = self.probabilities(sources, batch_size, known)
-        return tabulate_predictions(names, probabilities, self.labels, self.calibration)
+        states = known_states(self.checkpoint, known, len(sources))
+        probabilities = self.probabilities(sources, batch_size, states)
+        decided = self.calibration.decide(probabilities, states)
+        return tabulate_predictions(names, probabilities, decided, self.labels)
 
     def probabilities(
         self, images: Images, batch_size: int = 32, known: Known | None = None
     ) -> NDArray[np.float32]:
-        """Compute calibrated probabilities, shape (n, C); the arguments are those of `predict`."""
-        return self.calibration.probabilities(self.logits(images, batch_size, known))
+        """Compute calibrated probabilities, shape (n, C); the arguments are those of `predict`.
+
+        The probability of a known label is its state.
+        """
+        sources = _as_list(images)
+        states = known_states(self.checkpoint, known, len(sources))
+        return self.calibration.probabilities(self.logits(sources, batch_size, states), states)
 
     def logits(
         self, images: Images, batch_size: int = 32, known: Known | None = None
     ) -> NDArray[np.float32]:
-        """Compute logits of shape (n, C), float32; the arguments are those of `predict`."""
+        """Compute logits of shape (n, C), float32; the arguments are those of `predict`.
+
+        Known labels change them only if the model's head uses known labels, and are not set to
+        their states: `probabilities` does both for every model.
+        """
         sources = _as_list(images)
         states = known_states(self.checkpoint, known, len(sources))
         found, start = [np.empty((0, len(self.labels)), np.float32)], 0
@@ -145,8 +155,43 @@ class TrainedModel:
         module = self.module  # built outside: `explain` needs gradients through its weights
         given = None if known is None else torch.from_numpy(known).to(self.device)
         with torch.inference_mode():
+            # heads that have no use for them ignore them
             found: torch.Tensor = module(self._preprocess(pixels), given)
         return found.float().cpu().numpy()
+
+    def intervene(
+        self, images: Images, states: Known, known: Known | None = None, batch_size: int = 32
+    ) -> pd.DataFrame:
+        """Compute how the probabilities change if some labels are said to be present or absent.
+
+        Parameters
+        ----------
+        images
+            As for `predict`.
+        states
+            What is said, as `known` of `predict`, such as ``{"fork": True}``.
+        known
+            What is known before; nothing by default.
+        batch_size
+            Images in a forward pass.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each image, and a column for each label with the difference of its
+            calibrated probabilities, in [−1, 1]. The errors are those of `predict`.
+        """
+        import pandas as pd
+
+        sources = _as_list(images)
+        before = known_states(self.checkpoint, known, len(sources))
+        said = known_states(self.checkpoint, states, len(sources))
+        assert said is not None
+        after = said if before is None else np.where(said >= 0, said, before)
+        change = self.probabilities(sources, batch_size, after) - self.probabilities(
+            sources, batch_size, before
+        )
+        return pd.DataFrame(change, columns=list(self.labels))
 
     def explain(
         self, image: str | ImageSource, label: str, min_cells: int = 7

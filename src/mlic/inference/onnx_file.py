@@ -49,7 +49,7 @@ class _PixelsToProbabilities(nn.Module):
         if self.is_resized:
             pixels = self.resize @ pixels @ self.resize.T
         logits = self.model((pixels - self.shift) / self.scale, known)
-        return self.output(logits), logits
+        return self.output(logits, known), logits
 
 
 def _resize_matrix(size: int, target: int) -> torch.Tensor:
@@ -167,7 +167,7 @@ def _compare(content: bytes, model: TrainedModel, pixels: NDArray[np.uint8]) -> 
         inputs["known"] = known
     found = session.run(["probabilities"], inputs)[0]
     states = None if known is None else known.astype(np.int8)
-    expected = model.calibration.probabilities(model.compute_logits(pixels, states))
+    expected = model.calibration.probabilities(model.compute_logits(pixels, states), states)
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:  # NaN too
         raise CheckpointError(

@@ -31,3 +31,8 @@ class CalibrationOptions(StrictModel):
         description="for precision and recall the share to reach (0.8), for cost the cost of a "
         "missed label divided by that of a wrong one (1), for top_k the number of labels (3)",
     )
+    refiner: bool = Field(
+        default=True,
+        description="whether models whose head cannot use known labels get a refiner, by which "
+        "known labels change the probabilities of the others",
+    )

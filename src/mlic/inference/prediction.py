@@ -22,6 +22,7 @@ from mlic.caching.atomic import atomic_write
 from mlic.caching.fingerprint import fingerprint_parts
 from mlic.images.thumbnails import encode_image, resize_image
 from mlic.inference.decoding import decode_batches
+from mlic.inference.known import KnownTable, require_use
 from mlic.inference.listing import ImageList
 from mlic.inference.model import TrainedModel
 from mlic.inference.table import tabulate_predictions
@@ -42,12 +43,35 @@ class _Chunk:
 
     names: list[str] = field(default_factory=list)
     probabilities: list[NDArray[np.float32]] = field(default_factory=list)
+    decided: list[NDArray[np.bool_]] = field(default_factory=list)
     quarantine: list[dict[str, str]] = field(default_factory=list)
     doubtful: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Predictor:
+    """What predicts: a model, and what is known of the images."""
+
+    model: TrainedModel
+    known: KnownTable | None
+
+    def predict(
+        self, names: Sequence[str], pixels: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Compute probabilities and decisions of decoded images; shape (n, C) each."""
+        model = self.model
+        space = model.checkpoint.space
+        states = None if self.known is None else self.known.rows(names, space)
+        found = model.calibration.probabilities(model.compute_logits(pixels, states), states)
+        return found, model.calibration.decide(found, states)
+
+
 def predict_to_files(
-    model: TrainedModel, images: ImageList, folder: Path, batch_size: int = 32
+    model: TrainedModel,
+    images: ImageList,
+    folder: Path,
+    batch_size: int = 32,
+    known: KnownTable | None = None,
 ) -> dict[str, Any]:
     """Predict images into ``predictions.parquet`` and ``.csv`` and ``quarantine.csv`` of a folder.
 
@@ -64,6 +88,8 @@ def predict_to_files(
         Folder of the results, which are replaced.
     batch_size
         Images in a forward pass.
+    known
+        Labels of some of the images that are known already.
 
     Returns
     -------
@@ -74,11 +100,18 @@ def predict_to_files(
     Raises
     ------
     DataError
-        If there is no image, or the folder cannot be written.
+        If there is no image, the folder cannot be written, or a row of the known labels does not
+        fit exactly one image.
+    LabelError, ParameterError
+        If a known label is none of the model, or the model has no use for known labels.
     """
     number, state = images.scan()
+    if known is not None:
+        require_use(model.checkpoint)
+        known.require_fit((name for name, _ in images.read()), model.checkpoint.space)
+    told = "" if known is None else known.fingerprint
     origin = fingerprint_parts(
-        model.checkpoint.fingerprint, model.calibration.model_dump_json(), state
+        model.checkpoint.fingerprint, model.calibration.model_dump_json(), state, told
     )
     summary = folder / "summary.json"
     if (finished := _read(summary)) and finished["made_from"] == origin:
@@ -90,8 +123,9 @@ def predict_to_files(
             shutil.rmtree(other)
     done = len(list(parts.glob("*.json")))
     best = _most_doubtful([one for path in parts.glob("*.json") for one in _read(path)["doubtful"]])
+    predictor = _Predictor(model, known)
     with progress(what="predicting", unit="image", total=number, initial=done * CHUNK) as bar:
-        for position, chunk in enumerate(_chunks(model, images, done, batch_size, best), done):
+        for position, chunk in enumerate(_chunks(predictor, images, done, batch_size, best), done):
             _write_chunk(model, chunk, parts / f"{position:07}")
             bar.update(len(chunk.names) + len(chunk.quarantine))
     found = _merge(model, parts, folder) | {"images": number, "made_from": origin}
@@ -102,7 +136,7 @@ def predict_to_files(
 
 
 def _chunks(
-    model: TrainedModel, images: ImageList, done: int, batch_size: int, best: list[dict[str, Any]]
+    predictor: _Predictor, images: ImageList, done: int, batch_size: int, best: list[dict[str, Any]]
 ) -> Iterator[_Chunk]:
     """Predict the images after those of the chunks that are done."""
     names: list[str] = []
@@ -112,14 +146,14 @@ def _chunks(
             names.append(name)
             yield source
 
-    chunk, size = _Chunk(), model.checkpoint.decoded_size
+    chunk, size = _Chunk(), predictor.model.checkpoint.decoded_size
     # Batches must not cross the border of two chunks.
     steps = max(CHUNK // batch_size, 1)
     for step, (pixels, reasons) in enumerate(
         decode_batches(sources(), size, min(batch_size, CHUNK)), 1
     ):
         batch, names[:] = names[: len(pixels)], names[len(pixels) :]
-        _add_batch(model, chunk, batch, pixels, reasons, best)
+        _add_batch(predictor, chunk, batch, pixels, reasons, best)
         if step % steps == 0:
             yield chunk
             chunk = _Chunk()
@@ -128,7 +162,7 @@ def _chunks(
 
 
 def _add_batch(
-    model: TrainedModel,
+    predictor: _Predictor,
     chunk: _Chunk,
     names: Sequence[str],
     pixels: NDArray[np.uint8],
@@ -144,15 +178,18 @@ def _add_batch(
     ]
     if not readable:
         return
-    probabilities = model.calibration.probabilities(model.compute_logits(pixels[readable]))
-    chunk.names += [names[row] for row in readable]
+    readable_names = [names[row] for row in readable]
+    probabilities, decided = predictor.predict(readable_names, pixels[readable])
+    chunk.names += readable_names
     chunk.probabilities.append(probabilities)
-    decided = model.calibration.decide(probabilities)
+    chunk.decided.append(decided)
     errors = np.where(decided, 1 - probabilities, probabilities).sum(axis=1)
     least = best[-1]["expected_errors"] if len(best) == SHOWN else -1.0
     for place in np.flatnonzero(errors > least).tolist():
         row = readable[place]
-        shown = _show(model, names[row], pixels[row], probabilities[place], decided[place])
+        shown = _show(
+            predictor.model, names[row], pixels[row], probabilities[place], decided[place]
+        )
         shown["expected_errors"] = float(errors[place])
         best.append(shown)
         chunk.doubtful.append(shown)
@@ -190,15 +227,15 @@ def _most_doubtful(images: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _write_chunk(model: TrainedModel, chunk: _Chunk, path: Path) -> None:
     """Write predictions, then what else is known of a chunk: a chunk with both files is done."""
     empty = np.empty((0, len(model.labels)), np.float32)
-    table = tabulate_predictions(
-        chunk.names, np.concatenate([empty, *chunk.probabilities]), model.labels, model.calibration
-    )
+    probabilities = np.concatenate([empty, *chunk.probabilities])
+    decided = np.concatenate([empty.astype(bool), *chunk.decided])
+    table = tabulate_predictions(chunk.names, probabilities, decided, model.labels)
     with atomic_write(path.with_suffix(".parquet")) as partial:
         columns = {name: table[name] for name in table.columns}
         columns |= {name: pa.array(table[name], pa.string()) for name in ("image", "predicted")}
         pq.write_table(pa.table(columns), partial)
-    counts = model.calibration.decide(np.concatenate([empty, *chunk.probabilities])).sum(axis=0)
-    notes = {"quarantine": chunk.quarantine, "doubtful": chunk.doubtful, "counts": counts.tolist()}
+    counts = decided.sum(axis=0).tolist()
+    notes = {"quarantine": chunk.quarantine, "doubtful": chunk.doubtful, "counts": counts}
     _write_json(path.with_suffix(".json"), notes)
 
 

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mlic.training.calibration import Calibration
-
 __all__ = ["join_labels", "probability_columns", "tabulate_predictions"]
 
 IMAGE, PREDICTED = "image", "predicted"
@@ -44,13 +42,15 @@ def join_labels(
 def tabulate_predictions(
     images: Sequence[Any],
     probabilities: NDArray[np.float32],
+    decided: NDArray[np.bool_],
     labels: Sequence[str],
-    calibration: Calibration,
 ) -> pd.DataFrame:
-    """Tabulate the image, its predicted labels and the probability of each label."""
+    """Tabulate the image, its predicted labels and the probability of each label.
+
+    Probabilities and decisions have the shape (n, C).
+    """
     import pandas as pd
 
-    decided = calibration.decide(probabilities)
     columns = dict(zip(probability_columns(labels), probabilities.T, strict=True))
     predicted = join_labels(probabilities, decided, labels)
     return pd.DataFrame({IMAGE: list(images), PREDICTED: predicted, **columns})

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from mlic.evaluation.decisions import highest_labels
 from mlic.evaluation.thresholds import TARGET_DEFAULTS
 from mlic.training.options import Choice
+from mlic.training.refiner import Refiner
 from mlic.utils.strict_model import StrictModel
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class Calibration(StrictModel):
     )
     rule: str = Field(description="how the thresholds were chosen")
     target: float | None = Field(default=None, description="target of the rule")
+    refiner: Refiner | None = Field(
+        default=None, description="how known labels change the log-odds of the others"
+    )
     made_from: dict[str, Any] = Field(
         default_factory=dict, description="the fit that was chosen, from how many images, and why"
     )
@@ -78,20 +82,36 @@ class Calibration(StrictModel):
             found = link(torch.from_numpy(np.asarray(logits, dtype=np.float64)))
         return np.asarray(found.numpy())
 
-    def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Compute calibrated probabilities of logits; shape (n, C) both, float32."""
+    def probabilities(
+        self, logits: NDArray[np.floating], known: NDArray[np.integer] | None = None
+    ) -> NDArray[np.float32]:
+        """Compute calibrated probabilities of logits; shape (n, C) both, float32.
+
+        The probability of a label that is known (1 present, 0 absent, −1 unknown; shape (n, C)) is
+        its state. The others change by the refiner, if there is one.
+        """
         from scipy.special import expit
 
         # in float64: float32 has no digits for the difference of 1 and a large probability
-        found = expit(np.asarray(self.slopes) * self.odds(logits) + np.asarray(self.biases))
+        odds = np.asarray(self.slopes) * self.odds(logits) + np.asarray(self.biases)
+        if known is not None and self.refiner is not None:
+            odds = self.refiner.refine(odds, known)
+        found = expit(odds) if known is None else np.where(known >= 0, known, expit(odds))
         return np.asarray(found, dtype=np.float32)
 
-    def decide(self, probabilities: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Mark the predicted labels, given calibrated probabilities; shape (n, C) both."""
+    def decide(
+        self, probabilities: NDArray[np.floating], known: NDArray[np.integer] | None = None
+    ) -> NDArray[np.bool_]:
+        """Mark the predicted labels, given calibrated probabilities; shape (n, C) both.
+
+        A label that is known to be present is marked, one that is known to be absent is not.
+        """
         if self.rule == "top_k":
             k = TARGET_DEFAULTS["top_k"] if self.target is None else self.target
-            return highest_labels(probabilities, min(int(k), probabilities.shape[1]))
-        return np.asarray(probabilities >= np.asarray(self.thresholds))
+            decided = highest_labels(probabilities, min(int(k), probabilities.shape[1]))
+        else:
+            decided = np.asarray(probabilities >= np.asarray(self.thresholds))
+        return decided if known is None else np.where(known >= 0, known == 1, decided)
 
     def module(self) -> CalibratedOutput:
         """Make a module that maps logits to calibrated probabilities; shape (B, C) both.

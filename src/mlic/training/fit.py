@@ -133,7 +133,7 @@ def _loss_figures(
     }
     if not math.isfinite(figures["loss"]):
         raise _diverged(name, f"the loss is {figures['loss']} in epoch {epoch}")
-    return {**figures, "learning_rate": float(learner.schedule.get_last_lr()[0])}
+    return {**figures, "learning_rate": float(max(learner.schedule.get_last_lr()))}
 
 
 def _diverged(name: str, symptom: str) -> TrainingError:

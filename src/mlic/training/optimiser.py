@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 
@@ -47,7 +48,7 @@ def make_optimiser(model: torch.nn.Module, options: TrainingOptions) -> torch.op
 
     try:
         optimiser: torch.optim.Optimizer = create_optimizer_v2(
-            model,
+            _group_parameters(model, options),
             opt=options.optimizer,
             lr=options.learning_rate,
             weight_decay=options.weight_decay,
@@ -66,12 +67,27 @@ def make_optimiser(model: torch.nn.Module, options: TrainingOptions) -> torch.op
     return optimiser
 
 
+def _group_parameters(model: torch.nn.Module, options: TrainingOptions) -> list[dict[str, Any]]:
+    """Group the trained parameters by learning rate and weight decay."""
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            is_backbone = name.startswith(("backbone.", "trunk."))
+            share = options.backbone_rate if is_backbone else 1.0
+            decay = options.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((share, decay), []).append(parameter)
+    return [
+        {"params": own, "lr": share * options.learning_rate, "weight_decay": decay}
+        for (share, decay), own in groups.items()
+    ]
+
+
 def one_cycle(
     optimiser: torch.optim.Optimizer, options: TrainingOptions, steps: int
 ) -> torch.optim.lr_scheduler.OneCycleLR:
     """Build a one-cycle schedule of so many steps (Smith and Topin, arXiv 1708.07120).
 
-    Its peak, ``options.learning_rate``, lies exactly on a step.
+    The learning rates of the optimiser are its peak, which lies exactly on a step.
     """
     # PyTorch puts the peak at ``pct_start · total − 1``: between two steps it would be missed, and
     # at 0 PyTorch divides by zero.
@@ -79,7 +95,7 @@ def one_cycle(
     peak = min(max(round(options.warmup * steps), 1), total - 2)
     return torch.optim.lr_scheduler.OneCycleLR(
         optimiser,
-        max_lr=options.learning_rate,
+        max_lr=[group["lr"] for group in optimiser.param_groups],
         total_steps=total,
         pct_start=(peak + 1) / total,
         # not every optimiser has a momentum to cycle, and PyTorch refuses to cycle none

@@ -81,6 +81,12 @@ class TrainingOptions(StrictModel):
     accumulation: int = Field(default=1, ge=1, description="forward passes for one optimiser step")
     optimizer: str = Field(default="adamw", description="name of an optimiser of timm.optim")
     learning_rate: float = Field(gt=0, description="peak of the one-cycle schedule")
+    backbone_rate: float = Field(
+        default=1.0,
+        gt=0,
+        description="learning rate of the backbone, as a share of the head's: attention heads on "
+        "pretrained backbones learn better with a small one",
+    )
     weight_decay: float = Field(
         default=1e-4, ge=0, description="weight decay, except of biases and norms"
     )

@@ -9,6 +9,7 @@ from mlic.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     from mlic.images.records import ImageRecords
+    from mlic.inference.known import KnownTable
     from mlic.inference.listing import ImageList
     from mlic.training.checkpoint import Checkpoint
 
@@ -20,6 +21,7 @@ def predict_images(
     checkpoint: Checkpoint,
     predictions_folder: Path,
     training: TrainingOptions,
+    known: KnownTable | None = None,
 ) -> dict[str, Any]:
     """Predict images into tables of the folder, and summarise them for the page."""
     import torch
@@ -31,7 +33,7 @@ def predict_images(
 
     listed = list_images(images) if isinstance(images, ImageRecords) else images
     torch.set_num_threads(training.threads)
-    return predict_to_files(TrainedModel(checkpoint), listed, predictions_folder)
+    return predict_to_files(TrainedModel(checkpoint), listed, predictions_folder, known=known)
 
 
 def write_prediction_page(prediction_summary: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 ::
 
     new_images (or an entry of the catalog), student.model (or another) ──► prediction_summary
+    known_labels, if some are given ──► prediction_summary
     prediction_summary ──► predictions_page
 
 The tables of the predictions lie in ``predictions_folder``, because they may be larger than memory.
@@ -23,6 +24,7 @@ def create_pipeline(shape: RunShape) -> Pipeline:
         inputs={
             "images": shape.inference_images,
             "checkpoint": shape.inference_model,
+            **({"known": "known_labels"} if shape.inference_known else {}),
             "predictions_folder": "predictions_folder",
             "training": "params:training",
         },
