@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from mlic.labels import PRESENT, UNKNOWN
 
-__all__ = ["SHRINKAGES", "fit_strengths", "influences", "surprises"]
+__all__ = ["SHRINKAGES", "fit_factors", "fit_strengths", "influences", "surprises"]
 
 SHRINKAGES = (1.0, 3.0, 10.0)  # imagined images of each label in which all labels are independent
 MASKS = 4  # known subsets drawn for each image
@@ -97,8 +99,21 @@ def fit_strengths(
     loss : float
         Mean log-loss of the states that were not known.
     """
-    parts = [_draw_cells(odds, states, influence, rng) for _ in range(MASKS)]
-    offset, by_present, by_absent, y = (np.concatenate(part) for part in zip(*parts, strict=True))
+    drawn = [(odds, _draw_known(states, rng)) for _ in range(MASKS)]
+    return fit_factors(drawn, states, influence)
+
+
+def fit_factors(
+    parts: Sequence[tuple[NDArray[np.floating], NDArray[np.integer]]],
+    states: NDArray[np.integer],
+    influence: NDArray[np.floating],
+) -> tuple[float, float, float]:
+    """Fit the two factors to given known states; see `fit_strengths`.
+
+    Each part has the log-odds that a model gave with some known states, and these; shape (n, C).
+    """
+    cells = [_hidden_cells(*part, states, influence) for part in parts]
+    offset, by_present, by_absent, y = (np.concatenate(part) for part in zip(*cells, strict=True))
     if not len(y):
         return 0.0, 0.0, float("nan")
     found, features = np.zeros(2), np.stack([by_present, by_absent])
@@ -118,17 +133,21 @@ def fit_strengths(
     return float(found[0]), float(found[1]), float(np.mean(np.logaddexp(0, z) - y * z))
 
 
-def _draw_cells(
-    odds: NDArray[np.floating],
-    states: NDArray[np.integer],
-    influence: NDArray[np.floating],
-    rng: np.random.Generator,
-) -> list[NDArray[np.float64]]:
-    """Log-odds, effects of known presences and absences, and states of cells that stay hidden."""
+def _draw_known(states: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.integer]:
+    """Draw known states: up to `SHARE` of the labels of each image."""
     number, size = states.shape
     numbers = rng.integers(0, int(SHARE * size), (number,), endpoint=True)
     ranks = rng.random(states.shape).argsort(axis=1).argsort(axis=1)
-    known = np.where(ranks < numbers[:, None], states, UNKNOWN)
+    return np.where(ranks < numbers[:, None], states, UNKNOWN)
+
+
+def _hidden_cells(
+    odds: NDArray[np.floating],
+    known: NDArray[np.integer],
+    states: NDArray[np.integer],
+    influence: NDArray[np.floating],
+) -> list[NDArray[np.float64]]:
+    """Log-odds, effects of known presences and absences, and states of cells that stay hidden."""
     cells = (known == UNKNOWN) & (states != UNKNOWN)
     effects = [surprise @ influence.T for surprise in surprises(odds, known)]
     return [part[cells] for part in (odds, *effects, states.astype(np.float64))]

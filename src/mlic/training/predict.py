@@ -14,7 +14,7 @@ from mlic.images.store import ImageStore
 from mlic.models.input_spec import InputSpec
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.data import make_sampler, read_images
-from mlic.training.device import make_fabric, memory_advice
+from mlic.training.device import make_fabric, memory_advice, send
 from mlic.training.job import TrainingJob
 from mlic.training.options import TrainingOptions
 from mlic.utils.progress import progress
@@ -23,17 +23,28 @@ __all__ = ["predict_batches", "predict_checkpoint", "predict_training_views", "p
 
 
 def predict_batches(
-    model: nn.Module, batches: Iterator[torch.Tensor], fabric: Fabric
+    model: nn.Module,
+    batches: Iterator[torch.Tensor],
+    fabric: Fabric,
+    known: NDArray[np.int8] | None = None,
 ) -> NDArray[np.float32]:
     """Compute logits of shape (n, C), float32, in evaluation mode, batch by batch.
 
-    Model and batches are on the device. The model's mode is restored afterwards.
+    Model and batches are on the device. The model's mode is restored afterwards. The known states,
+    if any, have the shape (n, C).
     """
-    was_training = model.training
+    was_training, start = model.training, 0
     model.eval()
+    logits = []
     # Under mixed precision logits are in half precision; metrics and targets want float32.
     with torch.inference_mode(), fabric.autocast():
-        logits = [model(images).float().cpu() for images in batches]
+        for images in batches:
+            if known is None:
+                found = model(images)
+            else:
+                found = model(images, send(known[start : start + len(images)], fabric))
+                start += len(images)
+            logits.append(found.float().cpu())
     model.train(was_training)
     return torch.cat(logits).numpy()
 
@@ -43,16 +54,19 @@ def predict_checkpoint(
     images: ImageStore,
     rows: NDArray[np.intp],
     options: TrainingOptions,
+    known: NDArray[np.int8] | None = None,
 ) -> NDArray[np.float32]:
     """Compute a checkpoint's logits for whole images; shape (n, C), float32.
 
-    The options decide batch size, precision and threads. A `TrainingError` says if memory runs out.
+    The options decide batch size, precision and threads. The known states of these images, if any,
+    have the shape (n, C). A `TrainingError` says if memory runs out.
     """
     fabric = make_fabric(options)
     model = _place(checkpoint.build(), fabric)
     with memory_advice(options, checkpoint.info.name):
         spec, size = checkpoint.input_spec, options.batch_size
-        return predict_batches(model, read_images(images, rows, spec, fabric, size), fabric)
+        batches = read_images(images, rows, spec, fabric, size)
+        return predict_batches(model, batches, fabric, known)
 
 
 def predict_training_views(
