@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mlic.errors import DataError, LabelError
@@ -61,3 +62,17 @@ def test_masks_of_other_images_or_labels_are_refused():
     assert caught.value.fields == {"found": 300, "expected": 1}
     with pytest.raises(LabelError):
         masks.require_images(np.array(IDS), space(9))
+
+
+def test_table_of_masks_restores_them_also_with_a_label_called_image():
+    names = LabelSpace(("image", "b", "c", "d"))
+    masks = LabelMasks.draw(IDS, names, seed=0)
+    table = pd.DataFrame(masks.to_columns())
+    again = LabelMasks.from_table(table, names)
+    np.testing.assert_array_equal(again.levels, masks.levels)
+    assert again.ids.tolist() == IDS
+    with pytest.raises(DataError) as caught:
+        LabelMasks.from_table(table.drop(columns="b"), names)
+    assert caught.value.fields["name"] == "b"
+    with pytest.raises(DataError):
+        LabelMasks.from_table(table.assign(b=7), names)

@@ -8,7 +8,7 @@ level. So the levels are nested, and differ in what is known only, not in what i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,14 @@ from mlic.errors import DataError
 from mlic.labels import UNKNOWN, LabelSpace
 from mlic.utils.seeds import derive_seed
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["LEVELS", "NEVER", "LabelMasks"]
 
 LEVELS = (0, 25, 50, 75)  # percent of the labels that are known
 NEVER = 100
+IMAGE = "image"
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,33 @@ class LabelMasks:
                 expected=len(ids),
             )
 
+    @classmethod
+    def from_table(cls, table: pd.DataFrame, space: LabelSpace) -> Self:
+        """Restore masks from a table with the columns of `to_columns`.
+
+        Raises
+        ------
+        DataError
+            If the table lacks a label, or has a level that is none.
+        """
+        columns = _columns(space)
+        missing = [name for name in (IMAGE, *columns) if name not in table.columns]
+        if missing:
+            raise DataError(
+                f"the table of label masks has no column '{missing[0]}': draw the masks anew",
+                name=missing[0],
+            )
+        levels = table[columns].to_numpy(dtype=np.uint8)
+        if not np.isin(levels, [*LEVELS[1:], NEVER]).all():
+            raise DataError("the table of label masks has a level other than 25, 50, 75 and 100")
+        return cls(space, table[IMAGE].to_numpy(dtype=np.str_), levels)
+
     def to_columns(self) -> dict[str, NDArray[Any]]:
         """Columns of a table: ``image``, and the level of every label."""
-        levels = {name: self.levels[:, i] for i, name in enumerate(self.space.names)}
-        return {"image": self.ids, **levels}
+        levels = dict(zip(_columns(self.space), self.levels.T, strict=True))
+        return {IMAGE: self.ids, **levels}
+
+
+def _columns(space: LabelSpace) -> list[str]:
+    """Columns of the labels; one that is called "image" gives way to the ids."""
+    return [f"{name} (label)" if name == IMAGE else name for name in space.names]

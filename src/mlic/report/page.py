@@ -50,6 +50,8 @@ class Findings:
         ``examples`` and ``issues``, see `mlic.report.image_cards`.
     class_map_examples
         Rows of images with class maps, see `mlic.report.class_map_images`.
+    known_label_scores
+        ``scores`` and ``interventions``, see `mlic.report.known_labels`.
     suggested_parts
         Number of communities of the label graph, see `mlic.labels.partition.survey.Suggestion`.
     figures
@@ -74,6 +76,7 @@ class Findings:
     label_issues: pd.DataFrame
     image_cards: Mapping[str, Sequence[Mapping[str, Any]]]
     class_map_examples: Sequence[Mapping[str, Any]] = ()
+    known_label_scores: Mapping[str, Any] = field(default_factory=dict)
     suggested_parts: Mapping[str, Any] | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
     surveys: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -142,6 +145,8 @@ def _tables(found: Findings) -> dict[str, Any]:
         "pairs": tables.pair_table(found.pair_errors),
         "issues": tables.issue_table(found.label_issues),
         "pointing": tables.pointing_table(summary.get("pointing_game")),
+        "known": tables.known_label_table(found.known_label_scores, summary),
+        "interventions": tables.intervention_table(found.known_label_scores),
         "provenance": tables.provenance_table(summary),
         "parameters": tables.parameter_table(found.parameters),
     }

@@ -14,7 +14,9 @@ __all__ = [
     "data_table",
     "decision_table",
     "f1_table",
+    "intervention_table",
     "issue_table",
+    "known_label_table",
     "model_table",
     "pair_table",
     "parameter_table",
@@ -225,6 +227,35 @@ def pointing_table(game: Mapping[str, Any] | None) -> Table | None:
     rows.append(["Random position", number(game["chance"])])
     caption = f"Pointing game on {game['pairs']:,} labels of {game['images']:,} test images"
     return Table(caption, ("Model", "Hits, percent"), rows)
+
+
+def known_label_table(known: Mapping[str, Any], summary: Mapping[str, Any]) -> Table | None:
+    """Tabulate the mAP of every model by the share of the labels that is known."""
+    if not (scores := known.get("scores")):
+        return None
+    digits = digits_of(summary["data"]["images"]["test"])
+    levels = list(next(iter(scores.values())))
+    rows = [
+        [MODELS.get(name, name), *(number(own[level], digits) for level in levels)]
+        for name, own in scores.items()
+    ]
+    columns = ("Model", *(f"{level} % known" for level in levels))
+    return Table("mAP on the same quarter of the cells, in percent", columns, rows)
+
+
+def intervention_table(known: Mapping[str, Any]) -> Table | None:
+    """Tabulate what changes if one label is said to be present."""
+    rows = [
+        [row["label"], *(_changes(row[direction]) for direction in ("rises", "falls"))]
+        for row in known.get("interventions", [])
+    ]
+    columns = ("Said to be present", "Becomes more probable", "Becomes less probable")
+    caption = "Mean change of the student’s probabilities, in percentage points"
+    return Table(caption, columns, rows, columns[1:]) if rows else None
+
+
+def _changes(pairs: Sequence[Sequence[Any]]) -> str:
+    return ", ".join(f"{name} {number(change, 1, sign='+')}" for name, change in pairs) or "–"
 
 
 def provenance_table(summary: Mapping[str, Any]) -> Table:

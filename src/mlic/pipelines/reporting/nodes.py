@@ -119,6 +119,37 @@ def play_pointing_game(
     return pointing_game(class_maps, selected, explain.tolerance_pixels(masks.shape[-1]))
 
 
+def draw_label_masks(labels: LabelMatrix, seed: int) -> DataFrame:
+    """Draw which labels of each test image are known at 25, 50 and 75 percent, and which never."""
+    import pandas as pd
+
+    from mlic.evaluation.known_labels import LabelMasks
+
+    test = labels.in_split("test")
+    return pd.DataFrame(LabelMasks.draw(test.ids, test.space, seed).to_columns())
+
+
+def score_known_labels(
+    images: ImageStore,
+    labels: LabelMatrix,
+    training: TrainingOptions,
+    label_masks: DataFrame,
+    student: Checkpoint,
+    *others: Checkpoint,
+) -> dict[str, Any]:
+    """Measure what known labels are worth to the models, and what one changes in the others."""
+    from mlic.evaluation.known_labels import LabelMasks
+    from mlic.report import known_labels
+
+    test = labels.in_split("test")
+    masks = LabelMasks.from_table(label_masks, test.space)
+    models = [*others, student]
+    return {
+        "scores": known_labels.score_known_labels(models, images, test, masks, training),
+        "interventions": known_labels.measure_interventions(student, images, test, training),
+    }
+
+
 # --- scores and errors --------------------------------------------------------------------------
 
 

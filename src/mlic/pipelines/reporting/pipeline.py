@@ -4,6 +4,7 @@
 
     *.model ──► test_predictions ──► calibrated_scores, label_decisions
                 │                ──► summary, average_precision, pair_errors
+                ├──► label_masks ──► known_label_scores
                 ├──► learning_predictions, soft_targets ──► label_issues ──► image_cards
                 ├──► trainings ──► training_curves_figure
                 └──► class_maps ──► class_map_examples, pointing_game
@@ -41,6 +42,7 @@ def create_pipeline(shape: RunShape) -> Pipeline:
             *_collect(shape.single_models, join_teachers=bool(teachers)),
             *_score(partitions, shape.has_masks),
             *_find_label_issues(),
+            *_use_known_labels(shape.single_models),
             *_draw(partitions),
             *_explain(shape.has_masks),
             _write(shape.trained_strategies, partitions),
@@ -115,6 +117,20 @@ def _find_label_issues() -> list[Node]:
     ]
 
 
+def _use_known_labels(models: Sequence[str]) -> list[Node]:
+    """Make the nodes that score models which are given some of the labels."""
+    names = ["student", *(name for name in models if name != "student")]
+    inputs = ["images", "labels", "params:training", "label_masks"]
+    return [
+        _node(nodes.draw_label_masks, ["labels", "params:seed"], "label_masks"),
+        _node(
+            nodes.score_known_labels,
+            [*inputs, *(f"{n}.model" for n in names)],
+            "known_label_scores",
+        ),
+    ]
+
+
 def _draw(partitions: Sequence[str]) -> list[Node]:
     """Make the nodes that draw figures."""
     # The names of the partitions are the keywords by which the node receives them.
@@ -153,6 +169,7 @@ def _write(strategies: Sequence[str], partitions: Sequence[str]) -> Node:
     entries = [
         *("summary", "parameters", "trainings", "label_counts", "quarantine", "average_precision"),
         *("label_decisions", "pair_errors", "label_issues", "image_cards", "class_map_examples"),
+        "known_label_scores",
         *(["suggested_parts"] if graphs else []),
         *(f"survey_{name}" for name in graphs),
         *(f"{name}_figure" for name in figures),
