@@ -84,6 +84,21 @@ def test_probabilities_are_those_of_torch_for_every_batch_size(name):
         np.testing.assert_allclose(logits, model.logits(pixels), atol=1e-3)
 
 
+@pytest.mark.parametrize("backbone", ["convolutional", "tokens"])
+def test_known_labels_are_a_second_input(backbone):
+    head = {"head": "c_tran", "head_options": {**SMALL, "layers": 1}}
+    model = model_of({**MODELS[backbone], **head})
+    content = export_onnx(model, pixels_of(3))
+    rng = np.random.default_rng(0)
+    for number in (1, 2, 5):
+        pixels, known = pixels_of(number), rng.integers(-1, 2, (number, 3))
+        probabilities, logits = run(content, images=pixels, known=known)
+        expected = model.probabilities(pixels, known=known)
+        np.testing.assert_allclose(probabilities, expected, atol=1e-4)
+        np.testing.assert_array_equal(probabilities[known >= 0], known[known >= 0])
+        np.testing.assert_allclose(logits, model.logits(pixels, known=known), atol=1e-3)
+
+
 def test_images_are_resized_in_the_graph_as_in_torch():
     model = model_of(MODELS["convolutional"], decoded_size=44)
     pixels = pixels_of(2, size=44)

@@ -130,7 +130,7 @@ class CTranHead(Head):
     ) -> torch.Tensor:
         """Image tokens, then labels, after the first `layers` layers; shape (B, N + C, width)."""
         positions = self.project(image_tokens(features, self.num_features))
-        labels = self.labels.weight.expand(len(positions), -1, -1)
+        labels = self.labels.weight.expand(positions.shape[0], -1, -1)
         if known is not None:
             labels = labels + self.states(known.long() + 1)
         tokens: torch.Tensor = self.norm(torch.cat([positions, labels], dim=1))
