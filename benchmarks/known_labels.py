@@ -32,8 +32,9 @@ from mlic.config.parameters import Parameters
 from mlic.datasets import ManifestDataset
 from mlic.evaluation.known_labels import LEVELS, LabelMasks
 from mlic.evaluation.metrics import mean_average_precision
-from mlic.evaluation.refinement import SHRINKAGES, fit_factors, surprises
-from mlic.inference.calibrate import calibrate, fit_refiner
+from mlic.evaluation.refinement import draw_subsets, surprises
+from mlic.inference.calibrate import calibrate
+from mlic.inference.fit_refiner import fit_refiner
 from mlic.labels import LabelMatrix
 from mlic.labels.statistics import count_labels
 from mlic.pipelines.data_preparation.nodes import decode_images, split_images
@@ -42,6 +43,7 @@ from mlic.training.inputs import TrainingInputs
 from mlic.training.predict import predict_checkpoint
 from mlic.training.refiner import Refiner
 from mlic.training.train import make_task, train
+from mlic.utils.seeds import derive_seed
 
 FEWEST = 7  # images of a word that is learned
 MASK_SEEDS = (0, 1, 2)
@@ -122,29 +124,28 @@ def _answers(
 
 
 def _fit_plain(model: Model) -> Refiner:
-    """Refiner as the product fits it, on what the model says without known labels."""
-    validation, train = (model.labels.in_split(split) for split in ("validation", "train"))
-    logits = model.arrays["validation.0.0"]
-    return fit_refiner(logits, validation.states, train, model.calibration)[0]
+    """Refiner on what the model says without known labels."""
+    states = model.labels.in_split("validation").states
+    odds = model.odds("validation", 0, 0)
+    drawn = draw_subsets(states, np.random.default_rng(derive_seed(0, "refiner")))
+    return _fit(model, [(odds, known) for known in drawn])
 
 
 def _fit_informed(model: Model) -> Refiner:
     """Refiner on top of a model that is given the known labels itself."""
-    validation, train = (model.labels.in_split(split) for split in ("validation", "train"))
-    parts = []
+    validation, parts = model.labels.in_split("validation"), []
     for mask in MASK_SEEDS:
         masks = LabelMasks.draw(validation.ids, validation.space, mask)
         parts += [
             (model.odds("validation", mask, level), masks.known(validation.states, level))
             for level in LEVELS[1:]
         ]
-    statistics, candidates = count_labels(train.states, train.space), []
-    for shrinkage in SHRINKAGES:
-        plain = Refiner.from_statistics(statistics, shrinkage)
-        present, absent, loss = fit_factors(parts, validation.states, plain.influence)
-        update = {"present": present, "absent": absent}
-        candidates.append((loss, shrinkage, plain.model_copy(update=update)))
-    return min(candidates, key=lambda one: one[:2])[2]
+    return _fit(model, parts)
+
+
+def _fit(model: Model, parts: list[tuple[NDArray[np.float64], NDArray[np.int8]]]) -> Refiner:
+    validation, train = (model.labels.in_split(split) for split in ("validation", "train"))
+    return fit_refiner(parts, validation.states, count_labels(train.states, train.space))[0]
 
 
 def _tell_count(

@@ -30,14 +30,14 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mlic.evaluation.metrics import mean_average_precision
-from mlic.evaluation.refinement import SHRINKAGES, fit_strengths
+from mlic.evaluation.refinement import draw_subsets
+from mlic.inference.fit_refiner import fit_refiner
 from mlic.labels import LabelSpace
 from mlic.labels.context import LabelContext
 from mlic.labels.statistics import LabelStatistics, count_labels
 from mlic.models.heads.c_tran import CTranHead
 from mlic.training.label_mask import draw_known
 from mlic.training.options import LabelMaskOptions
-from mlic.training.refiner import Refiner
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
 PUBLISHED = {0.0: 3.60, 0.5: 21.7}
@@ -157,15 +157,9 @@ def _predictors(
 def _fit_refiner(statistics: LabelStatistics, held_out: States) -> Predict:
     """Refine the frequencies of the labels, which is all that is known without an image."""
     frequency = (statistics.counts + 0.5) / (statistics.num_images + 1)
-    candidates = []
-    for shrinkage in SHRINKAGES:
-        plain = Refiner.from_statistics(statistics, shrinkage)
-        odds = np.tile(logit(frequency), (len(held_out), 1))
-        rng = np.random.default_rng(0)
-        present, absent, loss = fit_strengths(odds, held_out, plain.influence, rng)
-        update = {"present": present, "absent": absent}
-        candidates.append((loss, shrinkage, plain.model_copy(update=update)))
-    best = min(candidates, key=lambda one: one[:2])[2]
+    odds = np.tile(logit(frequency), (len(held_out), 1))
+    parts = [(odds, known) for known in draw_subsets(held_out, np.random.default_rng(0))]
+    best = fit_refiner(parts, held_out, statistics)[0]
     return lambda known: best.refine(np.tile(logit(frequency), (len(known), 1)), known)
 
 

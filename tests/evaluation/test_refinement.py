@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from mlic.evaluation.refinement import fit_strengths, influences, surprises
+from mlic.evaluation.refinement import draw_subsets, fit_strengths, influences, surprises
 
 
 def planted(number, seed):
@@ -14,6 +14,12 @@ def planted(number, seed):
     second = np.where(rng.random(number) < 0.9, first, ~first)
     states = np.stack([first, second, rng.random(number) < 0.3], axis=1).astype(np.int8)
     return states, np.tile(logit([0.4, 0.42, 0.3]), (number, 1))
+
+
+def fit(odds, states, influence):
+    """Fit on random subsets that a model ignores."""
+    drawn = draw_subsets(states, np.random.default_rng(0))
+    return fit_strengths([(odds, known) for known in drawn], states, influence)
 
 
 def influence_of(states, shrinkage=1.0):
@@ -54,9 +60,9 @@ def test_surprise_is_what_the_model_did_not_expect():
 def test_planted_pair_is_found_and_independent_labels_are_left_alone():
     states, odds = planted(3000, 1)
     influence = influence_of(planted(3000, 2)[0])
-    present, absent, loss = fit_strengths(odds, states, influence, np.random.default_rng(0))
+    present, absent, loss = fit(odds, states, influence)
     assert present > 0.8 and absent > 0.8  # the model knows nothing itself
-    plain = fit_strengths(odds, states, np.zeros((3, 3)), np.random.default_rng(0))
+    plain = fit(odds, states, np.zeros((3, 3)))
     assert plain[:2] == (0, 0) and loss < plain[2]
 
 
@@ -67,7 +73,7 @@ def test_model_that_sees_what_connects_the_labels_needs_no_hints():
     states = (rng.random(odds.shape) < expit(odds)).astype(np.int8)
     influence = influence_of(states)
     assert influence[0, 1] > 0.5
-    present, absent, _ = fit_strengths(odds, states, influence, np.random.default_rng(0))
+    present, absent, _ = fit(odds, states, influence)
     assert max(present, absent) < 0.1
 
 
@@ -76,23 +82,18 @@ def test_strengths_maximise_the_likelihood():
     influence = influence_of(states)
 
     def loss(factors):
-        rng = np.random.default_rng(0)
-        numbers, total, cells = None, 0.0, 0
-        for _ in range(4):
-            numbers = rng.integers(0, 2, (2000,), endpoint=True)
-            ranks = rng.random(states.shape).argsort(axis=1).argsort(axis=1)
-            known = np.where(ranks < numbers[:, None], states, -1)
+        total, cells = 0.0, 0
+        for known in draw_subsets(states, np.random.default_rng(0)):
             z = odds + sum(
                 f * s @ influence.T for f, s in zip(factors, surprises(odds, known), strict=True)
             )
             hidden = known < 0
-            p = expit(z)[hidden]
-            y = states[hidden]
+            p, y = expit(z)[hidden], states[hidden]
             total -= np.log(np.where(y == 1, p, 1 - p)).sum()
             cells += hidden.sum()
         return total / cells
 
-    *found, least = fit_strengths(odds, states, influence, np.random.default_rng(0))
+    *found, least = fit(odds, states, influence)
     assert least == pytest.approx(loss(found), rel=1e-9)
     for step in ((0.02, 0), (-0.02, 0), (0, 0.02), (0, -0.02)):
         assert loss(np.add(found, step)) > least
@@ -100,7 +101,13 @@ def test_strengths_maximise_the_likelihood():
 
 def test_unknown_states_count_nowhere():
     states, odds = planted(500, 5)
-    influence = influence_of(states)
-    assert np.isnan(
-        fit_strengths(odds, np.full_like(states, -1), influence, np.random.default_rng(0))[2]
-    )
+    assert np.isnan(fit(odds, np.full_like(states, -1), influence_of(states))[2])
+
+
+def test_subsets_have_up_to_three_quarters_of_the_labels_and_true_states():
+    states = np.random.default_rng(0).integers(-1, 2, (2000, 8)).astype(np.int8)
+    drawn = draw_subsets(np.abs(states), np.random.default_rng(0))
+    numbers = np.concatenate([(known >= 0).sum(axis=1) for known in drawn])
+    assert len(drawn) == 4 and set(numbers) == set(range(7))
+    known = draw_subsets(states, np.random.default_rng(0))[0]
+    assert (known[known >= 0] == states[known >= 0]).all()

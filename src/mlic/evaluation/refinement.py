@@ -10,10 +10,9 @@ from scipy.special import expit, logit
 
 from mlic.labels import PRESENT, UNKNOWN
 
-__all__ = ["SHRINKAGES", "fit_factors", "fit_strengths", "influences", "surprises"]
+__all__ = ["SHRINKAGES", "draw_subsets", "fit_strengths", "influences", "surprises"]
 
 SHRINKAGES = (1.0, 3.0, 10.0)  # imagined images of each label in which all labels are independent
-MASKS = 4  # known subsets drawn for each image
 SHARE = 0.75  # largest share of the labels that is known in the fit
 _STEPS, _PRECISION, _RIDGE = 50, 1e-9, 1e-6
 
@@ -70,47 +69,47 @@ def surprises(
     return present, np.where(known == 0, -probabilities, 0.0)
 
 
+def draw_subsets(
+    states: NDArray[np.integer], rng: np.random.Generator, number: int = 4
+) -> list[NDArray[np.integer]]:
+    """Draw known states so many times: of each image, up to three quarters of the labels.
+
+    States and the results have the shape (n, C).
+    """
+    drawn, (num_images, size) = [], states.shape
+    for _ in range(number):
+        numbers = rng.integers(0, int(SHARE * size), (num_images,), endpoint=True)
+        ranks = rng.random(states.shape).argsort(axis=1).argsort(axis=1)
+        drawn.append(np.where(ranks < numbers[:, None], states, UNKNOWN))
+    return drawn
+
+
 def fit_strengths(
-    odds: NDArray[np.floating],
+    parts: Sequence[tuple[NDArray[np.floating], NDArray[np.integer]]],
     states: NDArray[np.integer],
     influence: NDArray[np.floating],
-    rng: np.random.Generator,
 ) -> tuple[float, float, float]:
     """Fit how strongly known presences and known absences change the log-odds of the others.
 
-    For every image, subsets of the labels are drawn that are known; the likelihood of the others is
-    maximised over two factors of the influences, which are at least 0.
+    The likelihood of the states that are not known is maximised over two factors of the influences,
+    which are at least 0.
 
     Parameters
     ----------
-    odds
-        Calibrated log-odds of images that the model was not trained on; shape (n, C).
+    parts
+        Log-odds and the known states with which a model gave them, for images that it was not
+        trained on; shape (n, C) each. A model that ignores known states gives the same each time.
     states
         1 present, 0 absent, −1 unknown; shape (n, C).
     influence
         Shape (C, C), as of `influences`.
-    rng
-        Source of the subsets.
 
     Returns
     -------
     present, absent : float
         The factors.
     loss : float
-        Mean log-loss of the states that were not known.
-    """
-    drawn = [(odds, _draw_known(states, rng)) for _ in range(MASKS)]
-    return fit_factors(drawn, states, influence)
-
-
-def fit_factors(
-    parts: Sequence[tuple[NDArray[np.floating], NDArray[np.integer]]],
-    states: NDArray[np.integer],
-    influence: NDArray[np.floating],
-) -> tuple[float, float, float]:
-    """Fit the two factors to given known states; see `fit_strengths`.
-
-    Each part has the log-odds that a model gave with some known states, and these; shape (n, C).
+        Mean log-loss of the states that were not known; NaN without any.
     """
     cells = [_hidden_cells(*part, states, influence) for part in parts]
     offset, by_present, by_absent, y = (np.concatenate(part) for part in zip(*cells, strict=True))
@@ -131,14 +130,6 @@ def fit_factors(
             break
     z = offset + found @ features
     return float(found[0]), float(found[1]), float(np.mean(np.logaddexp(0, z) - y * z))
-
-
-def _draw_known(states: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.integer]:
-    """Draw known states: up to `SHARE` of the labels of each image."""
-    number, size = states.shape
-    numbers = rng.integers(0, int(SHARE * size), (number,), endpoint=True)
-    ranks = rng.random(states.shape).argsort(axis=1).argsort(axis=1)
-    return np.where(ranks < numbers[:, None], states, UNKNOWN)
 
 
 def _hidden_cells(

@@ -13,22 +13,17 @@ from pydantic import ValidationError
 from mlic.errors import DataError, ParameterError
 from mlic.evaluation.average_precision import check_scores
 from mlic.evaluation.logistic_fit import choose_fit
-from mlic.evaluation.refinement import SHRINKAGES, fit_strengths
 from mlic.evaluation.thresholds import choose_thresholds
 from mlic.images.store import ImageStore
+from mlic.inference.fit_refiner import add_refiner
 from mlic.inference.options import CalibrationOptions
 from mlic.labels import UNKNOWN, LabelMatrix
-from mlic.labels.statistics import count_labels
-from mlic.models.options import HEADS
 from mlic.training.calibration import Calibration
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.options import Choice, TrainingOptions
 from mlic.training.predict import predict_checkpoint
-from mlic.training.refiner import Refiner
-from mlic.utils.plugins import find_plugin
-from mlic.utils.seeds import derive_seed
 
-__all__ = ["calibrate", "calibrate_checkpoint", "fit_refiner"]
+__all__ = ["calibrate", "calibrate_checkpoint"]
 
 log = logging.getLogger(__name__)
 
@@ -152,50 +147,7 @@ def calibrate_checkpoint(
     logits = predict_checkpoint(checkpoint, images, images.rows(own.ids), training)
     found = _calibrate(logits, states, unfitted.loss, options)
     origin = {**found.made_from, "labels": own.fingerprint, "data": images.fingerprint}
-    if options.refiner and not find_plugin(HEADS, checkpoint.info.model.head).uses_known:
-        train = labels.in_split("train").with_labels(labels.space.indices(checkpoint.info.labels))
-        refiner, origin["refined_log_loss"] = fit_refiner(logits, states, train, found)
-        found = found.model_copy(update={"refiner": refiner})
-    return checkpoint.with_calibration(found.model_copy(update={"made_from": origin}))
-
-
-def fit_refiner(
-    logits: NDArray[np.floating],
-    states: NDArray[np.integer],
-    train: LabelMatrix,
-    calibration: Calibration,
-) -> tuple[Refiner, float]:
-    """Fit how known labels change the other labels' log-odds.
-
-    The influences are those of the training labels; their strength and shrinkage are the most
-    probable ones for images that the model was not trained on.
-
-    Parameters
-    ----------
-    logits, states
-        Of the validation images; shape (n, C).
-    train
-        Labels of the training images, in the columns' order.
-    calibration
-        The calibration of the logits.
-
-    Returns
-    -------
-    refiner : Refiner
-    loss : float
-        Mean log-loss of the states that were hidden while others were known.
-    """
-    odds = np.asarray(calibration.slopes) * calibration.odds(logits) + np.asarray(
-        calibration.biases
-    )
-    statistics = count_labels(train.states, train.space)
-    candidates = []
-    for shrinkage in SHRINKAGES:
-        plain = Refiner.from_statistics(statistics, shrinkage)
-        # the same subsets for every candidate
-        rng = np.random.default_rng(derive_seed(0, "refiner"))
-        present, absent, loss = fit_strengths(odds, states, plain.influence, rng)
-        fitted = plain.model_copy(update={"present": present, "absent": absent})
-        candidates.append((loss, shrinkage, fitted))
-    loss, _, best = min(candidates, key=lambda one: one[:2])
-    return best, loss
+    found = found.model_copy(update={"made_from": origin})
+    if options.refiner:
+        found = add_refiner(checkpoint, found, logits, images, labels, training)
+    return checkpoint.with_calibration(found)

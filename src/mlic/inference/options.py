@@ -33,6 +33,6 @@ class CalibrationOptions(StrictModel):
     )
     refiner: bool = Field(
         default=True,
-        description="whether models whose head cannot use known labels get a refiner, by which "
-        "known labels change the probabilities of the others",
+        description="whether models get a refiner, by which known labels change the probabilities "
+        "of the others; after a head that uses known labels, it corrects what the head left over",
     )
