@@ -192,3 +192,13 @@ def test_too_many_parts_are_refused_only_where_groups_are_computed(raw, strategi
 def test_weights_file_that_does_not_exist_is_named(raw, tmp_path):
     raw["model"]["weights"] = str(tmp_path / "gone.safetensors")
     assert str(tmp_path / "gone.safetensors") in str(refuse(raw))
+
+
+def test_scale_of_head_and_loss_must_be_the_same(raw):
+    raw["training"]["loss"] = {"name": "angular_asymmetric"}
+    raw["model"] |= {"head": "cosine"}
+    check_parameters(raw)
+    raw["training"]["loss"]["options"] = {"scale": 23.0}
+    assert "training.loss.options.scale" in str(refuse(raw))
+    raw["model"]["head_options"] = {"scale": 23.0}
+    check_parameters(raw)

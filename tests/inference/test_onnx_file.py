@@ -29,6 +29,7 @@ MODELS = {
         "head": "transformer_encoder",
         "head_options": {**SMALL, "layers": 1},
     },
+    "cosine": {"backbone": "test_resnet", "head": "cosine"},
 }
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mlic.errors import ParameterError
 from mlic.losses._link import LOWEST, TabulatedLink
+from mlic.losses.angular_asymmetric import AngularAsymmetricLoss
 from mlic.losses.asymmetric import AsymmetricLoss
 from mlic.losses.base import Loss
 from mlic.losses.binary_cross_entropy import BinaryCrossEntropy
@@ -19,7 +20,10 @@ LOSSES = [
     AsymmetricLoss(2, 2, 0.0, focusing_gradient=True),  # focal loss
     AsymmetricLoss(0, 0, 0.1),
     AsymmetricLoss(3, 0.5, 0.2, focusing_gradient=True),
+    AngularAsymmetricLoss(23.0),
+    AngularAsymmetricLoss(17.0, margin=0.2, positive_weight=0.6),
 ]
+PRODUCT = AngularAsymmetricLoss(7.0, gamma_negative=1.0, divide_by_scale=False)
 GRID = torch.linspace(-40, 40, 8001, dtype=torch.float64)
 
 
@@ -54,7 +58,7 @@ def test_expected_gradient_is_zero_at_the_linked_probability(loss, z):
     assert abs(q * slopes[0] + (1 - q) * slopes[1]) <= 2e-3 * scale
 
 
-@pytest.mark.parametrize("loss", [*LOSSES, BinaryCrossEntropy(0.1), SquaredHinge()])
+@pytest.mark.parametrize("loss", [*LOSSES, BinaryCrossEntropy(0.1), SquaredHinge(), PRODUCT])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_link_is_finite_and_never_decreases(loss, dtype):
     odds = loss.link(GRID.to(dtype))

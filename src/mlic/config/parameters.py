@@ -99,7 +99,10 @@ class Parameters(StrictModel):
     @model_validator(mode="after")
     def _check_sections(self) -> Self:
         """Check rules about several sections, and report all violations together."""
-        rules = (self._check_shares(), self._check_num_parts(), self._check_weights())
+        rules = (
+            *(self._check_shares(), self._check_num_parts()),
+            *(self._check_weights(), self._check_scale()),
+        )
         if mistakes := [mistake for mistake in rules if mistake]:
             raise ValueError("\n  ".join(mistakes))
         return self
@@ -118,6 +121,17 @@ class Parameters(StrictModel):
             return None  # the labels of a data set are counted when it is read
         num_labels = self.synthetic.num_communities * self.synthetic.labels_per_community
         return self.partition.too_many_parts(num_labels)
+
+    def _check_scale(self) -> str | None:
+        loss, head = self.training.loss, self.model.head_options.get("scale", "auto")
+        own = loss.options.get("scale", "auto")
+        # The loss cannot know the scale of the head: both are given logits alone.
+        if loss.name != "angular_asymmetric" or own == head:
+            return None
+        return (
+            f"training.loss.options.scale: it is {own}, but model.head_options.scale is {head}; "
+            "give both the same, or leave both out"
+        )
 
     def _check_weights(self) -> str | None:
         # not checked by ModelOptions, which checkpoints take to machines without this file
