@@ -12,6 +12,7 @@ from mlic.inference.model import TrainedModel
 from mlic.inference.onnx_file import export_onnx
 from mlic.labels import LabelSpace
 from mlic.labels.context import LabelContext
+from mlic.labels.statistics import count_labels
 from mlic.models.classifier import build_classifier
 from mlic.models.options import ModelOptions
 from mlic.training.calibration import Calibration
@@ -30,6 +31,11 @@ MODELS = {
         "head_options": {**SMALL, "layers": 1},
     },
     "cosine": {"backbone": "test_resnet", "head": "cosine"},
+    "graph": {
+        "backbone": "test_resnet",
+        "head": "graph_cosine",
+        "head_options": {"layer": "gat", "pooling": "avg+max"},
+    },
 }
 
 
@@ -37,7 +43,8 @@ def model_of(options, decoded_size=32, seed=0):
     """An untrained model with a calibration that differs from label to label."""
     torch.manual_seed(seed)
     space = LabelSpace(NAMES)
-    module = build_classifier(ModelOptions(**options), LabelContext(space)).eval()
+    counts = count_labels(np.array([[1, 1, 0], [1, 0, 1]], np.int8), space)
+    module = build_classifier(ModelOptions(**options), LabelContext(space, counts)).eval()
     info = CheckpointInfo(
         name="student",
         role="student",

@@ -66,7 +66,7 @@ class TrainedModel:
     @cached_property
     def module(self) -> MultiLabelClassifier:
         """The torch module, from normalised images to logits, in evaluation mode."""
-        module = self.checkpoint.build().requires_grad_(False)
+        module = self.checkpoint.build().fold().requires_grad_(False)
         # the memory format of training, so that the same kernels run
         module.to(memory_format=torch.channels_last)
         return module.to(self.device)

@@ -35,7 +35,7 @@ class _PixelsToProbabilities(nn.Module):
     def __init__(self, model: TrainedModel) -> None:
         super().__init__()
         spec, decoded = model.checkpoint.input_spec, model.checkpoint.decoded_size
-        self.model, self.output = model.checkpoint.build(), model.calibration.module()
+        self.model, self.output = model.checkpoint.build().fold(), model.calibration.module()
         self.scale = nn.Buffer(torch.tensor(spec.std).view(1, 3, 1, 1) * 255)
         self.shift = nn.Buffer(torch.tensor(spec.mean).view(1, 3, 1, 1) * 255)
         self.resize = nn.Buffer(_resize_matrix(decoded, spec.size))

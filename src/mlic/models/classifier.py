@@ -47,6 +47,10 @@ class MultiLabelClassifier(nn.Module):
         logits: torch.Tensor = self.head(features, known)
         return logits
 
+    def fold(self) -> MultiLabelClassifier:
+        """Make a classifier for inference alone, with the same logits; see `Head.fold`."""
+        return MultiLabelClassifier(self.backbone, self.head.fold())
+
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel that the backbone expects."""

@@ -61,6 +61,13 @@ class Head(nn.Module, ABC):
             Heads that have no use for them ignore them.
         """
 
+    def fold(self) -> Head:
+        """Make a head for inference alone, which gives the same logits at less cost; or return self.
+
+        A checkpoint holds the weights of the head that was trained, never of a folded one.
+        """
+        return self
+
 
 def make_label_embedding(context: LabelContext, label_dim: int) -> nn.Embedding:
     """Make the embedding layer of the labels, one row for each label.
