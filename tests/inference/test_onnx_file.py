@@ -31,6 +31,11 @@ MODELS = {
         "head_options": {**SMALL, "layers": 1},
     },
     "cosine": {"backbone": "test_resnet", "head": "cosine"},
+    "decoder": {
+        "backbone": "test_resnet",
+        "head": "ml_decoder",
+        "head_options": {**SMALL, "queries": 2, "scale": 10},
+    },
     "graph": {
         "backbone": "test_resnet",
         "head": "graph_cosine",

@@ -7,7 +7,7 @@ import torch
 from timm.utils import ModelEmaV3
 
 from mlic.errors import CheckpointError
-from mlic.models.options import BranchedModelOptions
+from mlic.models.options import BranchedModelOptions, ModelOptions
 from mlic.training.step_timing import _time_growing_steps, measure_step
 
 
@@ -63,3 +63,9 @@ def test_branches_on_one_trunk_can_be_timed(model, training):
     seconds, weights = measure_step(branched, training, 32, 2, num_branches=3)
     one, fewer = measure_step(branched, training, 32, 2)
     assert seconds > 0 and one > 0 and weights > fewer
+
+
+def test_head_that_needs_counts_of_the_labels_is_timed_without_them(training):
+    model = ModelOptions(backbone="test_resnet", head="graph_cosine")
+    seconds, parameters = measure_step(model, training, 32, 5)
+    assert seconds > 0 and parameters > 0

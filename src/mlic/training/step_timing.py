@@ -12,11 +12,12 @@ from mlic.labels import LabelSpace
 from mlic.labels.context import LabelContext
 from mlic.models.backbone import build_backbone
 from mlic.models.classifier import build_classifier, build_classifiers
-from mlic.models.options import BranchedModelOptions, ModelOptions
+from mlic.models.options import HEADS, BranchedModelOptions, ModelOptions
 from mlic.training.device import make_fabric, memory_advice
 from mlic.training.objective import build_loss, count_known, reduce_terms
 from mlic.training.optimiser import make_optimiser
 from mlic.training.options import TrainingOptions
+from mlic.utils.plugins import find_plugin
 
 __all__ = ["measure_step"]
 
@@ -94,12 +95,13 @@ def _time_growing_steps(step: Callable[[int], float], largest: int) -> float:
 def _build(options: ModelOptions, num_labels: int, num_branches: int) -> torch.nn.Module:
     """Build a model like the ones to be trained."""
     context = LabelContext(LabelSpace(tuple(f"label {number}" for number in range(num_labels))))
+    needs = find_plugin(HEADS, options.head).needs
     model: torch.nn.Module
     if isinstance(options, BranchedModelOptions):
         model = build_classifiers(options, [context] * num_branches, load_weights=False)
-    elif options.embeddings.source == "learned":
+    elif options.embeddings.source == "learned" and needs <= {"embeddings"}:
         model = build_classifier(options, context)
-    else:  # the vectors of the labels are not known yet
+    else:  # the vectors or the counts of the labels are not known yet
         build_backbone(options)
         model = build_classifier(options, context, load_weights=False)
     return model.to(memory_format=torch.channels_last)

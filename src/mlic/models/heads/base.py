@@ -62,7 +62,7 @@ class Head(nn.Module, ABC):
         """
 
     def fold(self) -> Head:
-        """Make a head for inference alone, which gives the same logits at less cost; or return self.
+        """Make a head for inference alone, which gives the same logits at less cost, or self.
 
         A checkpoint holds the weights of the head that was trained, never of a folded one.
         """
