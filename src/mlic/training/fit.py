@@ -6,15 +6,18 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 
 from mlic.errors import TrainingError
+from mlic.training.batch import Batch
 from mlic.training.data import TrainingData
 from mlic.training.options import TrainingOptions
 from mlic.training.predict import predict_batches
+from mlic.training.sharpness import sharpen_gradient
 from mlic.training.state import Learner, TrainingState, rng_scope
 from mlic.training.tasks.base import TrainingTask
 from mlic.utils.progress import progress
@@ -63,6 +66,9 @@ def fit(
                         loss, terms = task.loss(index, learner.module, batch)
                         # gradients add up over the batches of a step: of means, take the mean
                         fabric.backward(loss / share)
+                        if options.sharpness_radius:
+                            again = partial(_backward, task, index, learner, batch, fabric)
+                            sharpen_gradient(learner.model, options.sharpness_radius, again)
                         if is_step:
                             learner.step()
                     _add_means(sums[index], {"loss": loss, **terms}, data.num_batches)
@@ -89,6 +95,13 @@ def fit(
             state.seconds += time.perf_counter() - start
             report(epoch, figures)
     _log_outcome(task, state)
+
+
+def _backward(
+    task: TrainingTask, index: int, learner: Learner, batch: Batch, fabric: Fabric
+) -> None:
+    """Compute the gradient of a batch once more."""
+    fabric.backward(task.loss(index, learner.module, batch)[0])
 
 
 def evaluate(

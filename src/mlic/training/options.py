@@ -90,6 +90,12 @@ class TrainingOptions(StrictModel):
     weight_decay: float = Field(
         default=1e-4, ge=0, description="weight decay, except of biases and norms"
     )
+    sharpness_radius: float = Field(
+        default=0.0,
+        ge=0,
+        description="radius of sharpness-aware minimisation (SAM), such as 0.05, which doubles the "
+        "cost of a step; 0: off",
+    )
     warmup: float = Field(default=0.1, gt=0, lt=1, description="share of the steps before the peak")
     ema_decay: float = Field(
         default=0.997, ge=0, lt=1, description="decay of the exponential moving average of weights"
@@ -117,6 +123,12 @@ class TrainingOptions(StrictModel):
         default_factory=dict,
         description="other values for baseline, teacher or student, except for augmentation",
     )
+
+    @model_validator(mode="after")
+    def _check_sharpness(self) -> Self:
+        if self.sharpness_radius and self.accumulation > 1:
+            raise ValueError("sharpness_radius needs accumulation: 1, because it repeats one batch")
+        return self
 
     @model_validator(mode="after")
     def _check_overrides(self) -> Self:
