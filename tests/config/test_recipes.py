@@ -11,6 +11,7 @@ from kedro.io import AbstractDataset
 from mlic.config.parameters import check_parameters
 from mlic.config.recipes import RecipeConfigLoader, merge_layers, read_recipe
 from mlic.errors import ParameterError
+from mlic.models.heads.c_tran import CTranHead
 from mlic.models.heads.query_decoder import QueryDecoderHead
 from mlic.models.heads.transformer_encoder import TransformerEncoderHead
 
@@ -86,6 +87,14 @@ ROWS = {
     "psd_tresnet_l_nuswide": ("nuswide", "tresnet_l", "linear", 448, (66.5, 64.6, 75.5)),
 }  # fmt: skip
 
+# The other systems' rows: data set, backbone, head, pixels, published mAP of the plain model.
+OTHER_ROWS = {
+    "aam_efficientnetv2_s": ("coco2014", "tf_efficientnetv2_s", "ml_decoder", 448, "88.75"),
+    "aam_tresnet_l": ("coco2014", "tresnet_l", "ml_decoder", 448, "90.30"),
+    "c_tran_resnet101": ("coco2014", "resnet101", "c_tran", 576, "85.1"),
+    "c_tran_resnet101_vg500": ("vg500", "resnet101", "c_tran", 576, "38.4"),
+}
+
 # 3, "Heads"
 TRANSFORMER = {"width": 1024, "layers": 3, "heads": 4, "feedforward": 1024, "dropout": 0.1}
 DECODER = {
@@ -160,7 +169,7 @@ def test_heads_have_the_published_sizes_by_default(head, sizes):
 
 
 def test_every_recipe_is_published_or_a_row():
-    assert set(RECIPES) == {"published", *ROWS}
+    assert set(RECIPES) == {"published", "metric_learning", "c_tran", *ROWS, *OTHER_ROWS}
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -185,6 +194,37 @@ def test_row_has_its_model_and_the_published_training(name, published):
     header = (CONF / "recipes" / f"{name}.yml").read_text(encoding="utf-8")
     assert "mAP {}, CF1 {}, OF1 {}".format(*figures) in header
     assert f"--env {env} --params recipe={name}," in header
+
+
+@pytest.mark.parametrize("name", OTHER_ROWS)
+def test_row_of_another_system_has_its_model_and_states_its_figure(name):
+    env, backbone, head, size, figure = OTHER_ROWS[name]
+    parameters = check_parameters(load(env, recipe=name))
+    model = parameters.model
+    assert model.backbone.partition(".")[0] == backbone and model.weights == "pretrained"
+    assert (model.head, parameters.data.image_size) == (head, size)
+    header = (CONF / "recipes" / f"{name}.yml").read_text(encoding="utf-8")
+    assert f"mAP {figure}" in header and f"--env {env} --params recipe={name}," in header
+
+
+def test_metric_learning_has_the_released_values():
+    """metric_learning.md B2, the column of COCO."""
+    training = check_parameters(load(recipe="aam_tresnet_l")).training
+    assert training.loss.options == {"scale": 23.0, "positive_weight": 0.7}
+    assert (training.learning_rate, training.weight_decay, training.warmup) == (7e-3, 5e-4, 0.2)
+    assert (training.batch_size, training.epochs, training.sharpness_radius) == (84, 60, 0.05)
+    assert (training.ema_decay, training.ema_warmup, training.reduction) == (0.9997, False, "sum")
+    assert training.augmentation.cutout == 0.4 and training.augmentation.flip
+
+
+def test_c_tran_has_the_published_values():
+    """ctran.md A2."""
+    training = check_parameters(load(recipe="c_tran_resnet101")).training
+    assert (training.optimizer, training.learning_rate, training.batch_size) == ("adam", 1e-5, 16)
+    assert training.weight_decay == 0 and training.label_mask.max_known == 0.75
+    parameters = inspect.signature(CTranHead).parameters
+    defaults = {name: parameters[name].default for name in ("layers", "heads", "dropout", "width")}
+    assert defaults == {"layers": 3, "heads": 4, "dropout": 0.1, "width": None}
 
 
 # Environments
