@@ -98,6 +98,16 @@ def test_graph_matters(make):
     assert (head.gate - before).abs().max() > 1e-4
 
 
+def test_user_is_told_how_many_labels_the_graph_connects(make, caplog):
+    with caplog.at_level("INFO"):
+        make(threshold=0.45)
+        make(threshold=1.0, neighbours=None)
+        alone = count_labels(np.eye(4, dtype=np.int8), SPACE)
+        GraphCosineHead(8, LabelContext(SPACE, alone), label_dim=6)
+    found = [(record.levelname, record.args) for record in caplog.records]
+    assert found == [("INFO", (1, 4)), ("INFO", (2, 4)), ("WARNING", (4, 4))]
+
+
 def test_order_of_positions_does_not_matter(make):
     head = make(pooling="avg+max")
     order = torch.randperm(20)

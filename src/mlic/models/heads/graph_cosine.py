@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Literal
 
@@ -18,6 +19,8 @@ from mlic.models.heads.base import Head, image_tokens, make_label_embedding
 from mlic.models.heads.cosine import cosine_logits
 
 __all__ = ["GraphCosineHead", "label_adjacency"]
+
+log = logging.getLogger(__name__)
 
 _SLOPE = 0.2  # of all leaky rectifiers
 _WEIGHT = 0.25  # of a label's neighbours together, besides itself
@@ -112,6 +115,7 @@ class GraphCosineHead(Head):
         found = np.eye(size, dtype=np.float32)
         if context.statistics is not None:
             found = label_adjacency(context.statistics, threshold, neighbours)
+            _log_neighbours(found)
         self.adjacency = nn.Buffer(torch.from_numpy(found))
         make = _LAYERS[layer]
         self.first = make(self.vectors.embedding_dim, num_features, dropout)
@@ -134,6 +138,19 @@ class GraphCosineHead(Head):
     def fold(self) -> Head:
         """Make a head with a constant gate, which gives the same logits."""
         return _FoldedHead(self)
+
+
+def _log_neighbours(adjacency: NDArray[np.float32]) -> None:
+    """Log how many labels get anything from others: of COCO's 80, 23 at the usual threshold."""
+    links = (adjacency > 0) & ~np.eye(len(adjacency), dtype=bool)
+    alone = int((~links.any(axis=1)).sum())
+    log.log(
+        logging.WARNING if 2 * alone > len(adjacency) else logging.INFO,
+        "label graph: %d of %d labels get nothing from any other label; "
+        "model.head_options.neighbours gives every label some",
+        alone,
+        len(adjacency),
+    )
 
 
 class _FoldedHead(Head):
