@@ -1,10 +1,12 @@
 """Classifiers: which features and label states a head gets."""
 
+import numpy as np
 import pytest
 import torch
 
 from mlic.labels import LabelSpace
 from mlic.labels.context import LabelContext
+from mlic.labels.statistics import count_labels
 from mlic.models.classifier import MultiLabelClassifier, build_classifier
 from mlic.models.heads.base import Head
 from mlic.models.options import ModelOptions
@@ -45,3 +47,13 @@ def test_linear_head_on_pooled_features_equals_timms_own_model():
     images = torch.rand(2, 3, 64, 64)
     torch.testing.assert_close(model(images), plain(images))
     assert model.normalisation == (plain.pretrained_cfg["mean"], plain.pretrained_cfg["std"])
+
+
+def test_folded_classifier_stays_in_its_mode_and_gives_the_same_logits():
+    counts = count_labels(np.eye(5, dtype=np.int8), CONTEXT.space)
+    options = ModelOptions(backbone="test_resnet", head="graph_cosine")
+    model = build_classifier(options, LabelContext(CONTEXT.space, counts)).eval()
+    folded, images = model.fold(), torch.randn(2, 3, 32, 32)
+    assert not any(module.training for module in folded.modules())
+    torch.testing.assert_close(folded(images), model(images), atol=1e-5, rtol=0)
+    assert model.train().fold().training

@@ -14,7 +14,11 @@ ARGUMENTS = {"mlic.models.heads": (8, CONTEXT)}
 
 
 def test_names_are_modules_but_neither_packages_nor_base_classes():
-    assert list_plugins("mlic.losses") == ["asymmetric", "binary_cross_entropy"]
+    assert list_plugins("mlic.losses") == [
+        "angular_asymmetric",
+        "asymmetric",
+        "binary_cross_entropy",
+    ]
     assert {"binary_kl", "logit_mse"} <= set(list_plugins("mlic.losses.distillation"))
 
 

@@ -49,7 +49,7 @@ class MultiLabelClassifier(nn.Module):
 
     def fold(self) -> MultiLabelClassifier:
         """Make a classifier for inference alone, with the same logits; see `Head.fold`."""
-        return MultiLabelClassifier(self.backbone, self.head.fold())
+        return MultiLabelClassifier(self.backbone, self.head.fold()).train(self.training)
 
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
