@@ -24,6 +24,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "README.md"
 RESULTS_PAGE = ROOT / "docs" / "results.md"
 COST_PAGE = ROOT / "docs" / "cost.md"
+KNOWN_PAGE = ROOT / "docs" / "known_labels.md"
 USING_PAGE = ROOT / "docs" / "using_a_model.md"
 
 STUDIES = {  # of psd_gain.py, and the images of each
@@ -71,15 +72,15 @@ CALIBRATION_METHODS = {  # (calibration, thresholds) -> its name on the page
     ("Platt, per label (scikit-learn)", "0.5"): "Platt for each label (scikit-learn), 0.5",
 }
 CALIBRATION_FIGURES = ("ECE", "log-loss", "CF1", "macro F1", "OF1", "exact match")
+KNOWN = {  # README's rows of known_labels.py: name of the row -> name in README
+    "linear, refiner": "linear head, refiner",
+    "C-Tran and refiner": "C-Tran, refiner",
+}
 COSTS = {  # README's other costs: (script, beginning of the claim's name) -> name in README
     ("cached_targets", "student epoch with cached targets"): "an epoch of the student with stored "
     "targets, in epochs of the baseline",
     ("asymmetric_loss", "asymmetric loss, compiled / eager BCE, forward and backward, 256 x 80"): ""
     "the asymmetric loss, compiled, in binary cross-entropies",
-    ("label_scale", "count, 10,000 labels"): "counting the pairs of 10,000 labels in 10,000,000 "
-    "images",
-    ("startup", "kedro up-to-date run: seconds"): "`kedro run` with nothing to do, more than in an "
-    "empty Kedro project",
 }
 
 
@@ -98,7 +99,16 @@ def pages() -> dict[Path, list[str]]:
     """The blocks of each page, marks included."""
     cost = render_costs(read("whole_cost")["rows"])
     return {
-        README: [mark("models", render_models()), mark("costs", f"{cost}\n{render_main_costs()}")],
+        README: [
+            mark("models", render_models()),
+            mark("known", render_known(read("known_labels")["rows"])),
+            mark("costs", f"{cost}\n{render_main_costs()}"),
+        ],
+        KNOWN_PAGE: [
+            mark("known labels", render_rows(read("known_labels")["rows"])),
+            mark("label context", render_rows(read("label_context")["rows"])),
+            mark("claims", render_claims(("known_labels", "label_context"))),
+        ],
         RESULTS_PAGE: [
             mark("demo", render_demo(read("demo_gain"))),
             mark("claims", render_claims_of_gain()),
@@ -257,6 +267,17 @@ def render_calibration(rows: list[dict[str, Any]]) -> str:
         if row["model"].startswith("student") and shown:
             cells.append([row["dataset"], shown, *(row[name] for name in CALIBRATION_FIGURES)])
     return render_table(titles, cells)
+
+
+def render_known(rows: list[dict[str, Any]]) -> str:
+    """README's rows: what known labels are worth."""
+    shown = [row | {"model": KNOWN[row["model"]]} for row in rows if row["model"] in KNOWN]
+    return render_rows([{k: v for k, v in row.items() if "−" not in k} for row in shown])
+
+
+def render_rows(rows: list[dict[str, Any]]) -> str:
+    """All rows and columns of a result, as they are."""
+    return render_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows])
 
 
 def render_claims(scripts: Iterable[str]) -> str:
