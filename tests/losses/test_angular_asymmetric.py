@@ -1,5 +1,7 @@
 """The angular asymmetric loss equals its formula, and is finite where probabilities are not."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -108,3 +110,25 @@ def test_product_loss_of_otx_is_a_set_of_options():
 def test_options_out_of_range_are_one_error(options):
     with pytest.raises(ParameterError):
         AngularAsymmetricLoss(**options)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_compiled_loss_equals_the_eager_one(case, monkeypatch):
+    """The graph is traced but not compiled to machine code, which would take too long."""
+    scale, margin, k, gamma_positive, gamma_negative, shift = case
+    graphs = []
+
+    def trace(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=trace, fullgraph=True))
+    options = scale, margin, k, gamma_positive, gamma_negative, shift
+    compiled = AngularAsymmetricLoss(*options)
+    compiled.compile()
+    logits = (scale * COSINES).float()[None]
+    states = torch.arange(len(COSINES))[None] % 3 - 1
+    torch.testing.assert_close(
+        compiled(logits, states), AngularAsymmetricLoss(*options)(logits, states)
+    )
+    assert len(graphs) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -95,10 +96,15 @@ class AngularAsymmetricLoss(Loss):
         self.shift = default if shift is None else shift
         self.divides = divide_by_scale
         self._tables: dict[float, TabulatedLink] = {}
+        self._compute: Callable[[Tensor, Tensor, float], Tensor] = self._terms
+
+    def compile(self) -> None:
+        """Compile all element-wise operations into one kernel, from the next call on."""
+        self._compute = torch.compile(self._terms)
 
     def __call__(self, logits: Tensor, states: Tensor) -> Tensor:
         """Compute one term for each image and label; see `Loss`."""
-        return self._terms(logits, states, scale_for(self.scale, logits.shape[-1]))
+        return self._compute(logits, states, scale_for(self.scale, logits.shape[-1]))
 
     def _terms(self, logits: Tensor, states: Tensor, scale: float) -> Tensor:
         # Half precision cannot hold p of a confident prediction: its log would be −∞.
