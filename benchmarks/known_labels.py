@@ -4,7 +4,7 @@
 
 All words that at least 7 of the 4,500 images have, 260; a fixed test split of our own. For every
 image the same quarter of the labels is scored, while 0, 25, 50 or 75 % of the labels are known. The
-count-only control is told how much the known labels surprise the model in sum, not which they are.
+count-only control is given the sum of all surprises of an image, not which labels are known.
 The configuration was chosen on validation images of seed 0, which is not among the seeds here.
 Models are kept as they are made; a run that was stopped continues.
 """
@@ -71,10 +71,7 @@ class Model:
         """Calibrated log-odds of the model when the labels of a level are known."""
         name = f"{split}.{mask}.{level}"
         logits = self.arrays.get(name, self.arrays[f"{split}.0.0"])
-        found: NDArray[np.float64] = np.asarray(self.calibration.slopes) * (
-            self.calibration.odds(logits)
-        ) + np.asarray(self.calibration.biases)
-        return found
+        return self.calibration.calibrated_odds(logits)
 
 
 def main() -> None:

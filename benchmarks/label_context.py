@@ -5,7 +5,7 @@
 The head of C-Tran is trained on the label matrix of the training images alone, without image
 tokens, by label-mask training. It predicts the hidden labels of the validation images (the test
 images here) when 0, 20, 40 or 60 of 80 labels are known. Published for this ablation (Lanchantin et
-al., CVPR 2021, table 5): mAP 3.60 with nothing known, 21.7 with half of the labels known. Controls:
+al., CVPR 2021): mAP 3.60 with nothing known, 21.7 with half of the labels known. Controls:
 logistic regression and a perceptron on the known states, and the refiner of mlic. Protocol as
 published: for each label, average precision over the images in which it is hidden. Epochs and sizes
 were chosen on 4,000 training images, which no model here is trained on.

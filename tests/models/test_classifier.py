@@ -57,3 +57,11 @@ def test_folded_classifier_stays_in_its_mode_and_gives_the_same_logits():
     assert not any(module.training for module in folded.modules())
     torch.testing.assert_close(folded(images), model(images), atol=1e-5, rtol=0)
     assert model.train().fold().training
+
+
+@pytest.mark.parametrize("head", ["transformer_encoder", "query_decoder", "ml_decoder", "c_tran"])
+def test_heads_on_maps_get_the_channels_of_the_map(head):
+    """MobileNetV3's pooled features have more channels than its map."""
+    sizes = {"width": 16, "heads": 2, "feedforward": 16}
+    options = ModelOptions(backbone="mobilenetv3_small_050", head=head, head_options=sizes)
+    assert build_classifier(options, CONTEXT).eval()(torch.randn(2, 3, 32, 32)).shape == (2, 5)

@@ -23,7 +23,7 @@ class CubDataset(FileDataset):
 
     An annotator's single answers are noisy. As in concept bottleneck models, a concept therefore
     has the state that most training images of the species have (a tie counts as present), and only
-    concepts that at least `min_species` species have are kept: 112 of 312 with the whole data set.
+    concepts that at least `min_species` species have are kept: 112 of 312 in that paper.
     A concept that the annotator could not see in an image is unknown there. The split is the
     official one: 5,994 training and 5,794 test images.
 

@@ -20,11 +20,25 @@ from mlic.utils.seeds import derive_seed
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LEVELS", "NEVER", "LabelMasks"]
+__all__ = ["LEVELS", "NEVER", "LabelMasks", "draw_subset"]
 
 LEVELS = (0, 25, 50, 75)  # percent of the labels that are known
 NEVER = 100
 IMAGE = "image"
+
+
+def draw_subset(
+    states: NDArray[np.int8], share: float, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Choose some labels of each image: first how many, uniformly up to a share, then which.
+
+    States and the result have the shape (n, C).
+    """
+    number, size = states.shape
+    numbers = rng.integers(0, int(share * size), (number,), endpoint=True)
+    ranks = rng.random(states.shape).argsort(axis=1).argsort(axis=1)
+    chosen: NDArray[np.bool_] = ranks < numbers[:, None]
+    return chosen
 
 
 @dataclass(frozen=True)

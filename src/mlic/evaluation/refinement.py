@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from mlic.evaluation.known_labels import draw_subset
 from mlic.labels import PRESENT, UNKNOWN
 
 __all__ = ["SHRINKAGES", "draw_subsets", "fit_strengths", "influences", "surprises"]
@@ -70,18 +71,13 @@ def surprises(
 
 
 def draw_subsets(
-    states: NDArray[np.integer], rng: np.random.Generator, number: int = 4
-) -> list[NDArray[np.integer]]:
+    states: NDArray[np.int8], rng: np.random.Generator, number: int = 4
+) -> list[NDArray[np.int8]]:
     """Draw known states so many times: of each image, up to three quarters of the labels.
 
     States and the results have the shape (n, C).
     """
-    drawn, (num_images, size) = [], states.shape
-    for _ in range(number):
-        numbers = rng.integers(0, int(SHARE * size), (num_images,), endpoint=True)
-        ranks = rng.random(states.shape).argsort(axis=1).argsort(axis=1)
-        drawn.append(np.where(ranks < numbers[:, None], states, UNKNOWN))
-    return drawn
+    return [np.where(draw_subset(states, SHARE, rng), states, UNKNOWN) for _ in range(number)]
 
 
 def fit_strengths(

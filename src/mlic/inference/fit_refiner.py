@@ -57,14 +57,12 @@ def add_refiner(
         return calibration
     uses_known = find_plugin(HEADS, checkpoint.info.model.head).uses_known
 
-    def odds(known: NDArray[np.integer]) -> NDArray[np.float64]:
+    def odds(known: NDArray[np.int8]) -> NDArray[np.float64]:
         found = logits
         if uses_known:
-            rows, states = images.rows(own.ids), known.astype(np.int8)
-            found = predict_checkpoint(checkpoint, images, rows, training, states)
-        slopes, biases = np.asarray(calibration.slopes), np.asarray(calibration.biases)
-        calibrated: NDArray[np.float64] = slopes * calibration.odds(found) + biases
-        return calibrated
+            rows = images.rows(own.ids)
+            found = predict_checkpoint(checkpoint, images, rows, training, known)
+        return calibration.calibrated_odds(found)
 
     drawn = draw_subsets(own.states, np.random.default_rng(derive_seed(0, "refiner")))
     parts = [(odds(known), known) for known in drawn]

@@ -109,9 +109,9 @@ def predict_to_files(
     if known is not None:
         require_use(model.checkpoint)
         known.require_fit((name for name, _ in images.read()), model.checkpoint.space)
-    told = "" if known is None else known.fingerprint
+    hints = "" if known is None else known.fingerprint
     origin = fingerprint_parts(
-        model.checkpoint.fingerprint, model.calibration.model_dump_json(), state, told
+        model.checkpoint.fingerprint, model.calibration.model_dump_json(), state, hints
     )
     summary = folder / "summary.json"
     if (finished := _read(summary)) and finished["made_from"] == origin:

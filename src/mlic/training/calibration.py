@@ -82,6 +82,12 @@ class Calibration(StrictModel):
             found = link(torch.from_numpy(np.asarray(logits, dtype=np.float64)))
         return np.asarray(found.numpy())
 
+    def calibrated_odds(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Compute the log-odds of the calibrated probabilities; shape (n, C) both, float64."""
+        slopes, biases = np.asarray(self.slopes), np.asarray(self.biases)
+        odds: NDArray[np.float64] = slopes * self.odds(logits) + biases
+        return odds
+
     def probabilities(
         self, logits: NDArray[np.floating], known: NDArray[np.integer] | None = None
     ) -> NDArray[np.float32]:
@@ -93,7 +99,7 @@ class Calibration(StrictModel):
         from scipy.special import expit
 
         # in float64: float32 has no digits for the difference of 1 and a large probability
-        odds = np.asarray(self.slopes) * self.odds(logits) + np.asarray(self.biases)
+        odds = self.calibrated_odds(logits)
         if known is not None and self.refiner is not None:
             odds = self.refiner.refine(odds, known)
         found = expit(odds) if known is None else np.where(known >= 0, known, expit(odds))

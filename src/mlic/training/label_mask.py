@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlic.errors import LabelError
+from mlic.evaluation.known_labels import draw_subset
 from mlic.labels import UNKNOWN, LabelSpace
 from mlic.models.options import HEADS
 from mlic.training.job import TrainingJob
@@ -41,7 +42,7 @@ class LabelMask:
     References
     ----------
     .. [1] Lanchantin et al., "General multi-label image classification with transformers", CVPR
-       2021, arXiv:2011.14027, section 3.4.
+       2021, arXiv:2011.14027.
     """
 
     def __init__(self, parts: Sequence[tuple[LabelSpace, int]], options: LabelMaskOptions) -> None:
@@ -115,15 +116,13 @@ def draw_known(
     >>> draw_known(states, np.array([0, 2]), options, np.random.default_rng(3)).tolist()
     [[1, -1, -1, -1]]
     """
-    shape = (len(states), len(columns))
-    numbers = rng.integers(0, int(options.max_known * len(columns)), len(states), endpoint=True)
-    ranks = rng.random(shape).argsort(axis=1).argsort(axis=1)
     given = states[:, columns]
+    chosen = draw_subset(given, options.max_known, rng)
     if options.flipped:
-        is_wrong = (rng.random(shape) < options.flipped) & (given != UNKNOWN)
+        is_wrong = (rng.random(given.shape) < options.flipped) & (given != UNKNOWN)
         given = np.where(is_wrong, 1 - given, given)
     known = np.full_like(states, UNKNOWN)
-    known[:, columns] = np.where(ranks < numbers[:, None], given, UNKNOWN)
+    known[:, columns] = np.where(chosen, given, UNKNOWN)
     return known
 
 

@@ -84,8 +84,8 @@ class TrainingOptions(StrictModel):
     backbone_rate: float = Field(
         default=1.0,
         gt=0,
-        description="learning rate of the backbone, as a share of the head's: attention heads on "
-        "pretrained backbones learn better with a small one",
+        description="learning rate of the backbone, as a share of the head's: below 1, a "
+        "pretrained backbone changes more slowly than a head that starts from random weights",
     )
     weight_decay: float = Field(
         default=1e-4, ge=0, description="weight decay, except of biases and norms"
