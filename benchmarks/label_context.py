@@ -60,7 +60,7 @@ class Recipe:
 RECIPES = {
     "logistic regression": Recipe(20, 3e-3),
     "perceptron": Recipe(60, 2e-3, 256),
-    "C-Tran head": Recipe(24, 3e-3),
+    "C-Tran head": Recipe(60, 3e-3),
 }
 
 
