@@ -73,7 +73,7 @@ def _measure(seed: int, options: argparse.Namespace) -> Scores:
 
 
 def _score(trainings: Trainings, model: Trained, level: int) -> float:
-    """mAP in percent on the cells that no level makes known; the mean over the masks."""
+    """Compute mAP in percent on the cells that no level makes known; the mean over the masks."""
     labels, found = trainings.inputs["labels"], []
     test, rows = labels.in_split("test"), labels.rows("test")
     predict = partial(predict_checkpoint, model.checkpoints[0], trainings.inputs["images"], rows)

@@ -180,7 +180,7 @@ def _make_model(name: str, seed: int, options: argparse.Namespace) -> Model:
     key = config_hash({"p": p.model_dump(mode="json"), "fewest": FEWEST, "masks": MASK_SEEDS})
     folder = CACHE.parent / "mlic_known_labels"
     file = folder / f"{name}_{key}_{training_code_version()}_{seed}.safetensors"
-    raw = _read_words(options.corel, 10 if options.quick else 1)
+    raw = read_words(options.corel, 10 if options.quick else 1)
     images, quarantine = decode_images(raw, p.data, folder / "images")
     labels = split_images(raw, quarantine, p.data, seed)
     if not file.is_file():
@@ -216,7 +216,7 @@ def _parameters(name: str, options: argparse.Namespace) -> Parameters:
     )
 
 
-def _read_words(folder: Path, every: int) -> Any:
+def read_words(folder: Path, every: int) -> Any:
     """Encoded images with the labels of 260 words; the test images are those of all studies.
 
     One image in `every` is taken.
