@@ -41,6 +41,18 @@ def test_values_equal_the_formula_also_for_soft_targets(case, target):
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("target", [1.0, 0.0, 0.3])
+def test_gradients_equal_those_of_the_formula(case, target):
+    """The loss states its own derivative; autograd differentiates the formula."""
+    cosines = COSINES.clone().requires_grad_()
+    targets = torch.full_like(COSINES, target)
+    (expected,) = torch.autograd.grad(reference(cosines, targets, *case).sum(), cosines)
+    logits = (case[0] * COSINES).requires_grad_()
+    (found,) = torch.autograd.grad(AngularAsymmetricLoss(*case)(logits, targets).sum(), logits)
+    torch.testing.assert_close(case[0] * found, expected)
+
+
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_values_and_gradients_are_finite_for_opposite_directions(case, dtype):
     scale, margin, k, gamma_positive, gamma_negative, shift = case

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from mlic.errors import ParameterError
+from mlic.losses._fused import FusedLoss
 from mlic.losses._link import TabulatedLink
 from mlic.losses._scale import Scale, require_scale, scale_for
-from mlic.losses.base import Loss
 
 __all__ = ["AngularAsymmetricLoss"]
 
 _SHIFT = 0.05  # of the probability of absence, where a focusing exponent is used
 
 
-class AngularAsymmetricLoss(Loss):
+class AngularAsymmetricLoss(FusedLoss):
     r"""Weighted cross-entropy of scaled cosines with a margin and focusing [1]_.
 
     .. math:: \ell = -\frac{k}{s}\, y\, p_-^{\gamma_+} \log p_+
@@ -90,38 +89,46 @@ class AngularAsymmetricLoss(Loss):
                 f"{positive_weight} between 0 and 1, gamma_positive={gamma_positive} and "
                 f"gamma_negative={gamma_negative} at least 0, and shift={shift} in [0, 1)"
             )
+        super().__init__()
         self.scale, self.margin, self.weight = scale, margin, positive_weight
         self.gammas = gamma_positive, gamma_negative
         default = _SHIFT if any(self.gammas) else 0.0
         self.shift = default if shift is None else shift
         self.divides = divide_by_scale
         self._tables: dict[float, TabulatedLink] = {}
-        self._compute: Callable[[Tensor, Tensor, float], Tensor] = self._terms
 
-    def compile(self) -> None:
-        """Compile all element-wise operations into one kernel, from the next call on."""
-        self._compute = torch.compile(self._terms)
+    def terms(self, logits: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute terms and their derivatives; states are floats."""
+        return self._terms_at(logits, states, scale_for(self.scale, logits.shape[-1]))
 
-    def __call__(self, logits: Tensor, states: Tensor) -> Tensor:
-        """Compute one term for each image and label; see `Loss`."""
-        return self._compute(logits, states, scale_for(self.scale, logits.shape[-1]))
-
-    def _terms(self, logits: Tensor, states: Tensor, scale: float) -> Tensor:
+    def _terms_at(self, logits: Tensor, states: Tensor, scale: float) -> tuple[Tensor, Tensor]:
         # Half precision cannot hold p of a confident prediction: its log would be −∞.
         z = logits if logits.dtype == torch.float64 else logits.float()
-        y = states.to(z.dtype).clamp(min=0)
         gamma_positive, gamma_negative = self.gammas
-        offset = scale * self.margin
-        log_present, log_absent = logsigmoid(z - offset), logsigmoid(-z - offset)
+        offset, unit = scale * self.margin, 1 / scale if self.divides else 1.0
+        # the terms' weights; both are 0 where the state is unknown
+        present = states.relu() * (self.weight * unit)
+        absent = (1 - states.abs()).relu() * ((1 - self.weight) * unit)
+        p, rest = _sigmoid(z - offset)  # rest: of the logarithm, which is never above log 2
+        log_present = (z - offset).clamp(max=0) - rest
+        if offset:
+            q, rest = _sigmoid(-z - offset)
+            log_absent = (-z - offset).clamp(max=0) - rest
+        else:
+            q, log_absent = 1 - p, (-z).clamp(max=0) - rest
+        rising, falling = 1 - p, q - 1  # slopes of the logarithms
         if self.shift:  # at least the shift, so that its logarithm is finite
-            log_absent = (log_absent.exp() + self.shift).clamp(max=1).log()
-        positive, negative = self.weight * y * log_present, (1 - self.weight) * (1 - y) * log_absent
+            shifted = q + self.shift
+            falling = torch.where(shifted < 1, falling * q / shifted, 0)
+            log_absent = shifted.clamp(max=1).log()
         if gamma_positive:
-            positive = positive * (gamma_positive * log_absent).exp()
+            present = present * (gamma_positive * log_absent).exp()
+            rising = rising + gamma_positive * log_present * falling
         if gamma_negative:
-            negative = negative * (gamma_negative * log_present).exp()
-        terms = -(positive + negative) / (scale if self.divides else 1)
-        return terms.where(states >= 0, 0)
+            absent = absent * (gamma_negative * log_present).exp()
+            falling = falling + gamma_negative * log_absent * (1 - p)
+        slopes = -(present * rising + absent * falling)
+        return -present * log_present - absent * log_absent, slopes
 
     def link(self, logits: Tensor) -> Tensor:
         """Compute the log-odds that a logit means; see `Loss.link`.
@@ -131,8 +138,18 @@ class AngularAsymmetricLoss(Loss):
         scale = scale_for(self.scale, logits.shape[-1] if logits.ndim else 1)
         if any(self.gammas) or self.shift:
             if scale not in self._tables:
-                self._tables[scale] = TabulatedLink(lambda z, y: self._terms(z, y, scale))
+                fixed = AngularAsymmetricLoss(
+                    scale, self.margin, self.weight, *self.gammas, self.shift, self.divides
+                )
+                self._tables[scale] = TabulatedLink(fixed)
             return self._tables[scale](logits)
         offset = scale * self.margin
         balance = math.log((1 - self.weight) / self.weight)
         return logsigmoid(logits + offset) - logsigmoid(offset - logits) + balance
+
+
+def _sigmoid(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute p = σ(z) and min(z, 0) − log p, both from one exponential that cannot overflow."""
+    small = (-logits.abs()).exp()
+    whole = 1 + small
+    return torch.where(logits >= 0, 1, small) / whole, whole.log()

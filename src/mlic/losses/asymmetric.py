@@ -9,22 +9,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import logsigmoid, softplus
 
 from mlic.errors import ParameterError
+from mlic.losses._fused import FusedLoss
 from mlic.losses._link import extend_below
-from mlic.losses.base import Loss
 
 __all__ = ["AsymmetricLoss"]
 
-# terms of one thread's block; their intermediate results fit into the processor's cache
-_BLOCK = 1 << 16
 # below −60, log σ(z) equals z in float32, and σ(z) approaches the smallest normal number
 _BOUND = 60.0
 
 
-class AsymmetricLoss(Loss):
+class AsymmetricLoss(FusedLoss):
     """Asymmetric loss: easy negatives are down-weighted or ignored (equations 4 to 7).
 
     ``L₊ = −(1 − p)^γ₊ log p`` and ``L₋ = −p_m^γ₋ log(1 − p_m)`` with ``p_m = max(p − m, 0)``.
@@ -63,59 +60,24 @@ class AsymmetricLoss(Loss):
                 f"asymmetric loss: gamma_negative={gamma_negative} and gamma_positive="
                 f"{gamma_positive} must be at least 0, and clip={clip} must be in [0, 1)"
             )
-        options: dict[str, Any] = {
+        super().__init__()
+        self._options: dict[str, Any] = {
             "gamma_negative": gamma_negative,
             "gamma_positive": gamma_positive,
             "clip": clip,
             "focusing_gradient": focusing_gradient,
         }
-        self._terms: Callable[..., tuple[Tensor, Tensor]] = partial(_terms, **options)
-        self._link: Callable[[Tensor], Tensor] = partial(_link, **options)
+        self._link: Callable[[Tensor], Tensor] = partial(_link, **self._options)
         if clip:  # probabilities up to the margin have no gradient: the link is −∞ there
             self._link = extend_below(self._link, math.log(clip / (1 - clip)))
-        self._uses_blocks = True
 
-    def compile(self) -> None:
-        """Compile all element-wise operations into one kernel, from the next call on."""
-        self._terms = torch.compile(self._terms)
-        self._uses_blocks = False
-
-    def __call__(self, logits: Tensor, states: Tensor) -> Tensor:
-        """Compute one term for each image and label; see `Loss`."""
-        terms: Tensor = _Terms.apply(logits, states, self)  # type: ignore[no-untyped-call]
-        return terms
+    def terms(self, logits: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute terms and their derivatives; states are floats."""
+        return _terms(logits, states, **self._options)
 
     def link(self, logits: Tensor) -> Tensor:
         """Compute the log-odds that a logit means; see `Loss.link`."""
         return self._link(logits if logits.dtype == torch.float64 else logits.float())
-
-    def compute_terms(self, logits: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute loss and derivative for all logits, in blocks that fit into the cache."""
-        size = _BLOCK * torch.get_num_threads()
-        if not self._uses_blocks or logits.device.type != "cpu" or logits.numel() <= size:
-            # states are converted outside: in a compiled kernel that would be the slowest part
-            return self._terms(logits, states.float())
-        # whole rows, so that each block lies together in memory
-        rows = max(size * len(logits) // logits.numel(), 1)
-        blocks = zip(*(torch.split(part, rows) for part in (logits, states)), strict=True)
-        terms, slopes = zip(*(self._terms(z, s.float()) for z, s in blocks), strict=True)
-        return torch.cat(terms), torch.cat(slopes)
-
-
-class _Terms(torch.autograd.Function):
-    """Terms of the loss; their derivatives are computed with them, from the same results."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, states: Tensor, loss: AsymmetricLoss) -> Tensor:
-        terms, slopes = loss.compute_terms(logits.detach(), states)
-        ctx.save_for_backward(slopes)  # one array instead of every intermediate result
-        return terms
-
-    @staticmethod
-    @once_differentiable  # type: ignore[misc]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (slopes,) = ctx.saved_tensors
-        return gradient * slopes, None, None  # autograd casts it to the logits' dtype
 
 
 def _link(
@@ -155,7 +117,7 @@ def _terms(
     Signs and weights are products, not masks, because masks are slower on a processor.
     """
     # Half precision has 11 bits at the most: 1 − p would be 0 for every confident prediction.
-    z = logits.float()
+    z, states = logits.float(), states.float()
     positive, negative = states.relu(), 1 - states.abs()
     sign = positive - negative  # 0 where the state is unknown
     signed = z * sign
