@@ -88,12 +88,12 @@ class Calls(torch.autograd.Function):
     """A function that multiplies once in each direction."""
 
     @staticmethod
-    def forward(ctx: Any, logits: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, logits: torch.Tensor) -> torch.Tensor:  # noqa: D102
         ctx.save_for_backward(logits)
         return logits.detach() * 1
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # noqa: D102
         (saved,) = ctx.saved_tensors
         return gradient * saved
 
