@@ -91,6 +91,18 @@ ROWS = {
 OTHER_ROWS = {
     "aam_efficientnetv2_s": ("coco2014", "tf_efficientnetv2_s", "ml_decoder", 448, "88.75"),
     "aam_tresnet_l": ("coco2014", "tresnet_l", "ml_decoder", 448, "90.30"),
+    "aam_efficientnetv2_s_voc": ("voc2007", "tf_efficientnetv2_s", "ml_decoder", 448, "95.86"),
+    "aam_tresnet_l_voc": ("voc2007", "tresnet_l", "ml_decoder", 448, "96.70"),
+    "aam_graph_efficientnetv2_s_voc": (
+        "voc2007",
+        "tf_efficientnetv2_s",
+        "graph_cosine",
+        448,
+        "not published",
+    ),
+    "aam_tresnet_l_nuswide": ("nuswide", "tresnet_l", "ml_decoder", 448, "68.3"),
+    "aam_tresnet_l_vg500": ("vg500", "tresnet_l", "ml_decoder", 576, "not published"),
+    "aam_product_efficientnet_b0": ("voc2007", "efficientnet_b0", "cosine", 224, "86.07"),
     "c_tran_resnet101": ("coco2014", "resnet101", "c_tran", 576, "85.1"),
     "c_tran_resnet101_vg500": ("vg500", "resnet101", "c_tran", 576, "38.4"),
 }
@@ -205,6 +217,18 @@ def test_row_of_another_system_has_its_model_and_states_its_figure(name):
     assert (model.head, parameters.data.image_size) == (head, size)
     header = (CONF / "recipes" / f"{name}.yml").read_text(encoding="utf-8")
     assert f"mAP {figure}" in header and f"--env {env} --params recipe={name}," in header
+
+
+def test_rows_of_metric_learning_have_their_own_values():
+    """metric_learning.md B2, the columns of VOC and OTX."""
+    training = check_parameters(load("voc2007", recipe="aam_tresnet_l_voc")).training
+    assert training.loss.options == {"scale": 17.0, "positive_weight": 0.7}
+    assert (training.learning_rate, training.ema_decay) == (0.005, 0.9993)
+    parameters = check_parameters(load("voc2007", recipe="aam_graph_efficientnetv2_s_voc"))
+    options = {"scale": 17.0, "layer": "gat", "pooling": "avg+max", "threshold": 0.4}
+    assert parameters.model.head_options == options
+    product = check_parameters(load("voc2007", recipe="aam_product_efficientnet_b0")).training.loss
+    assert product.options["divide_by_scale"] is False and product.options["gamma_negative"] == 1
 
 
 def test_metric_learning_has_the_released_values():
