@@ -81,3 +81,16 @@ def test_earlier_descriptions_are_joined():
     assert described == describe_trainings(models)
     assert list(described) == ["student", "baseline"]
     assert described["student"]["fingerprint"] == models[0].fingerprint
+
+
+def test_the_label_graph_of_a_head_is_described_strongest_neighbour_first():
+    adjacency = np.array([[1, 0.1, 0.2, 0], [0, 1, 0, 0], [0.3, 0, 1, 0], [0, 0, 0, 1]])
+    graph_model = checkpoint_of("student", weights={"head.adjacency": adjacency})
+    found = describe_trainings([graph_model, checkpoint_of("baseline")])
+    assert found["student"]["label_graph"] == {
+        "sea": ["cow", "<b>R&D</b>"],
+        "<b>R&D</b>": [],
+        "cow": ["sea"],
+        "field": [],
+    }
+    assert "label_graph" not in found["baseline"]

@@ -145,3 +145,11 @@ def test_provenance_and_parameters_are_listed_by_name(entries):
     assert rows == [["Version of torch", "2.11"], ["Fingerprint of labels", "0123"]]
     parameters = dict(tables.parameter_table(entries["parameters"]).rows)
     assert (parameters["evaluation.threshold"], parameters["model.weights"]) == ("0.5", "null")
+
+
+def test_graph_of_the_head_names_neighbours_and_counts_labels_without_any():
+    graph = {"sea": ["boat", "sky"], "boat": ["sea"], "sky": []}
+    table = tables.head_graph_table({"student": {"label_graph": graph}})
+    assert table.rows == [["sea", "boat, sky"], ["boat", "sea"], ["sky", "–"]]
+    assert "1 of 3 labels" in table.caption
+    assert tables.head_graph_table({"student": {}}) is None

@@ -270,6 +270,23 @@ def test_better_weights_of_the_best_epoch_are_kept(make_job, scores, epoch, kind
     assert checkpoint.info.validation_map == (None if math.isnan(best) else best)
 
 
+def test_patience_stops_only_after_the_learning_rate_has_fallen(make_job, monkeypatch):
+    """The first epoch scores best, so that patience alone would stop after the third."""
+    scores = iter(range(1000, 0, -1))
+    monkeypatch.setattr("mlic.training.fit.evaluate", lambda *_: [next(scores) / 1000])
+    history = train(make_job(epochs=20, patience=2)).info.history
+    rates = [own["learning_rate"] for own in history]
+    peak = make_job().options.learning_rate
+    assert 3 < len(history) < 20
+    assert rates[-1] <= 0.1 * peak < rates[-2]
+
+
+def test_patience_waits_for_the_last_better_epoch(make_job, monkeypatch):
+    scores = iter(range(1000))
+    monkeypatch.setattr("mlic.training.fit.evaluate", lambda *_: [next(scores) / 1000])
+    assert len(train(make_job(epochs=12, patience=1)).info.history) == 12
+
+
 @pytest.mark.parametrize("how", ["no positives", "no images"])
 def test_without_a_validation_score_the_last_average_is_kept(make_job, labels, how):
     states, split = labels.states.copy(), labels.split.copy()

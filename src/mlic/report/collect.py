@@ -24,6 +24,8 @@ from mlic.training.predict import predict_checkpoint
 
 __all__ = ["collect_class_maps", "collect_predictions", "describe_trainings"]
 
+ADJACENCY = "head.adjacency"  # of heads with a label graph: row c weights what label c receives
+
 
 def collect_predictions(
     models: Iterable[Checkpoint | Predictions],
@@ -92,12 +94,29 @@ def collect_class_maps(
 
 
 def describe_trainings(models: Iterable[Checkpoint | dict[str, Any]]) -> dict[str, Any]:
-    """Return the metadata of each checkpoint with its ``fingerprint``, by model name."""
+    """Return the metadata of each checkpoint with its ``fingerprint``, by model name.
+
+    A head with a label graph adds ``label_graph``: for each label those that it receives from.
+    """
     described: dict[str, Any] = {}
     for model in models:
         if isinstance(model, dict):
             described |= model
         else:
             metadata = model.info.model_dump(mode="json")
-            described[model.info.name] = {**metadata, "fingerprint": model.fingerprint}
+            own = {**metadata, "fingerprint": model.fingerprint}
+            if (adjacency := model.weights.get(ADJACENCY)) is not None:
+                own["label_graph"] = _name_neighbours(adjacency, model.info.labels)
+            described[model.info.name] = own
     return described
+
+
+def _name_neighbours(
+    adjacency: NDArray[np.floating], labels: tuple[str, ...]
+) -> dict[str, list[str]]:
+    """Name the labels that each label receives from, itself left out."""
+    weights = adjacency * (1 - np.eye(len(labels)))
+    return {
+        label: [labels[other] for other in np.argsort(-row, kind="stable") if row[other] > 0]
+        for label, row in zip(labels, weights, strict=True)
+    }

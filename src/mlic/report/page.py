@@ -145,6 +145,7 @@ def _tables(found: Findings) -> dict[str, Any]:
         "pairs": tables.pair_table(found.pair_errors),
         "issues": tables.issue_table(found.label_issues),
         "pointing": tables.pointing_table(summary.get("pointing_game")),
+        "head_graph": tables.head_graph_table(found.trainings),
         "known": tables.known_label_table(found.known_label_scores, summary),
         "interventions": tables.intervention_table(found.known_label_scores),
         "provenance": tables.provenance_table(summary),

@@ -14,6 +14,7 @@ __all__ = [
     "data_table",
     "decision_table",
     "f1_table",
+    "head_graph_table",
     "intervention_table",
     "issue_table",
     "known_label_table",
@@ -256,6 +257,18 @@ def intervention_table(known: Mapping[str, Any]) -> Table | None:
 
 def _changes(pairs: Sequence[Sequence[Any]]) -> str:
     return ", ".join(f"{name} {number(change, 1, sign='+')}" for name, change in pairs) or "–"
+
+
+def head_graph_table(trainings: Mapping[str, Mapping[str, Any]]) -> Table | None:
+    """Tabulate the label graph of the student's head; None if it has none."""
+    graph = trainings["student"].get("label_graph")
+    if graph is None:
+        return None
+    alone = sum(not others for others in graph.values())
+    columns = ("Label", "Receives from")
+    rows = [[label, ", ".join(others) or "–"] for label, others in graph.items()]
+    caption = f"Label graph of the head: {alone} of {len(graph)} labels have no neighbour"
+    return Table(caption, columns, rows, columns[1:], folded=True)
 
 
 def provenance_table(summary: Mapping[str, Any]) -> Table:

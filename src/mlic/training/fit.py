@@ -26,6 +26,8 @@ __all__ = ["Report", "evaluate", "fit"]
 
 log = logging.getLogger(__name__)
 
+_ANNEALED = 0.1  # of the peak learning rate
+
 # called after every epoch with its number, from 1, and the figures of each of the task's jobs
 Report = Callable[[int, Sequence[Mapping[str, float]]], None]
 
@@ -51,6 +53,10 @@ def fit(
     total, done = options.epochs * num_images, state.epoch * num_images
     with progress(total=total, what=task.name, unit="image", initial=done) as bar:
         for epoch in range(state.epoch + 1, options.epochs + 1):
+            # asked before an epoch, so that a continued training stops where an unbroken one does
+            if _is_patience_over(state, options):
+                log.info("%s: no better epoch for %d epochs: stopped", task.name, options.patience)
+                break
             start = time.perf_counter()
             # Sums stay on the device and are read once an epoch: reading waits for the device.
             sums: list[dict[str, torch.Tensor]] = [{} for _ in state.learners]
@@ -95,6 +101,16 @@ def fit(
             state.seconds += time.perf_counter() - start
             report(epoch, figures)
     _log_outcome(task, state)
+
+
+def _is_patience_over(state: TrainingState, options: TrainingOptions) -> bool:
+    """Whether no learner was better lately, and the learning rates are already low."""
+    if options.patience is None:
+        return False
+    low = _ANNEALED * options.learning_rate  # backbones have lower rates than heads
+    is_low = all(max(one.schedule.get_last_lr()) <= low for one in state.learners)
+    since = state.epoch - max(learner.best.epoch for learner in state.learners)
+    return is_low and since >= options.patience
 
 
 def _backward(

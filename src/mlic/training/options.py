@@ -97,6 +97,12 @@ class TrainingOptions(StrictModel):
         "cost of a step; 0: off",
     )
     warmup: float = Field(default=0.1, gt=0, lt=1, description="share of the steps before the peak")
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        description="stop after so many epochs without a better validation mAP, but not before the "
+        "learning rate has fallen to a tenth of its peak: most of the gain comes then; null: never",
+    )
     ema_decay: float = Field(
         default=0.997, ge=0, lt=1, description="decay of the exponential moving average of weights"
     )
