@@ -157,7 +157,7 @@ class RecordingRuns:
         self.opened, self.closed, self.epochs = [], [], []
 
     @contextmanager
-    def open(self, name, components, tags):
+    def open(self, name, components, tags, run_id):
         self.opened.append((name, tags["strategy"], tags["part"]))
         error = None
         try:

@@ -140,7 +140,8 @@ def test_run_logs_epochs_outcome_and_checkpoint(teach, monkeypatch, tmp_path):
 
     monkeypatch.setattr(trainings, "tracked_training", open_run)
     teach()
-    ((name, components, tags),) = opened
+    ((name, components, tags, run_id),) = opened
+    assert run_id is None  # nothing to continue
     assert name == "teachers.cgp_1" and components["training"]["epochs"] == 2
     assert tags["strategy"] == "cgp" and tags["part"] == "1" and tags["labels"] == "green, blue"
     *epochs, outcome = run.epochs

@@ -1,10 +1,16 @@
 """Finished trainings are loaded from their stores, and only missing ones are trained."""
 
+from contextlib import contextmanager
+
 import pytest
+from mlflow import MlflowClient
 
 from mlic.caching.store import ArtifactStore
+from mlic.tracking.runs import close_parent, open_parent
+from mlic.tracking.settings import read_settings
 from mlic.tracking.trainings import train_or_reuse, train_or_reuse_all
 from mlic.training.train import make_task, train
+from mlic.training.unfinished import UnfinishedTraining
 
 NAMES = ["teachers.cgp_0", "teachers.cgp_1", "teachers.cgp_2"]
 
@@ -15,7 +21,7 @@ class Trainer:
     def __init__(self):
         self.trained = []
 
-    def __call__(self, jobs, reports):
+    def __call__(self, jobs, reports, unfinished):
         assert len(jobs) == len(reports)
         self.trained.append([job.name for job in jobs])
         pairs = zip(jobs, reports, strict=True)
@@ -86,3 +92,75 @@ def test_single_training_is_stored_in_the_folder_of_its_name(make_job, tmp_path)
     assert (tmp_path / "baseline" / "checkpoint.safetensors").is_file()
     again = train_or_reuse(make_job(), tmp_path)
     assert again.info == first.info  # it was loaded: its duration is the same too
+
+
+class StopError(BaseException):
+    """Ends a training as a signal does."""
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """One database for all tests of the module, because MLflow takes seconds to create one."""
+    return read_settings({"sampling_seconds": 0.2}, tmp_path_factory.mktemp("project"))
+
+
+@contextmanager
+def open_run(settings):
+    """Open a parent run, as a run of the pipeline does."""
+    run_id = open_parent(settings, "all", {}, {})
+    try:
+        yield run_id
+    finally:
+        close_parent("FINISHED")
+
+
+def runs_of(settings, job):
+    client = MlflowClient(tracking_uri=settings.tracking_uri)
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    found = client.search_runs(experiments, f"attributes.run_name = '{job.name}'")
+    return client, found
+
+
+def steps_of(client, run):
+    return sorted(one.step for one in client.get_metric_history(run.info.run_id, "loss.train"))
+
+
+def stop_in_epoch(last):
+    """Replacement of `UnfinishedTraining.save`: stops before the epoch is reported."""
+    save = UnfinishedTraining.save
+
+    def save_and_stop(self, state):
+        save(self, state)
+        if state.epoch == last:
+            raise StopError
+
+    return save_and_stop
+
+
+@pytest.mark.parametrize("last", [1, 2])
+def test_a_stopped_training_continues_in_its_mlflow_run(make_job, tmp_path, settings, last):
+    """No epoch is missing and none is there twice, although a report was lost."""
+    job = make_job(name=f"stopped_{last}", epochs=4)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StopError), open_run(settings):
+        patch.setattr(UnfinishedTraining, "save", stop_in_epoch(last))
+        train_or_reuse(job, tmp_path)
+    with open_run(settings) as parent:
+        made = train_or_reuse(job, tmp_path)
+    client, (run,) = runs_of(settings, job)
+    assert run.info.status == "FINISHED" and run.data.tags["mlflow.parentRunId"] == parent
+    assert steps_of(client, run) == [1, 2, 3, 4]
+    assert made.fingerprint == train(make_task(job))[0].fingerprint
+    assert not (tmp_path / job.name / "unfinished.safetensors").exists()
+
+
+def test_a_run_that_was_deleted_is_replaced(make_job, tmp_path, settings):
+    job = make_job(name="deleted", epochs=3)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StopError), open_run(settings):
+        patch.setattr(UnfinishedTraining, "save", stop_in_epoch(2))
+        train_or_reuse(job, tmp_path)
+    client, (run,) = runs_of(settings, job)
+    client.delete_run(run.info.run_id)
+    with open_run(settings):
+        train_or_reuse(job, tmp_path)
+    client, (run,) = runs_of(settings, job)
+    assert steps_of(client, run) == [1, 2, 3]

@@ -53,6 +53,8 @@ _NOT_INHERITED = ("mlflow.runName", "mlflow.note.content")  # tags that a child 
 class TrainingRun:
     """Run that a training logs to. This one is a no-op, used when tracking is off."""
 
+    run_id = ""
+
     def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Log the metrics of one epoch by name; NaN is left out."""
 
@@ -63,19 +65,31 @@ class TrainingRun:
 class _MlflowRun(TrainingRun):
     """Run in MLflow's store. Once it is open, failing requests are warnings: training continues."""
 
-    def __init__(self, client: MlflowClient, run_id: str) -> None:
+    def __init__(self, client: MlflowClient, run_id: str, reopened: bool = False) -> None:
         self._client = client
-        self._run_id = run_id
+        self.run_id = run_id
+        self._reopened = reopened
 
     def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Log the metrics of one epoch in one request; NaN is left out."""
+        """Log the metrics of one epoch in one request; NaN is left out.
+
+        A reopened run gets no second value of a metric for an epoch.
+        """
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
         known = {name: float(value) for name, value in metrics.items() if not math.isnan(value)}
-        batch = [Metric(name, value, now, epoch) for name, value in known.items()]
         with warn_if_refused(f"the metrics of epoch {epoch}"):
-            self._client.log_batch(self._run_id, metrics=batch)
+            batch = [
+                Metric(name, value, now, epoch)
+                for name, value in known.items()
+                if not (self._reopened and self._has(name, epoch))
+            ]
+            self._client.log_batch(self.run_id, metrics=batch)
+
+    def _has(self, name: str, epoch: int) -> bool:
+        history = self._client.get_metric_history(self.run_id, name)
+        return any(one.step == epoch for one in history)
 
     def log_file(self, path: Path, folder: str) -> None:
         """Log a file as an artifact."""
@@ -83,16 +97,21 @@ class _MlflowRun(TrainingRun):
 
         with warn_if_refused(f"the file {path}"):
             # Not by the client, for whom a relative path would start at the working directory.
-            uri = self._client.get_run(self._run_id).info.artifact_uri
+            uri = self._client.get_run(self.run_id).info.artifact_uri
             repository = get_artifact_repository(resolve_artifacts(uri, os.environ[_STORE]))
             repository.log_artifact(str(path), folder)
 
 
 @contextmanager
 def tracked_training(
-    name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]
+    name: str,
+    parameters: Mapping[str, Any],
+    tags: Mapping[str, str],
+    run_id: str | None = None,
 ) -> Iterator[TrainingRun]:
     """Open a child run for a training, with system metrics, and close it with the right status.
+
+    The run with `run_id`, if it still exists, is opened again and becomes a child of this parent.
 
     The status is FINISHED when the block ends, FAILED on an error, and KILLED on Ctrl-C, SIGTERM or
     any other exit. The run has the tags of its parent too. Outside a pipeline run, such as in a
@@ -110,10 +129,11 @@ def tracked_training(
     # A scheduler ends jobs by SIGTERM; as an exception, it passes through the blocks below.
     exit_on_sigterm()
     client = connect(os.environ[_STORE])
-    run_id = _open_child(client, name, parameters, tags)
+    reopened = bool(run_id) and _reopen_child(client, str(run_id))
+    run_id = str(run_id) if reopened else _open_child(client, name, parameters, tags)
     try:
-        with _system_metrics(run_id):
-            yield _MlflowRun(client, run_id)
+        with _system_metrics(run_id, reopened):
+            yield _MlflowRun(client, run_id, reopened)
     except Exception:
         _close(client, run_id, "FAILED")
         raise
@@ -196,12 +216,33 @@ def _open_child(
     return str(run.info.run_id)
 
 
+def _reopen_child(client: MlflowClient, run_id: str) -> bool:
+    """Open a run again under the present parent; False if it was deleted."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+
+    with explain_refusal(os.environ[_STORE]):
+        try:
+            info = client.get_run(run_id).info
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            return False
+        if info.lifecycle_stage != "active":
+            return False
+        client.update_run(run_id, status="RUNNING")
+        client.set_tag(run_id, "mlflow.parentRunId", os.environ[_RUN])
+    return True
+
+
 @contextmanager
-def _system_metrics(run_id: str) -> Iterator[None]:
+def _system_metrics(run_id: str, reopened: bool) -> Iterator[None]:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
     interval = float(os.environ[_SAMPLING])
-    monitor = SystemMetricsMonitor(run_id, interval, tracking_uri=os.environ[_STORE])
+    monitor = SystemMetricsMonitor(
+        run_id, interval, resume_logging=reopened, tracking_uri=os.environ[_STORE]
+    )
     monitor.start()
     try:
         yield

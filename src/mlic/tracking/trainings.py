@@ -14,19 +14,22 @@ from mlic.tracking.runs import TrainingRun, tracked_training
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.job import TrainingJob
 from mlic.training.train import JobReport, make_task, train
+from mlic.training.unfinished import UnfinishedTraining
 
 __all__ = ["train_or_reuse", "train_or_reuse_all"]
 
 log = logging.getLogger(__name__)
 
-TrainJobs = Callable[[Sequence[TrainingJob], Sequence[JobReport]], Sequence[Checkpoint]]
+TrainJobs = Callable[
+    [Sequence[TrainingJob], Sequence[JobReport], UnfinishedTraining], Sequence[Checkpoint]
+]
 
 
 def train_or_reuse(job: TrainingJob, store: Path) -> Checkpoint:
     """Return a job's checkpoint; train only if ``store/<name>`` has none with its fingerprint."""
     artifacts = ArtifactStore(store / job.name, job.name)
     (checkpoint,) = train_or_reuse_all(
-        [job], [artifacts], lambda jobs, reports: train(make_task(jobs[0]), reports)
+        [job], [artifacts], lambda jobs, *how: train(make_task(jobs[0]), *how)
     )
     return checkpoint
 
@@ -39,7 +42,8 @@ def train_or_reuse_all(
 ) -> list[Checkpoint]:
     """Return the checkpoints of several jobs; those that are not up to date are trained together.
 
-    ``train_jobs`` trains some of the jobs, and reports their epochs. Jobs that are ``inseparable``,
+    ``train_jobs`` trains some of the jobs, reports their epochs, and continues where an earlier
+    process stopped. Jobs that are ``inseparable``,
     because they share weights, are all trained again if one is not up to date.
     """
     by_name = {job.name: store for job, store in zip(jobs, stores, strict=True)}
@@ -60,12 +64,16 @@ def _train_tracked(
     jobs: Sequence[TrainingJob], stores: dict[str, ArtifactStore], train_jobs: TrainJobs
 ) -> dict[str, Checkpoint]:
     """Train, with an MLflow run for each job, and store the checkpoints."""
-    done = {}
+    done, unfinished = {}, UnfinishedTraining(stores[jobs[0].name], jobs)
     # The stack closes every run with the status that an error or a signal gives it.
     with ExitStack() as stack:
-        tracked = [tracked_training(job.name, job.components(), _tags(job)) for job in jobs]
+        tracked = [
+            tracked_training(job.name, job.components(), _tags(job), unfinished.runs.get(job.name))
+            for job in jobs
+        ]
         runs = [stack.enter_context(one) for one in tracked]
-        trained = train_jobs(jobs, [partial(_report, run) for run in runs])
+        unfinished.runs = {job.name: run.run_id for job, run in zip(jobs, runs, strict=True)}
+        trained = train_jobs(jobs, [partial(_report, run) for run in runs], unfinished)
         for job, run, checkpoint in zip(jobs, runs, trained, strict=True):
             tensors = checkpoint.to_tensors()
             path = stores[job.name].save("checkpoint", job.components(), *tensors)
@@ -73,6 +81,7 @@ def _train_tracked(
             run.log_file(path, "checkpoint")
             run.log_epoch(checkpoint.info.epoch, _outcome(checkpoint))
             done[job.name] = checkpoint
+    unfinished.discard()  # only now: every checkpoint is stored
     return done
 
 

@@ -12,6 +12,7 @@ from mlic.training.state import TrainingState
 from mlic.training.tasks.base import TrainingTask
 from mlic.training.tasks.classification import ClassificationTask
 from mlic.training.tasks.distillation import DistillationTask
+from mlic.training.unfinished import UnfinishedTraining
 
 __all__ = ["JobReport", "make_task", "train"]
 
@@ -19,10 +20,15 @@ __all__ = ["JobReport", "make_task", "train"]
 JobReport = Callable[[int, Mapping[str, float]], None]
 
 
-def train(task: TrainingTask, reports: Sequence[JobReport] = ()) -> list[Checkpoint]:
+def train(
+    task: TrainingTask,
+    reports: Sequence[JobReport] = (),
+    unfinished: UnfinishedTraining | None = None,
+) -> list[Checkpoint]:
     """Run a task and return its weights that do best on validation, one checkpoint for each job.
 
-    Reports, if any, are one for each job too. The weights are float32, on the CPU.
+    Reports, if any, are one for each job too; a training that continues reports the epochs before
+    first. `unfinished` holds the state after every epoch. The weights are float32, on the CPU.
 
     Raises
     ------
@@ -35,9 +41,19 @@ def train(task: TrainingTask, reports: Sequence[JobReport] = ()) -> list[Checkpo
         for report, own in zip(reports, figures, strict=bool(reports)):
             report(epoch, own)
 
+    def keep(epoch: int, figures: Sequence[Mapping[str, float]]) -> None:
+        # Kept first: an epoch that was kept but not reported is reported by whoever continues.
+        if unfinished is not None:
+            unfinished.save(state)
+        report_each(epoch, figures)
+
     with memory_advice(options, task.name):
         state = TrainingState(task, options)
-        fit(task, task.make_data(), options, state, report_each)
+        if unfinished is not None:
+            unfinished.restore(state, options.epochs)
+            for epoch, past in enumerate(zip(*state.history, strict=True), 1):
+                report_each(epoch, past)
+        fit(task, task.make_data(), options, state, keep)
     return task.checkpoints(state)
 
 

@@ -113,7 +113,7 @@ def _train_jointly(jobs: list[TrainingJob], stores: list[ArtifactStore], dtype: 
     trained = train_or_reuse_all(
         jobs,
         stores,
-        lambda missing, reports: train(JointTeachersTask(missing), reports),
+        lambda missing, *how: train(JointTeachersTask(missing), *how),
         inseparable=True,
     )
     views = predict_joint_views(jobs, trained)
@@ -140,7 +140,7 @@ def _train_on_frozen(
         trained = train_or_reuse_all(
             jobs,
             stores,
-            lambda missing, reports: train(FrozenBranchesTask(missing, features), reports),
+            lambda missing, *how: train(FrozenBranchesTask(missing, features), *how),
         )
         logits = [
             write_logits(job, one, predict_branch_views(job, one, features), artifacts, dtype)
