@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mlic.tracking import store
+from mlic.tracking.abandoned import close_abandoned, process_tags
 from mlic.tracking.store import (
     connect,
     explain_refusal,
@@ -154,13 +155,16 @@ def open_parent(
 ) -> str:
     """Open the parent run of all trainings of one pipeline run, and return its id.
 
-    The id and the store's address are also stored in the environment. A store that cannot be
+    The id and the store's address are also stored in the environment. Runs that an earlier process
+    left open, because it was killed, are closed as KILLED. A store that cannot be
     reached or refuses the run is a TrainingError.
     """
     with explain_refusal(settings.tracking_uri):
         client = connect(settings.tracking_uri)
         experiment = store.open_experiment(client, settings)
-        run = client.create_run(experiment, tags=dict(tags), run_name=name)
+        close_abandoned(client, experiment)
+        own = {**tags, **process_tags()}
+        run = client.create_run(experiment, tags=own, run_name=name)
         log_parameters(client, run.info.run_id, parameters)
     # Set only when the run is open: trainings in other processes rely on these variables.
     os.environ[_RUN] = str(run.info.run_id)
@@ -231,7 +235,11 @@ def _reopen_child(client: MlflowClient, run_id: str) -> bool:
         if info.lifecycle_stage != "active":
             return False
         client.update_run(run_id, status="RUNNING")
-        client.set_tag(run_id, "mlflow.parentRunId", os.environ[_RUN])
+        parent = client.get_run(os.environ[_RUN]).data.tags
+        # the process that has the run now, for whoever looks for abandoned runs
+        own = {name: parent[name] for name in process_tags()}
+        for tag, value in {**own, "mlflow.parentRunId": os.environ[_RUN]}.items():
+            client.set_tag(run_id, tag, value)
     return True
 
 

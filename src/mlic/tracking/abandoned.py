@@ -1,0 +1,59 @@
+"""Runs whose process ended without closing them, such as by a kill or a power failure."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlflow import MlflowClient
+
+__all__ = ["close_abandoned", "process_tags"]
+
+log = logging.getLogger(__name__)
+
+_HOST, _PROCESS, _START = "mlic.host", "mlic.process", "mlic.process_start"
+_CLOCK_SECONDS = 1.0  # start times of one process may differ by this after a change of the clock
+
+
+def process_tags() -> dict[str, str]:
+    """Tags that name this process: host, process id and start in seconds since 1970."""
+    import psutil
+
+    start = psutil.Process().create_time()
+    return {_HOST: socket.gethostname(), _PROCESS: str(os.getpid()), _START: f"{start:.2f}"}
+
+
+def close_abandoned(client: MlflowClient, experiment_id: str) -> None:
+    """Close as KILLED what is still RUNNING in MLflow although its process on this host is gone.
+
+    Runs of other hosts, and runs without the tags of a process, are left alone.
+    """
+    running = client.search_runs([experiment_id], "attributes.status = 'RUNNING'")
+    gone = [run for run in running if _is_gone(run.data.tags)]
+    for run in gone:
+        client.set_terminated(run.info.run_id, "KILLED")
+    if gone:
+        names = ", ".join(sorted({str(run.info.run_name) for run in gone}))
+        log.info("MLflow: runs of processes that no longer exist are closed as KILLED: %s", names)
+
+
+def _is_gone(tags: Mapping[str, str]) -> bool:
+    """Whether the process of a run was on this host and has ended."""
+    import psutil
+
+    if tags.get(_HOST) != socket.gethostname():
+        return False
+    try:
+        process = psutil.Process(int(tags[_PROCESS]))
+        # the number of a process is used again after its end
+        is_same = abs(process.create_time() - float(tags[_START])) <= _CLOCK_SECONDS
+        return not is_same or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+    except (psutil.AccessDenied, KeyError, ValueError):
+        return False
