@@ -194,6 +194,16 @@ def test_weights_file_that_does_not_exist_is_named(raw, tmp_path):
     assert str(tmp_path / "gone.safetensors") in str(refuse(raw))
 
 
+def test_only_the_baseline_may_have_peers(raw):
+    raw["training"]["overrides"] = {"baseline": {"peers": 1}}
+    assert check_parameters(raw).training.for_role("baseline").peers == 1
+    raw["training"]["overrides"] = {"student": {"peers": 1}}
+    assert "training.overrides.baseline" in str(refuse(raw))
+    raw["training"]["overrides"] = {}
+    raw["training"]["peers"] = 1
+    assert "training.overrides.baseline" in str(refuse(raw))
+
+
 def test_scale_of_head_and_loss_must_be_the_same(raw):
     raw["training"]["loss"] = {"name": "angular_asymmetric"}
     raw["model"] |= {"head": "cosine"}

@@ -40,7 +40,7 @@ def count_passes(parameters: Parameters, role: str, branch: float) -> float:
     if role in partition.strategies and role == BASELINE:
         return _teacher_passes(training, role)
     if role in SINGLE_MODELS:
-        return training.for_role(role).epochs
+        return training.for_role(role).passes
     # Teachers that are trained together share their cost equally.
     number = count_group_teachers(partition)
     return _group_passes(training, teachers, number, branch) / number
@@ -54,7 +54,7 @@ def count_group_teachers(partition: PartitionOptions) -> int:
 def _teacher_passes(training: TrainingOptions, role: str) -> float:
     """Passes of a separately trained teacher, and of the prediction of its targets."""
     options = training.for_role(role)
-    return options.epochs + options.augmentation.views * FORWARD_SHARE
+    return options.passes + options.augmentation.views * FORWARD_SHARE
 
 
 def _group_passes(

@@ -101,7 +101,7 @@ class Parameters(StrictModel):
         """Check rules about several sections, and report all violations together."""
         rules = (
             *(self._check_shares(), self._check_num_parts()),
-            *(self._check_weights(), self._check_scale()),
+            *(self._check_weights(), self._check_scale(), self._check_peers()),
         )
         if mistakes := [mistake for mistake in rules if mistake]:
             raise ValueError("\n  ".join(mistakes))
@@ -132,6 +132,12 @@ class Parameters(StrictModel):
             f"training.loss.options.scale: it is {own}, but model.head_options.scale is {head}; "
             "give both the same, or leave both out"
         )
+
+    def _check_peers(self) -> str | None:
+        # teachers may share one training, and a student has teachers to learn from
+        if not any(self.training.for_role(role).peers for role in ("teacher", "student")):
+            return None
+        return "training.peers: only the baseline may have peers; use training.overrides.baseline"
 
     def _check_weights(self) -> str | None:
         # not checked by ModelOptions, which checkpoints take to machines without this file

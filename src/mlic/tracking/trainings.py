@@ -13,7 +13,7 @@ from mlic.tracking.metrics import BEST, training_metrics
 from mlic.tracking.runs import TrainingRun, tracked_training
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.job import TrainingJob
-from mlic.training.train import JobReport, make_task, train
+from mlic.training.train import JobReport, make_task, peers_of, train
 from mlic.training.unfinished import UnfinishedTraining
 
 __all__ = ["train_or_reuse", "train_or_reuse_all"]
@@ -26,12 +26,15 @@ TrainJobs = Callable[
 
 
 def train_or_reuse(job: TrainingJob, store: Path) -> Checkpoint:
-    """Return a job's checkpoint; train only if ``store/<name>`` has none with its fingerprint."""
-    artifacts = ArtifactStore(store / job.name, job.name)
-    (checkpoint,) = train_or_reuse_all(
-        [job], [artifacts], lambda jobs, *how: train(make_task(jobs[0]), *how)
-    )
-    return checkpoint
+    """Return a job's checkpoint; train only if ``store/<name>`` has none with its fingerprint.
+
+    Peers, if the job has any, are trained with it, and stored like it.
+    """
+    jobs = [job, *peers_of(job)]
+    stores = [ArtifactStore(store / one.name, one.name) for one in jobs]
+    return train_or_reuse_all(
+        jobs, stores, lambda jobs, *how: train(make_task(*jobs), *how), inseparable=True
+    )[0]
 
 
 def train_or_reuse_all(

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ["sharpen_gradient"]
+__all__ = ["frozen_statistics", "sharpen_gradient"]
 
 
 def sharpen_gradient(model: nn.Module, radius: float, backward: Callable[[], None]) -> None:
@@ -47,7 +47,7 @@ def sharpen_gradient(model: nn.Module, radius: float, backward: Callable[[], Non
             parameter.add_(gradient * (radius / norm))
             parameter.grad = None
     try:
-        with _frozen_statistics(model):
+        with frozen_statistics(model):
             backward()
     finally:
         with torch.no_grad():
@@ -56,7 +56,7 @@ def sharpen_gradient(model: nn.Module, radius: float, backward: Callable[[], Non
 
 
 @contextmanager
-def _frozen_statistics(model: nn.Module) -> Iterator[None]:
+def frozen_statistics(model: nn.Module) -> Iterator[None]:
     """Keep the running statistics of all batch norms as they are."""
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.device import memory_advice
@@ -12,9 +13,11 @@ from mlic.training.state import TrainingState
 from mlic.training.tasks.base import TrainingTask
 from mlic.training.tasks.classification import ClassificationTask
 from mlic.training.tasks.distillation import DistillationTask
+from mlic.training.tasks.mutual import MutualTask
 from mlic.training.unfinished import UnfinishedTraining
+from mlic.utils.seeds import derive_seed
 
-__all__ = ["JobReport", "make_task", "train"]
+__all__ = ["JobReport", "make_task", "peers_of", "train"]
 
 # called after every epoch with its number, from 1, and the figures of one job
 JobReport = Callable[[int, Mapping[str, float]], None]
@@ -57,6 +60,14 @@ def train(
     return task.checkpoints(state)
 
 
-def make_task(job: TrainingJob) -> TrainingTask:
-    """Choose the task of a single training: with soft targets it is distillation."""
+def peers_of(job: TrainingJob) -> list[TrainingJob]:
+    """Describe the peers of a training, which differ from it in name and seed only."""
+    names = [f"{job.name}.peer_{number}" for number in range(1, job.options.peers + 1)]
+    return [replace(job, name=name, seed=derive_seed(job.view_seed, name)) for name in names]
+
+
+def make_task(job: TrainingJob, *peers: TrainingJob) -> TrainingTask:
+    """Choose the task of a training: with peers it is mutual, with soft targets distillation."""
+    if peers:
+        return MutualTask([job, *peers])
     return ClassificationTask(job) if job.targets is None else DistillationTask(job)

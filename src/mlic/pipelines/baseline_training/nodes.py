@@ -55,6 +55,8 @@ def train_budget_matched_baseline(
     given = TrainingInputs(**inputs)
     # Passes and not seconds: the budget must not depend on the machine.
     epochs = round(count_psd_passes(given.training, partition, teachers))
-    options = given.training.for_role("baseline").model_copy(update={"epochs": epochs})
+    # one model, with the whole budget for its own epochs
+    own = {"epochs": epochs, "peers": 0}
+    options = given.training.for_role("baseline").model_copy(update=own)
     job = given.make_job("budget_matched_baseline", "baseline", options=options)
     return train_or_reuse(job, store)

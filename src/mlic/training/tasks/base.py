@@ -124,6 +124,18 @@ class TrainingTask(ABC):
         """Compute the loss on the labels, reduced to one number."""
         return reduce_terms(self.hard_loss(logits, states), count_known(states), self.options)
 
+    def reduce_soft_loss(self, distances: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
+        """Reduce the distances to other models' predictions, of shape (B, C), to one number.
+
+        These models have a prediction for labels that the data do not have, so that these count.
+        Labels that the model is shown do not count.
+        """
+        count: int | torch.Tensor = distances.numel()
+        if known is not None:
+            is_hidden = known < 0
+            distances, count = distances.where(is_hidden, 0), is_hidden.sum().clamp(min=1)
+        return reduce_terms(distances, count, self.options)
+
     def scores(
         self, index: int, logits: NDArray[np.float32], states: NDArray[np.int8]
     ) -> list[float]:

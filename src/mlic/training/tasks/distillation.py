@@ -7,7 +7,7 @@ import torch
 from mlic.errors import TrainingError
 from mlic.training.batch import Batch
 from mlic.training.job import TrainingJob
-from mlic.training.objective import build_distiller, reduce_terms
+from mlic.training.objective import build_distiller
 from mlic.training.tasks.classification import ClassificationTask
 
 __all__ = ["DistillationTask"]
@@ -39,12 +39,7 @@ class DistillationTask(ClassificationTask):
         strategies = list(batch.soft_targets)
         for strategy, teacher in batch.soft_targets.items():
             distances = self.distiller(logits, teacher)
-            # teachers have a prediction for labels that the data do not have, so that these count
-            count: int | torch.Tensor = logits.numel()
-            if batch.known is not None:
-                is_hidden = batch.known < 0
-                distances, count = distances.where(is_hidden, 0), is_hidden.sum().clamp(min=1)
-            terms[strategy] = reduce_terms(distances, count, self.job.options)
+            terms[strategy] = self.reduce_soft_loss(distances, batch.known)
             weight = self.distillation.soft_weight * self.distillation.share(strategy, strategies)
             total = total + weight * terms[strategy]
         return total, terms
