@@ -5,6 +5,7 @@ from kedro.framework.hooks.manager import _create_hook_manager
 
 from mlic.hooks.plain_errors import PlainErrors
 from mlic.hooks.results import ClosingTable
+from mlic.hooks.run_lock import RunLock
 from mlic.hooks.run_tracking import RunTracking
 from mlic.settings import CONFIG_LOADER_ARGS, HOOKS
 
@@ -18,7 +19,14 @@ def test_kedro_accepts_the_hooks_and_calls_them_in_this_order():
     order = [impl.plugin for impl in manager.hook.after_context_created.get_hookimpls()]
     assert isinstance(order[-1], PlainErrors)
     order = [impl.plugin for impl in manager.hook.after_pipeline_run.get_hookimpls()]
-    assert [type(plugin) for plugin in reversed(order)] == [RunTracking, ClosingTable]
+    assert [type(plugin) for plugin in reversed(order)] == [
+        RunTracking,
+        ClosingTable,
+        RunLock,
+    ]
+    # nothing is looked at before the run has the data for itself
+    order = [impl.plugin for impl in manager.hook.before_pipeline_run.get_hookimpls()]
+    assert isinstance(order[-1], RunLock)
 
 
 def test_configuration_of_mlflow_reads_the_environment(tmp_path, monkeypatch):

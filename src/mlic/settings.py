@@ -9,6 +9,7 @@ from mlic.config.recipes import RecipeConfigLoader
 from mlic.hooks.pipeline_shape import PipelineShape
 from mlic.hooks.plain_errors import PlainErrors
 from mlic.hooks.results import ClosingTable
+from mlic.hooks.run_lock import RunLock
 from mlic.hooks.run_tracking import RunTracking
 
 # Threads that wait for each other in a busy loop slow a training down twentyfold as soon as another
@@ -18,7 +19,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")  # raised by Kedro-Viz
 
 # Kedro calls them in reverse order: errors are plain before parameters are checked.
-HOOKS = (PipelineShape(), RunTracking(), ClosingTable(), PlainErrors())
+HOOKS = (PipelineShape(), RunTracking(), ClosingTable(), RunLock(), PlainErrors())
 
 CONFIG_LOADER_CLASS = RecipeConfigLoader
 CONFIG_LOADER_ARGS = {
