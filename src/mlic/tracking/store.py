@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,38 @@ def connect(uri: str) -> MlflowClient:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # every error that it logs with a traceback is raised too
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    if uri.startswith(SQLITE):
+        _make_database(Path(uri.removeprefix(SQLITE)))
     return MlflowClient(tracking_uri=uri)
+
+
+def _make_database(path: Path) -> None:
+    """Create the database, if there is none, complete or not at all, and by one process only.
+
+    MLflow creates some fifty tables one after the other: a database that a kill left half-made, or
+    that two processes make at once, could never be opened again.
+    """
+    if path.is_file() and path.stat().st_size:
+        return
+    from mlflow import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(path):
+        if path.is_file() and path.stat().st_size:
+            return  # made by another process in the meantime
+        partial = path.with_name(f"{path.name}.partial")
+        partial.unlink(missing_ok=True)  # of a process that was killed
+        MlflowClient(tracking_uri=f"{SQLITE}{partial}").search_experiments(max_results=1)
+        os.replace(partial, path)
+
+
+def _lock(path: Path) -> AbstractContextManager[Any]:
+    """Lock of a database, for what MLflow cannot do in two processes at once."""
+    from filelock import FileLock
+
+    return FileLock(path.with_name(f"{path.name}.lock"))
 
 
 def open_experiment(client: MlflowClient, settings: TrackingSettings) -> str:
@@ -56,10 +87,7 @@ def open_experiment(client: MlflowClient, settings: TrackingSettings) -> str:
     """
     experiment = client.get_experiment_by_name(settings.experiment)
     if experiment is None:
-        made = str(client.create_experiment(settings.experiment))
-        _place_artifacts(settings, made)
-        _add_views(client, made, {})
-        return made
+        return _create_experiment(client, settings)
     if experiment.lifecycle_stage == "deleted":
         raise TrainingError(
             f"MLflow's experiment '{settings.experiment}' was deleted in {settings.tracking_uri}: "
@@ -69,6 +97,19 @@ def open_experiment(client: MlflowClient, settings: TrackingSettings) -> str:
         )
     _add_views(client, str(experiment.experiment_id), experiment.tags)
     return str(experiment.experiment_id)
+
+
+def _create_experiment(client: MlflowClient, settings: TrackingSettings) -> str:
+    uri = settings.tracking_uri
+    local = _lock(Path(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else nullcontext()
+    with local:
+        # made by another process in the meantime?
+        if (found := client.get_experiment_by_name(settings.experiment)) is not None:
+            return str(found.experiment_id)
+        made = str(client.create_experiment(settings.experiment))
+        _place_artifacts(settings, made)
+        _add_views(client, made, {})
+    return made
 
 
 def _add_views(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> None:
@@ -129,11 +170,20 @@ def _truncate(text: str) -> str:
 
 @contextmanager
 def explain_refusal(uri: str) -> Iterator[None]:
-    """Replace MLflow's exception by a TrainingError that says what to do."""
+    """Replace exceptions of MLflow and of its database by a TrainingError that says what to do."""
+    from alembic.util import CommandError
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
+    except (SQLAlchemyError, CommandError, sqlite3.Error) as error:
+        raise TrainingError(
+            f"MLflow's database {uri} cannot be used, it may be damaged or incomplete "
+            f"({str(error).splitlines()[0]}): move the file away, and the next run makes a new "
+            "one, or set another tracking_uri in mlflow.yml",
+            name=uri,
+        ) from error
     except MlflowException as error:
         raise TrainingError(
             f"MLflow cannot open a run in {uri}: {error}; "
