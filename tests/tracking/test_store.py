@@ -47,8 +47,9 @@ def test_a_damaged_database_is_one_error_whose_cure_works(tmp_path, damage, capl
 
 
 def test_what_a_kill_left_while_the_database_was_made_does_not_matter(tmp_path):
-    half_made(tmp_path / "mlflow.db.partial")
+    half_made(tmp_path / "mlflow.db.partial_0123")
     assert open_run(tmp_path)
+    assert not list(tmp_path.glob("*partial*"))
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         assert "partial" not in "".join(database.iterdump())
 

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from mlic.errors import TrainingError
@@ -67,8 +68,10 @@ def _make_database(path: Path) -> None:
     with _lock(path):
         if path.is_file() and path.stat().st_size:
             return  # made by another process in the meantime
-        partial = path.with_name(f"{path.name}.partial")
-        partial.unlink(missing_ok=True)  # of a process that was killed
+        for left in path.parent.glob(f"{path.name}.partial_*"):  # by a process that was killed
+            left.unlink()
+        # a new name, because MLflow remembers which files this process has filled
+        partial = path.with_name(f"{path.name}.partial_{token_hex(4)}")
         MlflowClient(tracking_uri=f"{SQLITE}{partial}").search_experiments(max_results=1)
         os.replace(partial, path)
 
