@@ -107,7 +107,8 @@ def pages() -> dict[Path, list[str]]:
         KNOWN_PAGE: [
             mark("known labels", render_rows(read("known_labels")["rows"])),
             mark("label context", render_rows(read("label_context")["rows"])),
-            mark("claims", render_claims(("known_labels", "label_context"))),
+            mark("c-tran student", render_rows(read("c_tran_student")["rows"])),
+            mark("claims", render_claims(("known_labels", "label_context", "c_tran_student"))),
         ],
         RESULTS_PAGE: [
             mark("demo", render_demo(read("demo_gain"))),
