@@ -80,7 +80,8 @@ def test_logged_model_predicts_as_the_checkpoint_and_survives_a_move(
     assert "MLFLOW_TRACKING_URI" not in os.environ, "a later run would log to this store"
     monkeypatch.chdir(moved)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # restored after the test, as MLflow changes it
-    mlflow.set_tracking_uri("sqlite:///mlflow.db")
+    # not relative: in one process MLflow remembers the file that such an address first meant
+    mlflow.set_tracking_uri(f"sqlite:///{moved}/mlflow.db")
     found = mlflow.pyfunc.load_model(f"models:/{model_id}").predict(request_of(photos))
     expected = mlic.TrainedModel(student, device="cpu").predict(photos).drop(columns="image")
     pd.testing.assert_frame_equal(found, expected, atol=1e-6)
