@@ -1,10 +1,12 @@
 """A second run of one environment waits for the first; another environment does not."""
 
+import errno
 import logging
 import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -76,3 +78,16 @@ def test_runs_of_one_process_follow_each_other(tmp_path, end):
     second.before_pipeline_run()
     second.before_pipeline_run()  # after an interrupted run, for which Kedro calls no hook
     second.after_pipeline_run()
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_only_a_folder_that_cannot_be_written_needs_no_lock(tmp_path, monkeypatch, number):
+    def refuse(*_, **__):
+        raise OSError(number, "refused")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    lock = make_lock(tmp_path)
+    full = number == errno.ENOSPC
+    with pytest.raises(OSError, match="refused") if full else nullcontext():
+        lock.before_pipeline_run()
+    lock.after_pipeline_run()

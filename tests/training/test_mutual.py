@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mlic.caching.store import ArtifactStore
+from mlic.errors import TrainingError
 from mlic.models.options import ModelOptions
 from mlic.training.batch import Batch
 from mlic.training.state import TrainingState
@@ -66,6 +67,11 @@ def test_models_start_differently_and_without_weight_each_is_trained_alone(make_
     (alone,) = train(make_task(make_job(model=TINY, epochs=2, batch_size=5)))
     for name, value in alone.weights.items():
         np.testing.assert_allclose(first.weights[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_peers_that_are_asked_for_are_never_left_out(job):
+    with pytest.raises(TrainingError, match="peers_of"):
+        make_task(job)
 
 
 def test_a_peer_changes_what_is_learned(job, make_job):

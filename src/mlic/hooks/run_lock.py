@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["RunLock"]
 
 log = logging.getLogger(__name__)
+
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class RunLock:
@@ -57,8 +60,10 @@ class RunLock:
                     self._environment,
                 )
                 lock.acquire()
-        except PermissionError:
-            return  # nobody can write here, so that no run can disturb another
+        except OSError as error:
+            if error.errno not in _NOT_WRITABLE:
+                raise
+            return  # this run can write nothing here, and therefore disturbs no other
         self._lock = lock
 
     @hook_impl(trylast=True)

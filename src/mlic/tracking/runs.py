@@ -156,8 +156,8 @@ def open_parent(
     """Open the parent run of all trainings of one pipeline run, and return its id.
 
     The id and the store's address are also stored in the environment. Runs that an earlier process
-    left open, because it was killed, are closed as KILLED. A store that cannot be
-    reached or refuses the run is a TrainingError.
+    left open, because it was killed, are closed as KILLED. A store that cannot be reached or
+    refuses the run is a TrainingError.
     """
     with explain_refusal(settings.tracking_uri):
         client = connect(settings.tracking_uri)

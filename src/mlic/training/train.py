@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from mlic.errors import TrainingError
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.device import memory_advice
 from mlic.training.fit import fit
@@ -67,7 +68,18 @@ def peers_of(job: TrainingJob) -> list[TrainingJob]:
 
 
 def make_task(job: TrainingJob, *peers: TrainingJob) -> TrainingTask:
-    """Choose the task of a training: with peers it is mutual, with soft targets distillation."""
+    """Choose the task of a training: with peers it is mutual, with soft targets distillation.
+
+    Other peers than the options ask for are a `TrainingError`.
+    """
+    if len(peers) != job.options.peers:
+        raise TrainingError(
+            f"{job.name}: training.peers is {job.options.peers}, but {len(peers)} peers are given: "
+            "make them with peers_of(job)",
+            name=job.name,
+            expected=job.options.peers,
+            found=len(peers),
+        )
     if peers:
         return MutualTask([job, *peers])
     return ClassificationTask(job) if job.targets is None else DistillationTask(job)
