@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlic.caching.blocks import digest_tree, read_rows
 from mlic.caching.memmap import (
     MemmapObject,
+    copy_memmap,
     create_memmap,
-    link_memmap,
     open_memmap,
     shorten_memmap,
 )
@@ -121,6 +122,8 @@ def test_array_that_was_replaced_is_not_valid_under_the_old_description(tmp_path
         lambda path: path.with_suffix(".json").unlink(),
         lambda path: path.with_suffix(".json").write_text("{"),
         lambda path: path.with_suffix(".json").write_text("[]"),
+        lambda path: path.with_suffix(".json").write_text("1"),
+        lambda path: path.with_suffix(".json").write_text("[" * 10**5),
     ],
 )
 def test_damaged_array_is_refused(tmp_path, damage):
@@ -131,25 +134,59 @@ def test_damaged_array_is_refused(tmp_path, damage):
     assert error.value.fields["path"] == path
 
 
-def test_link_costs_nothing_and_outlives_the_original(tmp_path):
+def read_all(path):
+    array, description = open_memmap(path)
+    return read_rows(array), description
+
+
+@pytest.mark.parametrize("file", ["a.npy", "a.json"])
+def test_every_flipped_bit_is_noticed(tmp_path, file):
+    path = write(tmp_path / "a.npy", word="x")
+    content = (tmp_path / file).read_bytes()
+    for bit in range(8 * len(content)):
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        (tmp_path / file).write_bytes(changed)
+        try:
+            array, description = read_all(path)
+        except DataError as error:
+            assert error.fields["path"] == path
+        else:  # such as a blank in the description
+            assert file == "a.json"
+            assert np.array_equal(array, VALUES) and description == {"word": "x"}
+
+
+def test_only_the_rows_that_are_read_are_compared(tmp_path):
+    values = np.zeros((2, 4, 2**16), dtype=np.uint8)
+    path = write(tmp_path / "a.npy", values)
+    content = bytearray(path.read_bytes())
+    content[-(2**16)] = 1  # the last row of the last view
+    path.write_bytes(content)
+    array, _ = open_memmap(path)
+    assert not read_rows(array[0]).any()
+    with pytest.raises(DataError) as error:
+        read_rows(array[1], np.array([3, 0]))
+    assert error.value.fields["path"] == path
+
+
+def test_rows_are_compared_in_any_order_and_form(tmp_path):
+    values = np.random.default_rng(0).integers(0, 255, (50, 3, 999), dtype=np.uint8)
+    array, _ = open_memmap(write(tmp_path / "a.npy", values))
+    for rows in ([4, 4, 49, 0], slice(3, 40, 7), np.array([], dtype=int), None):
+        expected = values if rows is None else values[rows]
+        assert np.array_equal(read_rows(array, rows), expected)
+        assert np.array_equal(read_rows(values, rows), expected)
+
+
+def test_copy_is_no_link_and_outlives_the_original(tmp_path):
     first, second = write(tmp_path / "a.npy", of=1), tmp_path / "elsewhere/b.npy"
     for _ in range(2):
-        link_memmap(first, second)
-        assert second.samefile(first) and names(second.parent) == ["b.json", "b.npy"]
-    link_memmap(first, tmp_path / "elsewhere/../a.npy")  # to itself: nothing to do
+        copy_memmap(first, second)
+        assert not second.samefile(first) and names(second.parent) == ["b.json", "b.npy"]
+    copy_memmap(first, tmp_path / "elsewhere/../a.npy")  # to itself: nothing to do
     write(first, VALUES[:2], of=2)
     array, description = open_memmap(second)
     assert np.array_equal(array, VALUES) and description == {"of": 1}
-
-
-def test_link_copies_where_the_file_system_has_no_hard_links(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise OSError(errno.EXDEV, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "link", refuse)
-    first, second = write(tmp_path / "a.npy", of=1), tmp_path / "b.npy"
-    link_memmap(first, second)
-    assert not second.samefile(first) and open_memmap(second)[1] == {"of": 1}
 
 
 @dataclass(frozen=True)
@@ -171,18 +208,21 @@ class Named(MemmapObject):
         return cls(description["name"], array, folder)
 
 
-def test_object_comes_back_and_is_linked_to_a_second_folder(tmp_path):
+def test_object_comes_back_and_is_copied_to_a_second_folder(tmp_path):
     Named("x", VALUES).save(tmp_path / "first")
     opened = Named.open(tmp_path / "first")
     assert opened.name == "x" and np.array_equal(opened.array, VALUES)
     opened.save(tmp_path / "second")
-    assert (tmp_path / "second/values.npy").samefile(tmp_path / "first/values.npy")
+    assert not (tmp_path / "second/values.npy").samefile(tmp_path / "first/values.npy")
     assert Named.open(tmp_path / "second").name == "x"
 
 
 def test_object_with_an_incomplete_description_is_refused(tmp_path):
     Named("x", VALUES).save(tmp_path)
-    (tmp_path / "values.json").write_text(json.dumps({"title": "x"}))
+    content = json.loads((tmp_path / "values.json").read_text())
+    content["description"] = {"title": "x"}
+    content["digest"] = digest_tree({key: content[key] for key in ("description", "array")})
+    (tmp_path / "values.json").write_text(json.dumps(content))
     with pytest.raises(DataError) as error:
         Named.open(tmp_path)
     assert error.value.fields["path"] == tmp_path / "values.npy"

@@ -66,8 +66,9 @@ def cut_pixels(folder):
 
 
 def drop_an_id(folder):
-    description = json.loads((folder / "pixels.json").read_text())
-    (folder / "pixels.json").write_text(json.dumps(description | {"ids": IDS[:4]}))
+    content = json.loads((folder / "pixels.json").read_text())
+    content["description"]["ids"] = IDS[:4]
+    (folder / "pixels.json").write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What is skipped: what make would skip, with content in place of time stamps."""
 
 import json
+import os
 import shutil
 import time
 
@@ -11,6 +12,8 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner as KedroRunner
 
+from mlic.caching.content_state import _fingerprint
+from mlic.errors import DataError
 from mlic.runners import SequentialRunner
 from mlic.runners.node_cache import NodeCache, filter_stale_nodes, take_stale_nodes
 
@@ -114,6 +117,42 @@ def test_change_runs_the_nodes_that_it_reaches(project, change, runs):
     project.write(**change)
     assert project.run() == runs
     assert project.run() == []
+
+
+def test_a_run_of_some_nodes_refuses_data_that_another_node_did_not_write(project):
+    project.run()
+    project.write(c=5)
+    with pytest.raises(DataError) as error:
+        project.run(CHAIN.only_nodes("third"))
+    assert error.value.fields == {"path": project.folder / "c.json", "name": "c"}
+    assert "second" in str(error.value) and CALLS == []
+    # the cure that the message names
+    (project.folder / "c.json").rename(project.folder / "away")
+    assert project.run() == ["second"]
+    assert project.run(CHAIN.only_nodes("third")) == []
+
+
+def test_data_that_changed_without_a_trace_are_refused(project):
+    """Neither size nor time of change show what a disk has damaged."""
+    project.run()
+    file = project.folder / "c.json"
+    before = file.stat()
+    file.write_text("7")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    project.write(e=1100)
+    _fingerprint.cache_clear()  # as in another process
+    with pytest.raises(DataError) as error:
+        project.run()
+    assert error.value.fields["path"] == file
+
+
+def test_of_two_nodes_that_write_the_same_data_the_last_counts(project):
+    project.run()
+    other = node("other", ["e"], "c")
+    third = CHAIN.only_nodes("third")
+    assert project.run(Pipeline([other]) + third) == ["other", "third"]
+    project.write(e=2000)
+    assert project.run(third) == ["third"]
 
 
 def test_stale_nodes_include_all_nodes_after_a_change(project):

@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 import mlic
 from mlic.caching.store import ArtifactStore
+from mlic.caching.tensors import save_tensors
 from mlic.datasets import DatasetDataError, SafetensorsDataset
 from mlic.errors import CheckpointError, DataError
 from mlic.evaluation.metrics import mean_average_precision
@@ -105,8 +106,11 @@ def test_missing_or_damaged_file_is_an_error(tmp_path, load):
 
 @pytest.mark.parametrize("load", [load_checkpoint, mlic.load_model])
 def test_safetensors_file_that_is_no_checkpoint_is_refused(tmp_path, load):
-    save_file({"w": np.zeros(1)}, tmp_path / "c.safetensors")
+    save_tensors(tmp_path / "c.safetensors", {"w": np.zeros(1)}, {})
     with pytest.raises(CheckpointError):
+        load(tmp_path / "c.safetensors")
+    save_file({"w": np.zeros(1)}, tmp_path / "c.safetensors")
+    with pytest.raises(DataError, match="no file of mlic"):
         load(tmp_path / "c.safetensors")
 
 

@@ -1,8 +1,8 @@
 """Arrays too large for the memory: filled on disk, then read page by page.
 
 An array lies in ``<name>.npy``. Its description, any JSON-able tree, lies beside it in
-``<name>.json``. The description is written last and makes the array valid, so that an interrupted
-writer never leaves an array that looks complete.
+``<name>.json``, with digests of the array and of itself. The description is written last and makes
+the array valid, so that an interrupted writer never leaves an array that looks complete.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from mlic.caching.atomic import atomic_write, require_free_space
+from mlic.caching.blocks import CheckedMemmap, Digests, damaged, digest_tree
 from mlic.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["MemmapObject", "create_memmap", "link_memmap", "open_memmap", "shorten_memmap"]
+__all__ = ["MemmapObject", "copy_memmap", "create_memmap", "open_memmap", "shorten_memmap"]
 
 
 @contextmanager
@@ -67,10 +68,14 @@ def create_memmap(
         _reserve(partial)
         yield array
         array.flush()
+        row_bytes = math.prod(shape[1:]) * array.itemsize
+        digests = Digests.of_file(partial, array.offset, row_bytes)
         # Between the two replacements the old description must not vouch for the new array.
         _description_path(path).unlink(missing_ok=True)
+    content = {"description": dict(description), "array": digests._asdict()}
     with atomic_write(_description_path(path)) as partial:
-        partial.write_text(json.dumps(dict(description), indent=1), encoding="utf-8")
+        signed = {"digest": digest_tree(content), **content}
+        partial.write_text(json.dumps(signed, indent=1), encoding="utf-8")
 
 
 def _reserve(path: Path) -> None:
@@ -95,48 +100,52 @@ def shorten_memmap(array: np.memmap[Any, Any], num_rows: int) -> None:
         file.truncate(file.tell() + math.prod(shape) * array.itemsize)
 
 
-def open_memmap(path: Path) -> tuple[np.memmap[Any, Any], dict[str, Any]]:
+def open_memmap(path: Path) -> tuple[CheckedMemmap, dict[str, Any]]:
     """Map an array to memory, read-only, and read its description.
 
-    If one of them is missing, incomplete or damaged, `DataError` is raised, whose field ``path``
-    names the array.
+    Description and header are compared with their digests, the values when
+    `mlic.caching.blocks.read_rows` first reads them. If a file is missing, incomplete or damaged,
+    `DataError` is raised, whose field ``path`` names the array.
     """
     try:
-        description = json.loads(_description_path(path).read_text(encoding="utf-8"))
-        if not isinstance(description, dict):
-            raise ValueError(f"{_description_path(path).name} is not a JSON object")
+        signed = json.loads(_description_path(path).read_text(encoding="utf-8"))
+        content = {key: signed[key] for key in ("description", "array")}
+        if digest_tree(content) != signed["digest"]:
+            raise damaged(_description_path(path))
+        digests = Digests(**content["array"])
+        digests.require_header(path)
         # NumPy compares the size of the file with the header, so a cut file is noticed here.
-        return np.lib.format.open_memmap(path, mode="r"), description
-    except (OSError, ValueError, EOFError) as error:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, EOFError, KeyError, TypeError, RecursionError) as error:
         raise _incomplete(path, error) from error
+    except DataError as error:
+        error.fields["path"] = path
+        raise
+    return CheckedMemmap.over(array, path, digests), content["description"]
 
 
-def link_memmap(source: Path, target: Path) -> None:
-    """Make an array and its description available under a second name, if possible by a link.
+def copy_memmap(source: Path, target: Path) -> None:
+    """Make a copy of an array and its description.
 
-    The second name keeps its content when the first is written again.
+    It is no link: what damages one file must not damage the other, from which it can be made again.
     """
     if source.resolve() == target.resolve():
         return
     # As in writing: the description disappears first and is replaced last.
     _description_path(target).unlink(missing_ok=True)
     for place in (Path, _description_path):
-        original = place(source)
         with atomic_write(place(target)) as partial:
-            try:
-                os.link(original, partial)
-            except OSError:  # no hard links here, or another disk
-                shutil.copyfile(original, partial)
+            shutil.copyfile(place(source), partial)
 
 
 def _description_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _incomplete(path: Path, error: object) -> DataError:
+def _incomplete(path: Path, error: Exception) -> DataError:
     return DataError(
-        f"there is no complete array in {path} ({error}): delete {path.parent} and run the same "
-        "command again, which makes it again",
+        f"there is no complete array in {path} ({type(error).__name__}: {error}): move "
+        f"{path.parent} away and run the same command again, which makes it again",
         path=path,
     )
 
@@ -182,13 +191,13 @@ class MemmapObject(ABC):
         try:
             return cls.from_array(array, description, path.parent)
         except (KeyError, TypeError, ValueError, DataError) as error:
-            raise _incomplete(path, f"{type(error).__name__}: {error}") from error
+            raise _incomplete(path, error) from error
 
     def save(self, folder: str | Path) -> None:
-        """Write the object to a folder; one that lies on disk already is linked, not copied."""
+        """Write the object to a folder; one that lies on disk already is copied there."""
         path = Path(folder) / f"{self.kind}.npy"
         if self.folder is not None:  # the file may be larger than the memory
-            link_memmap(self.folder / path.name, path)
+            copy_memmap(self.folder / path.name, path)
             return
         array = self.array
         with create_memmap(path, array.shape, array.dtype, self.describe()) as stored:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlic.caching.blocks import read_rows
 from mlic.caching.content_state import LOCK_NAME
 from mlic.caching.memmap import create_memmap, open_memmap
-from mlic.caching.tensors import load_metadata, load_tensors, save_tensors
+from mlic.caching.tensors import load_tensors, save_tensors
 from mlic.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ __all__ = ["ArtifactStore"]
 log = logging.getLogger(__name__)
 
 Components = Mapping[str, Any]
+_Small = tuple[Path, "dict[str, NDArray[Any]]", dict[str, str]]  # file, arrays, metadata
 NUM_SHOWN = 3  # changed components that a message names
 
 
@@ -53,8 +55,8 @@ class ArtifactStore:
     def find(self, kind: str, components: Components) -> Path | None:
         """Return the file of an artifact that was made from exactly these components, or None.
 
-        Without such an artifact, the log says why it has to be made again, if an earlier one is
-        damaged or was made from other components.
+        All of it is read and compared with its digests. Without such an artifact, the log says why
+        it has to be made again, if an earlier one is damaged or was made from other components.
 
         Parameters
         ----------
@@ -63,41 +65,43 @@ class ArtifactStore:
         components
             JSON-able tree of everything that decides the artifact.
         """
-        try:
-            stored = self._read_components(kind)
-        except (DataError, KeyError, json.JSONDecodeError) as error:
-            log.warning("%s: %s is made again, for it is damaged: %s", self.name, kind, error)
-            return None
-        if stored is None:
-            return None
-        path, made_from = stored
-        if made_from != _as_json(components):
-            difference = _describe_difference(made_from, _as_json(components))
-            log.info("%s: %s is made again: %s", self.name, kind, difference)
-            return None
-        log.info("%s: %s is up to date, loaded from %s", self.name, kind, path)
-        return path
-
-    def _read_components(self, kind: str) -> tuple[Path, Any] | None:
-        """Read from what an artifact was made, without reading its arrays."""
-        path = self.array_path(kind)
-        # An array without a description was never finished: the same as none.
-        if path.with_suffix(".json").is_file():
-            return path, open_memmap(path)[1]["components"]
-        path = self.path(kind)
-        if path.is_file():
-            return path, json.loads(load_metadata(path)["components"])
-        return None
+        found = self._find(kind, components)
+        return None if found is None else found[0]
 
     def load(
         self, kind: str, components: Components
     ) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:
         """Load the arrays and metadata that `save` stored, under the conditions of `find`."""
-        if self.find(kind, components) is None:
+        found = self._find(kind, components)
+        return None if found is None else found[1:]
+
+    def _find(self, kind: str, components: Components) -> _Small | None:
+        try:
+            stored = self._read(kind)
+            if stored is None:
+                return None
+            path, _, metadata = stored
+            made_from = json.loads(metadata.pop("components"))
+        except (DataError, KeyError, json.JSONDecodeError) as error:
+            log.warning("%s: %s is made again, for it is damaged: %s", self.name, kind, error)
             return None
-        tensors, metadata = load_tensors(self.path(kind))
-        del metadata["components"]
-        return tensors, metadata
+        if made_from != _as_json(components):
+            difference = _describe_difference(made_from, _as_json(components))
+            log.info("%s: %s is made again: %s", self.name, kind, difference)
+            return None
+        log.info("%s: %s is up to date, loaded from %s", self.name, kind, path)
+        return stored
+
+    def _read(self, kind: str) -> _Small | None:
+        """Read a small artifact; of a large one, which is only compared, what it was made from."""
+        path = self.array_path(kind)
+        # An array without a description was never finished: the same as none.
+        if path.with_suffix(".json").is_file():
+            array, description = open_memmap(path)
+            read_rows(array)
+            return path, {}, {"components": json.dumps(description["components"])}
+        path = self.path(kind)
+        return (path, *load_tensors(path)) if path.is_file() else None
 
     def save(
         self,

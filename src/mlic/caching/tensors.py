@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from mlic.caching.atomic import atomic_write
+from mlic.caching.blocks import damaged
+from mlic.caching.fingerprint import fingerprint_parts
 from mlic.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,7 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["load_metadata", "load_tensors", "save_tensors"]
+__all__ = ["load_tensors", "save_tensors"]
+
+_DIGEST = "digest"  # entry of the metadata
 
 
 def save_tensors(
@@ -25,7 +30,8 @@ def save_tensors(
 ) -> None:
     """Write arrays, in any memory order, and texts to a safetensors file, complete or not at all.
 
-    A file that cannot be written, for example because the disk is full, raises `DataError`.
+    A digest of all of them is added to the metadata. A file that cannot be written, for example
+    because the disk is full, raises `DataError`.
 
     Examples
     --------
@@ -41,36 +47,38 @@ def save_tensors(
     contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     with atomic_write(path) as partial:
         try:
-            save_file(contiguous, partial, metadata=dict(metadata) or None)
+            digest = _digest(contiguous, metadata)
+            save_file(contiguous, partial, metadata={**metadata, _DIGEST: digest})
         except SafetensorError as error:  # also wraps what the operating system reports
             raise OSError(str(error)) from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read the arrays and the metadata of a safetensors file.
+    """Read the arrays and the metadata of a safetensors file that `save_tensors` wrote.
 
-    A file that is missing or damaged raises `DataError`; the field ``path`` names it.
+    A file that is missing, damaged or without a digest raises `DataError`; the field ``path`` names
+    it.
     """
-    return _read(path, arrays=True)
-
-
-def load_metadata(path: Path) -> dict[str, str]:
-    """Read the metadata of a safetensors file without its arrays; the errors are the same."""
-    return _read(path, arrays=False)[1]
-
-
-def _read(path: Path, arrays: bool) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     try:
-        # The library maps the file, so that metadata alone cost no reading of arrays.
         with safe_open(path, framework="numpy") as file:
-            names = file.keys() if arrays else ()
-            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = dict(file.metadata() or {})
     except FileNotFoundError as error:
         raise DataError(
             f"{path} does not exist: correct the path, or make the file by `kedro run`", path=path
         ) from error
-    except (OSError, SafetensorError) as error:
-        raise DataError(
-            f"{path} is damaged ({error}): delete it and run the node that makes it again",
-            path=path,
-        ) from error
+    # A header may name a type that NumPy does not have, or sizes that no memory has.
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError, MemoryError) as error:
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
+    if _DIGEST not in metadata:
+        raise damaged(path, "it has no digest, or it is no file of mlic")
+    if metadata.pop(_DIGEST) != _digest(arrays, metadata):
+        raise damaged(path)
+    return arrays, metadata
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:
+    """Fingerprint of names, types, shapes and values, and of the texts."""
+    header = [[name, str(arrays[name].dtype), list(arrays[name].shape)] for name in sorted(arrays)]
+    texts = json.dumps([header, sorted(metadata.items())])
+    return fingerprint_parts(texts, *(arrays[name] for name in sorted(arrays)))

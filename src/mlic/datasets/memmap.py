@@ -62,7 +62,7 @@ class ImageStoreDataset(MemmapDataset):
 
         from mlic.images.thumbnails import encode_image
 
-        pixels = np.asarray(self.load().pixels[:number])
+        pixels = self.load().read(slice(number))
         columns = int(np.ceil(np.sqrt(max(len(pixels), 1))))
         side, rows = pixels.shape[1], -(-len(pixels) // columns)
         sheet = Image.new("RGB", (columns * side, rows * side), "white")

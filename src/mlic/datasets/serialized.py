@@ -118,7 +118,8 @@ class SafetensorsDataset(ObjectDataset):
 
         with wrap_errors(self._filepath), safe_open(self._filepath, framework="numpy") as file:
             shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-            return preview_description(dict(file.metadata() or {}), shapes)
+            about = {key: text for key, text in (file.metadata() or {}).items() if key != "digest"}
+            return preview_description(about, shapes)
 
 
 def preview_description(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlic.caching.blocks import read_rows
 from mlic.caching.store import ArtifactStore
 from mlic.distillation.targets import SoftTargets, TeacherLogits
 from mlic.errors import CheckpointError, PartitionError
@@ -150,11 +151,11 @@ def _fill(
         ordered = sorted(members, key=lambda member: member.teacher)
         for view, joined in enumerate(values[strategy]):
             if strategy != FULL_LABEL:
-                parts = [member.values[view] for member in ordered]
+                parts = [read_rows(member.values[view]) for member in ordered]
                 joined[:, _columns(space, ordered)] = np.concatenate(parts, axis=1)
                 continue
             # float16 would lose digits in the sum.
             total = np.zeros(joined.shape, dtype=np.float32)
             for member in ordered:
-                total[:, _columns(space, [member])] += member.values[view]
+                total[:, _columns(space, [member])] += read_rows(member.values[view])
             joined[...] = round_logits(total / np.float32(len(ordered)), joined.dtype)

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mlic.caching.blocks import read_rows
 from mlic.caching.fingerprint import fingerprint_tree
 from mlic.caching.memmap import MemmapObject
 from mlic.distillation.teacher_id import strategy_of
@@ -146,7 +147,7 @@ class SoftTargets(MemmapObject):
     def read(self, view: int, rows: NDArray[np.intp]) -> dict[str, NDArray[np.floating[Any]]]:
         """Logits of one view of some images by strategy; shape (B, len(space)) each."""
         # One view lies together on disk, so that the rows of a batch come from few pages.
-        return {name: np.asarray(values[view])[rows] for name, values in self.values.items()}
+        return {name: read_rows(values[view], rows) for name, values in self.values.items()}
 
     @property
     def array(self) -> NDArray[np.floating[Any]]:

@@ -90,7 +90,7 @@ def map_checkpoint(
     normalisation = (info.image_size, info.mean, info.std)
     with memory_advice(options, info.name), fabric.autocast():
         for members, batch in _batches(rows, options.batch_size):
-            pixels = torch.from_numpy(np.asarray(images.pixels[batch]))
+            pixels = torch.from_numpy(images.read(batch))
             inputs = preprocess_whole(fabric.to_device(pixels), *normalisation)
             # The rows of a batch are sorted, so that a binary search finds the image of each pair.
             which, wanted = np.searchsorted(batch, rows[members]), columns[members]

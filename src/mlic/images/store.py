@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from mlic.caching.blocks import read_rows
 from mlic.caching.fingerprint import fingerprint_parts
 from mlic.caching.memmap import MemmapObject
 from mlic.errors import DataError
@@ -104,6 +105,13 @@ class ImageStore(MemmapObject):
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def read(self, rows: Any) -> NDArray[np.uint8]:
+        """Pixels of some rows, given by number or as a slice; shape (B, H, W, 3).
+
+        Damaged pixels on disk raise `DataError`.
+        """
+        return read_rows(self.pixels, rows)
 
     @cached_property
     def _rows(self) -> dict[str, int]:

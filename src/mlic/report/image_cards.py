@@ -42,7 +42,7 @@ def example_cards(
     logits = {model: predictions.joined(test.space, [model])[rows] for model in MODELS}
     probabilities = np.stack([calibrations[m].probabilities(logits[m]) for m in MODELS])
     decided = calibrations[MODELS[-1]].decide(probabilities[-1])
-    pixels = images.pixels[images.rows(chosen.ids)]
+    pixels = images.read(images.rows(chosen.ids))
     return [
         {
             "id": str(name),
@@ -82,7 +82,7 @@ def issue_cards(label_issues: pd.DataFrame, images: ImageStore) -> list[dict[str
     """
     # An image with several suspicious labels has one card, for the first of them.
     first = label_issues.drop_duplicates("id")[:MAX_CARDS]
-    pixels = images.pixels[images.rows(first["id"])]
+    pixels = images.read(images.rows(first["id"]))
     return [
         {
             "id": row["id"],

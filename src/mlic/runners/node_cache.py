@@ -13,14 +13,15 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, unquote
 
 from kedro.pipeline import Pipeline
 
 from mlic.caching.atomic import atomic_write
 from mlic.caching.code_version import source_tree
 from mlic.caching.content_state import ContentState, FileState, Signature, scan_files
+from mlic.errors import DataError
 from mlic.runners.catalog_entries import read_entry
 
 if TYPE_CHECKING:
@@ -93,21 +94,46 @@ class NodeCache:
                 return f"{name} is missing" if state.files is None else f"{name} changed"
         if any(state.state != recorded[name].state for name, state in states.items()):
             # The same content with other times of change: do not read it again next time.
-            self._write(node, {name: state.sign() for name, state in states.items()})
+            self._write(node, _sign(self._before(node)), _sign(self._after(node)))
         return None
 
     @contextmanager
     def record(self, node: Node) -> Iterator[None]:
-        """Record a node that runs in this block; if it fails, nothing is recorded."""
+        """Record a node that runs in this block; if it fails, nothing is recorded.
+
+        Inputs that are not as the node before wrote them raise `DataError`.
+        """
         entries = map(self._entry, (*node.inputs, *node.outputs))
         if self._folder is None or not all(entry.is_on_disk for entry in entries):
             yield
             return
         # Inputs are signed first: a change while the node runs must make it stale.
-        before = {name: state.sign() for name, state in self._before(node).items()}
+        before = _sign(self._before(node))
+        self._require_as_written(before)
         yield
-        after = {name: state.sign() for name, state in self._after(node).items()}
-        self._write(node, before | after)
+        self._write(node, before, _sign(self._after(node)))
+
+    def _require_as_written(self, read: Mapping[str, Signature]) -> None:
+        """Compare inputs with what the nodes that wrote them recorded."""
+        for path in self._newest_first():
+            recorded = _read_record(path)
+            for name in sorted(recorded.written.keys() & read.keys()):
+                expected, found = recorded.written[name].content, read[name].content
+                if None not in (expected, found) and expected != found:
+                    file = next(iter(self._entry(name).paths))
+                    raise DataError(
+                        f"{file} is not as the node '{unquote(path.stem)}' wrote it: move it "
+                        "away, then kedro run makes it again",
+                        path=file,
+                        name=name,
+                    )
+            # Of several nodes that once wrote the same data, the newest record counts.
+            read = {name: state for name, state in read.items() if name not in recorded.written}
+
+    def _newest_first(self) -> list[Path]:
+        assert self._folder is not None
+        files = [(path.stat().st_mtime_ns, path) for path in self._folder.glob("*.json")]
+        return [path for _, path in sorted(files, reverse=True) if path.name != CODE_MEMO]
 
     def _before(self, node: Node) -> dict[str, ContentState]:
         """States of everything that a node depends on."""
@@ -145,17 +171,38 @@ class NodeCache:
         return self._folder / f"{quote(node.name, safe='')[:200]}.json"
 
     def _read(self, node: Node) -> dict[str, Signature] | None:
-        try:
-            text = self._path(node).read_text(encoding="utf-8") if self._folder else "{}"
-            recorded = json.loads(text).items()
-            return {name: Signature(*signature) for name, signature in recorded} or None
-        # Absent, damaged, or of another version: then the node simply runs.
-        except (OSError, ValueError, TypeError, AttributeError):
+        if self._folder is None:
             return None
+        recorded = _read_record(self._path(node))
+        return {**recorded.read, **recorded.written} or None
 
-    def _write(self, node: Node, signatures: Mapping[str, Signature]) -> None:
-        with atomic_write(self._path(node)) as written:
-            written.write_text(json.dumps(signatures, indent=1), encoding="utf-8")
+    def _write(
+        self, node: Node, read: Mapping[str, Signature], written: Mapping[str, Signature]
+    ) -> None:
+        with atomic_write(self._path(node)) as file:
+            record = {"read": read, "written": written}
+            file.write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+class _Record(NamedTuple):
+    """What a node read and wrote when it ran last, by name."""
+
+    read: dict[str, Signature]
+    written: dict[str, Signature]
+
+
+def _read_record(path: Path) -> _Record:
+    try:
+        recorded = json.loads(path.read_text(encoding="utf-8"))
+        both = (recorded["read"], recorded["written"])
+        return _Record(*({name: Signature(*one) for name, one in each.items()} for each in both))
+    # Absent, damaged, or of another version: then the node simply runs.
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        return _Record({}, {})
+
+
+def _sign(states: Mapping[str, ContentState]) -> dict[str, Signature]:
+    return {name: state.sign() for name, state in states.items()}
 
 
 def _without_at(names: Iterable[str]) -> set[str]:

@@ -163,7 +163,7 @@ def _read_pixels(
     images: ImageStore, rows: NDArray[np.intp], view: View | None
 ) -> NDArray[np.uint8]:
     """Read stored pixels and augment them as far as the CPU does it; shape (B, H, W, 3)."""
-    stored = np.asarray(images.pixels[rows])
+    stored = images.read(rows)
     return stored if view is None else view[0].augment(stored, rows, view[1])
 
 

@@ -13,6 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
+from mlic.caching.blocks import read_rows
 from mlic.caching.memmap import create_memmap, open_memmap
 from mlic.errors import CheckpointError, TrainingError
 from mlic.models.backbone import build_trunk
@@ -159,7 +160,7 @@ class FeatureData(TrainingData):
         yield from to_device(self.features.validation, fabric, self.job.options.batch_size)
 
     def _read(self, batch: NDArray[np.intp], view: int) -> NDArray[np.float16]:
-        return np.asarray(self.features.training[view][batch])
+        return read_rows(self.features.training[view], batch)
 
     def _preprocess(
         self, read: NDArray[Any], rows: NDArray[np.intp], view: int, fabric: Fabric
@@ -172,7 +173,9 @@ def to_device(
 ) -> Iterator[torch.Tensor]:
     """Send features to the device, batch by batch, as float32 with the channels last."""
     for start in range(0, len(features), batch_size):
-        batch = send(np.array(features[start : start + batch_size]), fabric).float()
+        batch = send(
+            np.array(read_rows(features, slice(start, start + batch_size))), fabric
+        ).float()
         yield batch.contiguous(memory_format=torch.channels_last)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mlic.caching.fingerprint import fingerprint_parts
 from mlic.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,14 +21,14 @@ __all__ = ["UnfinishedTraining"]
 log = logging.getLogger(__name__)
 
 _KIND = "unfinished"
-_RUNS, _DIGEST = "runs", "digest"  # of the metadata
+_RUNS = "runs"  # entry of the metadata
 
 
 class UnfinishedTraining:
     """State of the training of some jobs, saved after every epoch and deleted at the end.
 
-    It is one safetensors file in the store, replaced as a whole, with a digest of its arrays. It is
-    used only by a training that is made from the same components.
+    It is one safetensors file in the store, replaced as a whole, and used only by a training that
+    is made from the same components.
 
     Parameters
     ----------
@@ -46,21 +45,10 @@ class UnfinishedTraining:
         self._found = self._load()
 
     def _load(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:
-        path = self.store.path(_KIND)
-        if not path.is_file():
-            return None
-        try:
-            found = self.store.load(_KIND, self.components)
-            if found is None:
-                return None
-            arrays, metadata = found
-            if _digest(arrays, metadata["state"]) != metadata[_DIGEST]:
-                raise DataError(f"{path} is damaged: its arrays are not those that were saved")
-            self.runs = json.loads(metadata[_RUNS])
-        except (DataError, KeyError, json.JSONDecodeError) as error:
-            log.warning("%s: the training starts again from epoch 1: %s", self.store.name, error)
-            return None
-        return arrays, metadata
+        found = self.store.load(_KIND, self.components)
+        if found is not None:
+            self.runs = json.loads(found[1][_RUNS])
+        return found
 
     def restore(self, state: TrainingState, epochs: int) -> None:
         """Set the state to the saved one, if there is one."""
@@ -74,7 +62,7 @@ class UnfinishedTraining:
     def save(self, state: TrainingState) -> None:
         """Replace the file; without space for it, the training goes on and a warning says so."""
         arrays, metadata = state.to_tensors()
-        own = {_RUNS: json.dumps(self.runs), _DIGEST: _digest(arrays, metadata["state"])}
+        own = {_RUNS: json.dumps(self.runs)}
         try:
             self.store.save(_KIND, self.components, arrays, {**metadata, **own})
         except DataError as error:
@@ -83,8 +71,3 @@ class UnfinishedTraining:
     def discard(self) -> None:
         """Delete the file, if there is one."""
         self.store.path(_KIND).unlink(missing_ok=True)
-
-
-def _digest(arrays: Mapping[str, NDArray[Any]], state: str) -> str:
-    parts = (part for name in sorted(arrays) for part in (name, arrays[name]))
-    return fingerprint_parts(state, *parts)

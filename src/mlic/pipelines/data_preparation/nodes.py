@@ -65,7 +65,7 @@ def _report_unreadable(
     first = "; ".join(f"{row.source}: {row.reason}" for row in quarantine[:3].itertuples())
     message = f"{len(quarantine)} of {total} images are unreadable ({first})"
     if len(quarantine) > allowed:
-        listed = folder / "store.json" if folder else "the quarantine"
+        listed = folder / "pixels.json" if folder else "the quarantine"
         raise DataError(
             f"{message}, at most {allowed} may be: repair them ({listed} lists all) or raise "
             "data.max_unreadable",

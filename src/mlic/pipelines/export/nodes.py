@@ -19,13 +19,11 @@ COMPARED = 16  # images with which the exported model is compared with torch
 
 def export_to_onnx(model: Checkpoint, images: ImageStore, labels: LabelMatrix) -> bytes:
     """Export a model to ONNX, after it gave the same probabilities for some test images."""
-    import numpy as np
-
     from mlic.inference.model import TrainedModel
     from mlic.inference.onnx_file import export_onnx
 
     rows = images.rows(labels.in_split("test").ids[:COMPARED])
-    pixels = np.asarray(images.pixels[rows if len(rows) else [0]])
+    pixels = images.read(rows if len(rows) else [0])
     return export_onnx(TrainedModel(model, device="cpu"), pixels)
 
 

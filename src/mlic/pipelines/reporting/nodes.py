@@ -258,7 +258,7 @@ def draw_class_maps(
     from mlic.report.class_map_images import render_maps
 
     pairs = class_maps.examples(explain.examples)
-    return render_maps(class_maps, pairs, images.pixels[images.rows(class_maps.ids[pairs])])
+    return render_maps(class_maps, pairs, images.read(images.rows(class_maps.ids[pairs])))
 
 
 def draw_label_counts(label_counts: DataFrame, labels: LabelMatrix) -> Figure:
