@@ -139,7 +139,8 @@ def score(
         "mAP": precision[frequent],
         "mAP_all": precision[scored],
         "mAP_rare": precision[scored & ~data.frequent],
-        "out_of_context_mAP": alone[found & data.frequent],
+        # of a label without an absent cell every ranking is perfect
+        "out_of_context_mAP": alone[found & data.frequent & ~np.isnan(alone)],
         "CF1": metrics["CF1"],
         "OF1": metrics["OF1"],
     }

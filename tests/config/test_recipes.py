@@ -1,6 +1,7 @@
 """Recipes and environments: published values, rows of the paper's tables, layers of parameters."""
 
 import inspect
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from kedro.io import AbstractDataset
 
 from mlic.config.parameters import check_parameters
 from mlic.config.recipes import RecipeConfigLoader, merge_layers, read_recipe
+from mlic.config.resolved import resolve
 from mlic.errors import ParameterError
 from mlic.models.heads.c_tran import CTranHead
 from mlic.models.heads.query_decoder import QueryDecoderHead
@@ -510,3 +512,92 @@ def test_every_environment_has_folders_of_its_own():
         written = [e.get("filepath", "") for n, e in entries.items() if n != "user_groups"]
         own = [path for path in written if path.startswith("data/")]
         assert own and all(f"/{name}" in path for path in own), own
+
+
+def leaves(tree, prefix=""):
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+OVERRIDES = {  # one in each section, with another value than any environment has
+    "data": {"max_unreadable": 0.123},
+    "synthetic": {"size": 47},
+    "partition": {"num_parts": 2},
+    "model": {"head_options": {"dropout": 0.125}},
+    "training": {"epochs": 123},
+    "teachers": {"targets": "float32"},
+    "distillation": {"hard_weight": 0.25},
+    "controls": {"budget_matched_baseline": True},
+    "calibration": {"fit": "global"},
+    "evaluation": {"threshold": 0.625},
+    "explain": {"images": 17},
+    "registry": {"name": "x"},
+}
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+@pytest.mark.parametrize("section", OVERRIDES)
+def test_an_override_changes_its_own_value_only(env, section):
+    """Whatever the environment writes, all other values of the section stay as they are."""
+
+    def values(**runtime):
+        loader = RecipeConfigLoader(
+            str(CONF), env=env, base_env="base", default_run_env="base", runtime_params=runtime
+        )
+        return dict(leaves(check_parameters(loader["parameters"]).model_dump(mode="json")))
+
+    before, after = values(), values(**{section: OVERRIDES[section]})
+    ((key, value),) = leaves({section: OVERRIDES[section]})
+    assert after[key] == value
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert changed <= {key, "model.head_options"}  # which is a leaf while it is empty
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_every_value_has_a_source_that_contains_it(env):
+    given = {"training": {"epochs": 123}, "recipe": "published"}
+    loader = RecipeConfigLoader(
+        str(CONF), env=env, base_env="base", default_run_env="base", runtime_params=given
+    )
+    layers = {place: dict(leaves(tree)) for place, tree in loader.layers().items()}
+    found = {one.key: one for one in resolve(loader)}
+    assert found["training.epochs"][1:] == (123, "--params")
+    assert found["recipe"].source == "--params"
+    assert found["distillation.distiller.name"].source == "conf/recipes/published.yml"
+    assert {one.source for one in found.values()} <= {*layers, "default"}
+    assert len([one for one in found.values() if one.source == "conf/base"]) > 5
+    for key, value, source in found.values():
+        if key in layers.get(source, {}) and isinstance(value, bool | int):
+            assert layers[source][key] == value, key
+
+
+def test_paths_start_at_the_project_from_any_folder(tmp_path, monkeypatch):
+    shutil.copytree(CONF, tmp_path / "conf")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "weights.safetensors").write_bytes(b"")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "conf/mine").mkdir()
+    (tmp_path / "conf/mine/catalog.yml").write_text(
+        "raw_images: {type: x, filepath: a.csv, folder: photos, classes: names.txt}\n"
+        "other: {type: x, source: photos, tracking_uri: 'sqlite:///mlflow.db'}\n"
+        "third: {type: x, source: 0123abc, tracking_uri: 'http://host:1/'}\n"
+    )
+    (tmp_path / "conf/mine/parameters.yml").write_text("folder: photos\n")
+    monkeypatch.chdir(tmp_path / "notebooks")
+    given = {"model": {"weights": "weights.safetensors"}, "trained_model": "0123abc"}
+    loader = RecipeConfigLoader(
+        str(tmp_path / "conf"), env="mine", base_env="base", default_run_env="base",
+        runtime_params=given,
+    )  # fmt: skip
+    parameters, catalog = loader["parameters"], loader["catalog"]
+    assert parameters["folder"] == str(tmp_path / "photos")
+    assert parameters["model"]["weights"] == str(tmp_path / "weights.safetensors")
+    assert parameters["trained_model"] == "0123abc"  # a run of MLflow
+    assert catalog["raw_images"]["folder"] == str(tmp_path / "photos")
+    assert catalog["raw_images"]["classes"] == str(tmp_path / "names.txt")
+    assert catalog["other"]["tracking_uri"] == f"sqlite:///{tmp_path}/mlflow.db"
+    assert catalog["third"]["source"] == "0123abc"
+    assert catalog["third"]["tracking_uri"] == "http://host:1/"

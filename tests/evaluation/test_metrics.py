@@ -16,6 +16,7 @@ from mlic.evaluation.metrics import (
     threshold_metrics,
     top_k_metrics,
 )
+from mlic.labels import ABSENT
 
 VOC = Path(__file__).resolve().parents[2] / "../shared/data/labels/voc2007_test.npz"
 
@@ -140,10 +141,18 @@ def test_difficult_objects_of_voc_are_ignored():
 @given(score_tables())
 def test_average_precision_equals_its_definition(table):
     scores, states = table
+    columns = zip(scores.T, states.T, strict=True)
     expected = [
-        literal_average_precision(*column) for column in zip(scores.T, states.T, strict=True)
+        literal_average_precision(s, c) if (c == ABSENT).any() else np.nan for s, c in columns
     ]
     np.testing.assert_allclose(average_precision(scores, states), expected, rtol=0, atol=1e-12)
+
+
+def test_without_a_known_negative_no_ranking_is_better_than_another():
+    states = [[1, 1, 0], [1, -1, 0], [-1, 1, -1]]
+    scores = [[0.2, 0.1, 0.3], [0.4, 0.4, 0.1], [0.1, 0.6, 0.2]]
+    assert np.isnan(average_precision(scores, states)).all()
+    assert np.isnan(mean_average_precision(scores, states))
 
 
 @given(score_tables(), st.sampled_from([None, -1, 0.5, 2]))

@@ -1,16 +1,18 @@
 import io
 import struct
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
-from mlic.errors import DataError
-from mlic.images.decode import decode_image, decode_images
+from mlic.errors import DataError, MlicError
+from mlic.images.decode import _MemoryBudget, decode_image, decode_images
 from mlic.images.records import ImageRecords
 from mlic.labels import LabelMatrix, LabelSpace
 
@@ -127,4 +129,64 @@ def test_unreadable_images_are_listed_and_all_others_decoded(workers):
 
 def test_bug_is_not_mistaken_for_an_unreadable_image():
     with pytest.raises(TypeError):
-        decode_images(raw_of([123]), 8, np.zeros((1, 8, 8, 3), dtype=np.uint8))
+        decode_images(raw_of([encode(noise(8, 8))]), 8, None)
+
+
+@pytest.mark.parametrize("error", [TypeError, RuntimeError, KeyError, RecursionError])
+def test_whatever_a_decoder_raises_is_a_reason_to_leave_an_image_out(monkeypatch, error):
+    def fail(*_, **__):
+        raise error("odd")
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(DataError, match=f"{error.__name__}.*odd"):
+        decode_image(b"", 8)
+
+
+def test_lack_of_memory_is_no_reason_to_leave_an_image_out(monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(MlicError, match="memory ran out") as caught:
+        decode_image(b"", 8)
+    assert not isinstance(caught.value, DataError)
+
+
+@pytest.mark.parametrize("name", ["EPS", "PPM", "TGA", "ICO", "PDF"])
+def test_formats_that_are_not_named_are_not_opened(tmp_path, name):
+    path = tmp_path / "image.jpg"
+    Image.new("RGB", (16, 16)).save(path, name)
+    with pytest.raises(DataError, match="formats JPEG, PNG, WEBP, BMP, GIF, TIFF"):
+        decode_image(path, 8)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_orientation_is_read_from_its_own_entry(orientation):
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 16, 3), dtype=np.uint8)
+    short, text = 3, 2  # types of EXIF
+    own = struct.pack("<HHIHH", 0x0112, short, 1, orientation, 0)
+    resolution = struct.pack("<HHI4s", 0x011A, text, 4, b"odd\0")  # should be a ratio
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(with_exif(pixels, own))))
+    expected = np.asarray(upright.resize((8, 8), Image.Resampling.BILINEAR))
+    for entries in ([own], [own, resolution]):
+        assert np.array_equal(decode_image(with_exif(pixels, *entries), 8), expected)
+
+
+def with_exif(pixels, *entries):
+    directory = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    return encode(pixels, exif=b"Exif\0\0II*\0" + struct.pack("<I", 8) + directory)
+
+
+def test_threads_share_one_limit_of_memory():
+    budget, inside, most = _MemoryBudget(100), [], []
+
+    def use(number):
+        with budget.reserve(number):
+            inside.append(min(number, 100))
+            most.append(sum(inside))
+            time.sleep(0.002)
+            inside.remove(min(number, 100))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(use, [30, 60, 200, 10, 100, 50, 50, 50] * 5))
+    assert max(most) <= 100 and len(most) == 40

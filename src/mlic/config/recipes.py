@@ -17,6 +17,17 @@ from mlic.utils.suggestions import did_you_mean
 __all__ = ["RecipeConfigLoader", "merge_layers", "read_recipe"]
 
 
+_SQLITE = "sqlite:///"  # what follows is the path of a file
+_PATH_KEYS = ("folder", "classes", "test_filepath", "names")  # of the catalog's entries
+# Parameters that may name a file.
+_PATHS = (
+    *((key,) for key in ("folder", "test_manifest", "images", "trained_model", "known")),
+    ("user_groups",),
+    ("model", "weights"),
+    ("model", "embeddings", "file"),
+)
+
+
 class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
     """Kedro's configuration loader, with parameters merged key by key and named recipes.
 
@@ -42,7 +53,23 @@ class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
         if key == "parameters" and key not in self:
             self[key] = self._merge_parameters()
         found: dict[str, Any] = super().__getitem__(key)
+        if key == "catalog":
+            return self._place_entries(found)
         return copy.deepcopy(found)  # callers may change what they are given
+
+    def _place_entries(self, catalog: Mapping[str, Any]) -> dict[str, Any]:
+        """Copy the entries with paths that do not depend on the working directory."""
+        placed, project = copy.deepcopy(dict(catalog)), Path(self.conf_source).absolute().parent
+        for entry in (one for one in placed.values() if isinstance(one, dict)):
+            # Kedro does the same for filepath alone.
+            paths = {k: entry[k] for k in _PATH_KEYS if isinstance(entry.get(k), str)}
+            entry |= {key: str(project / value) for key, value in paths.items()}
+            if "source" in entry:
+                entry["source"] = self._from_project(entry["source"])
+            address = str(entry.get("tracking_uri"))
+            if address.startswith(_SQLITE):
+                entry["tracking_uri"] = f"{_SQLITE}{project / address.removeprefix(_SQLITE)}"
+        return placed
 
     @property
     def folder(self) -> str:
@@ -53,17 +80,42 @@ class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
         named = self.env not in (None, self.default_run_env)
         return str(self.env if named else self.base_env)
 
-    def _merge_parameters(self) -> dict[str, Any]:
-        base = self._read_environment(self.base_env)
-        environment = self._read_environment(self.env or self.default_run_env)
+    def layers(self) -> dict[str, dict[str, Any]]:
+        """Return the trees of parameters by where they come from, the lowest first."""
+        named = self.env or self.default_run_env
+        base = {f"conf/{self.base_env}": self._read_environment(self.base_env)}
+        environment = {} if named == self.base_env else {
+            f"conf/{named}": self._read_environment(named)
+        }  # fmt: skip
+        # --params last: Kedro has written them over each file already
         runtime: dict[str, Any] = dict(self.runtime_params or {})  # None without --params
-        merged = merge_layers(base, environment, runtime)
-        if (name := merged.get("recipe")) is None:
-            return merged
-        recipe = read_recipe(Path(self.conf_source) / "recipes", str(name))
+        merged = merge_layers(*base.values(), *environment.values(), runtime)
+        recipe = {}
+        if (name := merged.get("recipe")) is not None:
+            found = read_recipe(Path(self.conf_source) / "recipes", str(name))
+            recipe = {f"conf/recipes/{name}.yml": found}
         if "recipe" in runtime:
-            return merge_layers(base, environment, recipe, runtime)
-        return merge_layers(base, recipe, environment, runtime)
+            return base | environment | recipe | {"--params": runtime}
+        return base | recipe | environment | {"--params": runtime}
+
+    def _merge_parameters(self) -> dict[str, Any]:
+        merged = merge_layers(*self.layers().values())
+        for keys in _PATHS:
+            section = merged
+            for key in keys[:-1]:
+                inner = section.get(key)
+                section = inner if isinstance(inner, dict) else {}
+            if keys[-1] in section:
+                section[keys[-1]] = self._from_project(section[keys[-1]])
+        return merged
+
+    def _from_project(self, value: Any) -> Any:
+        """Return a path that starts at the project's folder, if there is such a file or folder."""
+        # Names of other things, such as runs of MLflow or entries of the catalog, stay as they are.
+        if not isinstance(value, str) or not value:
+            return value
+        path = Path(self.conf_source).absolute().parent / value
+        return str(path) if path.exists() else value
 
     def _read_environment(self, name: str) -> dict[str, Any]:
         """Read the parameters of one environment alone.
@@ -72,6 +124,7 @@ class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
         but leaves no place for a layer between the two.
         """
         loader = copy.copy(self)
+        loader.pop("parameters", None)  # Kedro would return all layers if they are merged already
         loader.base_env = loader.env = name
         # Kedro writes --params over each file, so that interpolations see them.
         found: dict[str, Any] = OmegaConfigLoader.__getitem__(loader, "parameters")

@@ -11,6 +11,7 @@ from mlic.datasets.memmap import DirectoryDataset, ImageStoreDataset, MemmapData
 from mlic.datasets.new_images import KnownLabelsDataset, NewImagesDataset, TrainedModelDataset
 from mlic.datasets.nuswide import NusWideDataset
 from mlic.datasets.serialized import JSONObjectDataset, SafetensorsDataset
+from mlic.datasets.table import TableDataset
 from mlic.datasets.visual_genome import VisualGenomeDataset
 from mlic.datasets.voc import VocDataset
 
@@ -30,6 +31,7 @@ __all__ = [
     "NewImagesDataset",
     "NusWideDataset",
     "SafetensorsDataset",
+    "TableDataset",
     "TimmFolderDataset",
     "TrainedModelDataset",
     "VisualGenomeDataset",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractDataset, DatasetError
 
 from mlic.errors import DataError, MlicError
+from mlic.utils.names import look_alike
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -69,13 +72,13 @@ class FileDataset(AbstractDataset[Any, Any]):
 def wrap_errors(place: Path | str) -> Iterator[None]:
     """Turn errors of the block into one `DatasetDataError` that names a file or folder.
 
-    Kedro would wrap any other error of a dataset in a longer one and hide the message in it. These
-    are mlic's other errors, ``OSError``, ``ValueError`` and ``KeyError``; the field ``path`` names
-    the place, unless the error has such a field already.
+    Kedro would wrap any other error of a dataset in a longer one and hide the message in it. The
+    field ``path`` names the place, unless the error has such a field already.
     """
     try:
         yield
-    except (MlicError, DatasetError, OSError, ValueError, KeyError) as error:
+    # Libraries raise errors of any kind for content that they do not expect.
+    except Exception as error:
         raise _as_data_error(place, error) from error
 
 
@@ -94,20 +97,52 @@ def _as_data_error(place: Path | str, error: BaseException) -> DatasetDataError:
             "(kedro run creates everything)",
             path=missing,
         )
-    # Errors of the system have a number; the others come from the content of the file.
-    system = isinstance(error, OSError) and error.errno is not None
-    disk, content = "free space on its disk, or grant access to it", "run the node that creates it"
     return DatasetDataError(
-        f"{place} cannot be read or written ({type(error).__name__}: {error}): "
-        f"{disk if system else f'correct it, or {content}'}",
-        path=place,
+        f"{place} cannot be read or written ({_one_line(error)}): {_advice(error)}", path=place
     )
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; a missing or damaged one raises `DatasetDataError`."""
+def _advice(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "end other programs, or raise the memory limit of this one"
+    # Errors of the system have a number; the others come from the content of the file.
+    if not isinstance(error, OSError) or error.errno is None:
+        return "correct or restore it; kedro run makes its own files again once they are moved away"
+    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENOTDIR):
+        return "correct the path"
+    return "free space on its disk, or grant access to it"
+
+
+def _one_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+def read_json(path: Path, shape: Any = None) -> Any:
+    """Read a JSON file; a missing or damaged one raises `DatasetDataError`.
+
+    So does one whose content has not the shape that a type describes, such as ``dict[str, int]``.
+    """
     with wrap_errors(path):
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return content if shape is None else _require_shape(path, content, shape)
+
+
+def _require_shape(path: Path, content: Any, shape: Any) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(shape).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        more = f" ({error.error_count()} mistakes in all)" if error.error_count() > 1 else ""
+        raise DatasetDataError(
+            f"{path}: {place}: {first['msg']}, not {str(first['input'])[:80]!r}{more}: correct the "
+            "file, or get it again",
+            path=path,
+            name=place,
+        ) from error
 
 
 def resolve_inside(folder: Path, names: Sequence[str]) -> list[Path]:
@@ -152,7 +187,7 @@ def require_files(paths: Sequence[Path], listed_in: object) -> None:
 
     The error's fields are the number of missing files (``found``) and the first of them (``path``).
     """
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not _is_file(path)]
     if missing:
         raise DatasetDataError(
             f"{len(missing)} of {len(paths)} images listed in {listed_in} are missing, first "
@@ -162,7 +197,18 @@ def require_files(paths: Sequence[Path], listed_in: object) -> None:
         )
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long: then there is no such file
+        return False
+
+
 def _fix_missing(missing: Sequence[Path], listed: Sequence[Path]) -> str:
+    with contextlib.suppress(OSError):
+        for name in os.listdir(missing[0].parent):
+            if look_alike(name) == look_alike(missing[0].name):
+                return f"there is {name!a}, which looks the same as {missing[0].name!a}; rename it"
     if "\\" in missing[0].name:
         return "write / between folders, not \\"
     if len(missing) == len(listed) > 1:

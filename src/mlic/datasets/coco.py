@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import numpy as np
+from typing_extensions import TypedDict  # pydantic cannot check typing's before Python 3.12
 
 from mlic.datasets.base import (
     DatasetDataError,
@@ -23,6 +24,30 @@ __all__ = ["CocoDataset"]
 
 # The labels of COCO's test images are not public, so the literature tests on val.
 SPLITS = {"train": "train", "val": "test"}
+
+
+class _Category(TypedDict):
+    id: int
+    name: str
+
+
+class _Image(TypedDict):
+    id: int | str
+    file_name: str
+
+
+class _Annotation(TypedDict):
+    id: NotRequired[int | str]
+    image_id: int | str
+    category_id: int
+
+
+class _Instances(TypedDict):
+    """What is read of ``instances_<name><year>.json``."""
+
+    categories: list[_Category]
+    images: list[_Image]
+    annotations: list[_Annotation]
 
 
 class CocoDataset(FileDataset):
@@ -114,10 +139,10 @@ def read_instances(file: Path, name: str) -> tuple[LabelMatrix, list[str]]:
 
     A damaged file, or an annotation of an unknown image or category, raises `DatasetDataError`.
     """
-    content = read_json(file)
+    content = read_json(file, _Instances)
     with wrap_errors(file):
         # Ids have gaps (80 categories up to id 90); their order is the order of columns.
-        categories = sorted(content["categories"], key=lambda category: int(category["id"]))
+        categories = sorted(content["categories"], key=lambda category: category["id"])
         images = content["images"]
         columns = {category["id"]: column for column, category in enumerate(categories)}
         rows = {image["id"]: row for row, image in enumerate(images)}
@@ -139,7 +164,7 @@ def read_instances(file: Path, name: str) -> tuple[LabelMatrix, list[str]]:
 
 def _unknown_id(file: Path, annotation: dict[str, Any], kind: str) -> DatasetDataError:
     """Return the error for an annotation of an image or category that the file does not list."""
-    number, value = annotation.get("id"), annotation[f"{kind}_id"]
+    number, value = annotation.get("id", "without an id"), annotation[f"{kind}_id"]
     return DatasetDataError(
         f"{file}: annotation {number} has the {kind} id {value}, which is not among the file's "
         f"{'categories' if kind == 'category' else 'images'}: add it there, or remove the "

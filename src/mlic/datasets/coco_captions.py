@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import TypedDict  # pydantic cannot check typing's before Python 3.12
 
 from mlic.datasets.base import (
     DatasetDataError,
@@ -38,6 +39,23 @@ STOP_WORDS = frozenset((
     "while", "who", "with", "without",
 ))
 # fmt: on
+
+
+class _Image(TypedDict):
+    id: int | str
+    file_name: str
+
+
+class _Caption(TypedDict):
+    image_id: int | str
+    caption: str
+
+
+class _Captions(TypedDict):
+    """What is read of ``captions_<name><year>.json``."""
+
+    images: list[_Image]
+    annotations: list[_Caption]
 
 
 class CocoCaptionsDataset(FileDataset):
@@ -123,7 +141,7 @@ class CocoCaptionsDataset(FileDataset):
     def _read_part(self, name: str) -> dict[str, tuple[list[str], str]]:
         """Words of all captions, and the file name, by image number."""
         file = self._folder / "annotations" / f"captions_{name}{self._year}.json"
-        content = read_json(file)
+        content = read_json(file, _Captions)
         with wrap_errors(file):
             images: dict[str, tuple[list[str], str]] = {
                 str(image["id"]): ([], str(image["file_name"])) for image in content["images"]

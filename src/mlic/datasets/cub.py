@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlic.datasets.base import DatasetDataError, FileDataset, require_files, wrap_errors
+from mlic.datasets.base import (
+    DatasetDataError,
+    FileDataset,
+    require_files,
+    resolve_inside,
+    wrap_errors,
+)
 from mlic.images.records import ImageRecords
 from mlic.labels import ABSENT, PRESENT, UNKNOWN, LabelMatrix, LabelSpace
 
@@ -67,7 +73,7 @@ class CubDataset(FileDataset):
             names, concepts = self._read_concepts(rows, species, is_train, len(classes))
             one_hot = np.full((len(files), len(classes)), ABSENT, np.int8)
             one_hot[np.arange(len(files)), species] = PRESENT
-            paths = [self._folder / "images" / name for name in files]
+            paths = resolve_inside((self._folder / "images").resolve(), files)
             require_files(paths, self._folder / "images.txt")
             labels = LabelMatrix(
                 LabelSpace((*names, *classes)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlic.datasets.base import DatasetDataError, FileDataset, read_json
 
@@ -43,7 +43,7 @@ class GroupsDataset(FileDataset):
                 "file with --params user_groups=…",
                 path=self._filepath,
             )
-        groups = read_json(self._filepath)
+        groups: Any = read_json(self._filepath)
         # Checked here, because a string would pass as a list of one-letter names later.
         parts = groups.values() if isinstance(groups, dict) else groups
         if not isinstance(groups, dict | list) or not all(_names(part) for part in parts):
@@ -51,7 +51,7 @@ class GroupsDataset(FileDataset):
                 f"{self._filepath} does not contain lists of label names: {_SHAPE}",
                 path=self._filepath,
             )
-        return groups
+        return groups  # type: ignore[no-any-return]
 
     def preview(self) -> JSONPreview:
         """Return the content of the file, for Kedro-Viz."""

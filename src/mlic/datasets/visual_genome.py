@@ -12,6 +12,7 @@ from mlic.datasets.base import (
     FileDataset,
     read_json,
     require_files,
+    resolve_inside,
     wrap_errors,
 )
 from mlic.images.records import ImageRecords
@@ -64,7 +65,8 @@ class VisualGenomeDataset(FileDataset):
         """
         with wrap_errors(self._folder):
             index_file = self._folder / f"vg_category_{self._num_labels}_labels_index.json"
-            index, listed, split = read_json(index_file), list[str](), list[str]()
+            index = read_json(index_file, dict[str, list[int]])
+            listed, split = list[str](), list[str]()
             for name, pattern in SPLITS.items():
                 text = (self._folder / pattern.format(self._num_labels)).read_text("utf-8")
                 own = [line.strip() for line in text.splitlines() if line.strip()]
@@ -109,5 +111,7 @@ class VisualGenomeDataset(FileDataset):
     def _find(self, name: str) -> Path:
         """Path of an image in either of the two folders."""
         # Only the last part counts, so that a list cannot lead out of the folder.
-        places = [self._folder / folder / Path(name).name for folder in FOLDERS]
-        return next((place for place in places if place.is_file()), places[0])
+        folders = [(self._folder / folder).resolve() for folder in FOLDERS]
+        places = [place / Path(name).name for place in folders]
+        found = next((place for place in places if place.is_file()), places[0])
+        return resolve_inside(found.parent, [found.name])[0]

@@ -8,7 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mlic.datasets.base import DatasetDataError, FileDataset, require_files, wrap_errors
+from mlic.datasets.base import (
+    DatasetDataError,
+    FileDataset,
+    require_files,
+    resolve_inside,
+    wrap_errors,
+)
 from mlic.images.records import ImageRecords
 from mlic.labels import ABSENT, PRESENT, UNKNOWN, LabelMatrix, LabelSpace
 
@@ -84,7 +90,8 @@ class VocDataset(FileDataset):
             ids = [name for states in splits.values() for name in states]
             states = [row for each in splits.values() for row in each.values()]
             declared = [split for split, each in splits.items() for _ in each]
-            paths = [self._root / "JPEGImages" / f"{name}.jpg" for name in ids]
+            folder = (self._root / "JPEGImages").resolve()
+            paths = resolve_inside(folder, [f"{name}.jpg" for name in ids])
             require_files(paths, self._root / "ImageSets" / "Main")
             columns = np.asarray(ids), np.asarray(states, np.int8), np.asarray(declared)
             return ImageRecords(LabelMatrix(LabelSpace(CLASSES), *columns), paths)

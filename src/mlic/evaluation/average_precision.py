@@ -42,7 +42,8 @@ def average_precision(scores: ArrayLike, states: ArrayLike) -> NDArray[np.float6
     Returns
     -------
     NDArray[np.float64]
-        Shape (C,); NaN for a label without a known positive.
+        Shape (C,); NaN for a label without a known positive, or without a known negative: every
+        ranking of its images is then perfect.
 
     Raises
     ------
@@ -62,13 +63,13 @@ def average_precision(scores: ArrayLike, states: ArrayLike) -> NDArray[np.float6
 
 
 def mean_average_precision(scores: ArrayLike, states: ArrayLike) -> float:
-    """Mean average precision (mAP) over the labels with at least one known positive.
+    """Mean average precision (mAP) over the labels with a known positive and a known negative.
 
     It is NaN if there is no such label. Scores, states and errors are as for `average_precision`.
 
     Examples
     --------
-    >>> mean_average_precision([[0.9, 0.1], [0.8, 0.2]], [[1, 0], [0, 0]])
+    >>> mean_average_precision([[0.9, 0.1], [0.8, 0.2]], [[1, 1], [0, 1]])
     1.0
     """
     return mean_without_nan(average_precision(scores, states))
@@ -80,7 +81,7 @@ def _label_precision(scores: Scores, states: States) -> float:
     # their score. Positives and negatives are sorted separately, and negatives below the lowest
     # positive, which have no influence, not at all.
     positives = np.sort(np.compress(states == PRESENT, scores))
-    if not positives.size:
+    if not positives.size or not (states == ABSENT).any():
         return float("nan")
     above = (states == ABSENT) & (scores >= positives[0])
     negatives = np.sort(np.compress(above, scores))

@@ -3,8 +3,8 @@
 Rules for all of them:
 
 * cells with an unknown state (−1), such as the difficult objects of VOC, are ignored;
-* a label without a known positive is left out of means over labels; if no label has a known
-  positive, the figure is NaN;
+* a label without a known positive is left out of means over labels, and of mAP one without a known
+  negative too; if no label is left, the figure is NaN;
 * equal scores are one threshold for average precision, and are ranked in column order by top-k;
 * figures are fractions from 0 to 1.
 """

@@ -149,6 +149,11 @@ def _plain_message(error: BaseException) -> str | None:
         return str(known)
     if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
         return f"{error}: free space on the disk, or allow access to it; {_RESUME}"
+    if isinstance(error, MemoryError):
+        return (
+            "memory ran out: lower training.batch_size, end other programs, or raise the limit of "
+            f"this one; {_RESUME}"
+        )
     return str(error).strip() if _is_deliberate(error) else None
 
 

@@ -98,7 +98,8 @@ class RunTracking:
         name, tags = describe_run(run_params, self._parameters())
         exit_on_sigterm()
         tags |= runs.provenance()
-        runs.open_parent(settings, name, loader["parameters"], tags)
+        # with all defaults: every value that a figure depends on
+        runs.open_parent(settings, name, self._parameters().model_dump(mode="json"), tags)
         self._is_open = True
         atexit.register(self._close, "KILLED")  # Kedro calls no hook on Ctrl-C
 

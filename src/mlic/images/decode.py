@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import io
 import os
-import struct
-import zlib
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from mlic.errors import DataError
+from mlic.errors import DataError, MlicError
 from mlic.utils.progress import progress
 
 if TYPE_CHECKING:
@@ -28,13 +28,23 @@ __all__ = ["ImageSource", "decode_image", "decode_images", "decode_sources"]
 # a file, its encoded bytes, or an image in memory
 ImageSource: TypeAlias = bytes | Path | Image.Image | NDArray[np.uint8]
 
-# Raised by Pillow's decoders for damaged files. Anything else is a bug and must not be hidden.
-# fmt: off
-UNREADABLE = (
-    OSError, SyntaxError, ValueError, EOFError, LookupError, OverflowError, struct.error,
-    zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
-)
-# fmt: on
+# Pillow opens many more, some by calling other programs (Ghostscript for an EPS named .jpg).
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+
+# What all threads together may have in memory, in bytes; one image alone may need as much.
+MAX_DECODED_BYTES = 10**9
+BYTES_PER_PIXEL = 4  # of Pillow's images, greyscale and palettes apart
+
+_ORIENTATION = 0x0112  # tag of EXIF
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def decode_image(source: ImageSource, size: int) -> NDArray[np.uint8]:
@@ -54,17 +64,72 @@ def decode_image(source: ImageSource, size: int) -> NDArray[np.uint8]:
     Raises
     ------
     DataError
-        If the image is missing, damaged, truncated, larger than ``PIL.Image.MAX_IMAGE_PIXELS``, or
-        has more than 8 bits per channel, or an array has another shape or type.
+        If the image is missing, damaged, truncated, in a format other than `FORMATS`, larger than
+        ``PIL.Image.MAX_IMAGE_PIXELS``, or has more than 8 bits per channel, or an array has another
+        shape or type.
     """
+    with _decoder_errors(source), _open(source) as image:
+        _refuse_unfit(image)  # before any pixel is decoded
+        turn = _TURNS.get(_read_orientation(image))
+        copies = 2 + (turn is not None)
+        with _memory.reserve(image.width * image.height * BYTES_PER_PIXEL * copies):
+            image.load()
+            upright = _to_rgb(image)
+            if turn is not None:
+                upright = upright.transpose(turn)
+            # After conversion: palette indices must not be interpolated.
+            return np.asarray(upright.resize((size, size), Image.Resampling.BILINEAR))
+
+
+@contextmanager
+def _decoder_errors(source: ImageSource) -> Iterator[None]:
+    """Turn whatever a decoder raises into the reason why the image is left out."""
     try:
-        with _open(source) as image:
-            _refuse_unfit(image)  # before any pixel is decoded
-            upright = _to_rgb(ImageOps.exif_transpose(image))
-    except UNREADABLE as error:
+        yield
+    except DataError:
+        raise
+    except MemoryError as error:  # the image may be good
+        place = source if isinstance(source, Path) else "an image"
+        raise MlicError(
+            f"memory ran out while {place} was decoded: end other programs, or raise the limit of "
+            f"this one; {MAX_DECODED_BYTES / 1e9:.0f} GB are enough for decoding"
+        ) from error
+    # Decoders raise errors of many kinds for damaged files; each is a reason to leave one out.
+    except Exception as error:
         raise DataError(_reason(error)) from error
-    # After conversion: palette indices must not be interpolated.
-    return np.asarray(upright.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def _read_orientation(image: Image.Image) -> int:
+    """Read the orientation alone: other entries of EXIF may be damaged without harm."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # what is stored is no EXIF, so that it says nothing about the orientation
+        return 1
+
+
+class _MemoryBudget:
+    """So many bytes, which threads reserve before they use them."""
+
+    def __init__(self, size: int) -> None:
+        self._free, self._size = size, size
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def reserve(self, number: int) -> Iterator[None]:
+        """Wait until so many bytes are free; more than there are count as all."""
+        number = min(number, self._size)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= number)
+            self._free -= number
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += number
+                self._changed.notify_all()
+
+
+_memory = _MemoryBudget(MAX_DECODED_BYTES)
 
 
 def _open(source: ImageSource) -> AbstractContextManager[Image.Image]:
@@ -79,7 +144,8 @@ def _open(source: ImageSource) -> AbstractContextManager[Image.Image]:
                 found=source.shape,
             )
         return nullcontext(Image.fromarray(source))
-    return Image.open(source if isinstance(source, Path) else io.BytesIO(source))
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    return Image.open(file, formats=FORMATS)
 
 
 def _refuse_unfit(image: Image.Image) -> None:
@@ -102,7 +168,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     # Pillow warns when a palette with transparency is converted to RGB directly.
     if "transparency" in image.info:
         image = image.convert("RGBA")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _reason(error: BaseException) -> str:
@@ -110,7 +176,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError):
         return "the file is missing"
     if isinstance(error, UnidentifiedImageError):
-        return "is not an image in a known format"
+        return f"is no image in one of the formats {', '.join(FORMATS)}"
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'damaged'}"
 
 

@@ -96,7 +96,8 @@ def _walk(folder: Path) -> Named:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
         if entry.is_file() and entry.name.lower().endswith(SUFFIXES):
-            yield entry.path, Path(entry.path)
+            # A name on disk may be any bytes; in tables it is text.
+            yield os.fsencode(entry.path).decode("utf-8", "backslashreplace"), Path(entry.path)
     for entry in entries:
         # Links to folders may form a circle.
         if entry.is_dir(follow_symlinks=False):
@@ -117,7 +118,7 @@ def _parquet_cells(place: Path) -> Iterator[str]:
 
     try:
         file = pq.ParquetFile(place)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{place} is no Parquet file ({error})", path=place) from error
     name = _column(place, file.schema_arrow.names)
     for batch in file.iter_batches(columns=[name]):

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
 from mlic.caching.atomic import atomic_write
-from mlic.caching.fingerprint import fingerprint_parts
+from mlic.caching.blocks import digest_tree
+from mlic.caching.fingerprint import fingerprint_file, fingerprint_parts
 from mlic.images.thumbnails import encode_image, resize_image
 from mlic.inference.decoding import decode_batches
 from mlic.inference.known import KnownTable, require_use
@@ -27,6 +28,7 @@ from mlic.inference.listing import ImageList
 from mlic.inference.model import TrainedModel
 from mlic.inference.table import tabulate_predictions
 from mlic.utils.progress import progress
+from mlic.utils.spreadsheets import neutralise
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ __all__ = ["CHUNK", "predict_to_files"]
 CHUNK = 1024  # images that are kept together, and lost if the process is stopped
 SHOWN = 48  # most doubtful images, which a page shows
 TOP = 6  # labels of such an image
+TABLES = ("predictions.parquet", "predictions.csv", "quarantine.csv")
 
 
 @dataclass
@@ -114,21 +117,24 @@ def predict_to_files(
         model.checkpoint.fingerprint, model.calibration.model_dump_json(), state, hints
     )
     summary = folder / "summary.json"
-    if (finished := _read(summary)) and finished["made_from"] == origin:
+    finished = _read(summary)
+    if finished.get("made_from") == origin and finished["files"] == _fingerprints(folder):
         return finished
     parts = folder / f"parts_{origin}"
     # Parts of other images or of another model would never be finished.
     for other in folder.glob("parts_*"):
         if other != parts:
             shutil.rmtree(other)
-    done = len(list(parts.glob("*.json")))
-    best = _most_doubtful([one for path in parts.glob("*.json") for one in _read(path)["doubtful"]])
+    chunks = _finished_chunks(parts)
+    done = len(chunks)
+    best = _most_doubtful([one for notes in chunks for one in notes["doubtful"]])
     predictor = _Predictor(model, known)
     with progress(what="predicting", unit="image", total=number, initial=done * CHUNK) as bar:
         for position, chunk in enumerate(_chunks(predictor, images, done, batch_size, best), done):
             _write_chunk(model, chunk, parts / f"{position:07}")
             bar.update(len(chunk.names) + len(chunk.quarantine))
     found = _merge(model, parts, folder) | {"images": number, "made_from": origin}
+    found["files"] = _fingerprints(folder)
     _write_json(summary, found)
     shutil.rmtree(parts)
     log.info("%d images: predictions.csv and predictions.parquet lie in %s", number, folder)
@@ -236,7 +242,30 @@ def _write_chunk(model: TrainedModel, chunk: _Chunk, path: Path) -> None:
         pq.write_table(pa.table(columns), partial)
     counts = decided.sum(axis=0).tolist()
     notes = {"quarantine": chunk.quarantine, "doubtful": chunk.doubtful, "counts": counts}
+    notes["table"] = fingerprint_file(path.with_suffix(".parquet"))
     _write_json(path.with_suffix(".json"), notes)
+
+
+def _finished_chunks(parts: Path) -> list[dict[str, Any]]:
+    """Read what was noted of the first chunks; the first that is damaged ends the list."""
+    found: list[dict[str, Any]] = []
+    for number, path in enumerate(sorted(parts.glob("*.json"))):
+        notes = _read(path)
+        table = path.with_suffix(".parquet")
+        if path.stem != f"{number:07}" or not notes or notes["table"] != fingerprint_file(table):
+            log.warning("%s is damaged: predictions continue before it", path)
+            break
+        found.append(notes)
+    # What comes after it would be counted as done.
+    for path in parts.glob("*.json"):
+        if int(path.stem) >= len(found):
+            path.unlink()
+    return found
+
+
+def _fingerprints(folder: Path) -> dict[str, str | None]:
+    """Fingerprints of the final tables."""
+    return {name: fingerprint_file(folder / name) for name in TABLES}
 
 
 def _merge(model: TrainedModel, parts: Path, folder: Path) -> dict[str, Any]:
@@ -251,16 +280,16 @@ def _merge(model: TrainedModel, parts: Path, folder: Path) -> dict[str, Any]:
         )
         writers = [pq.ParquetWriter(whole, schema), arrow_csv.CSVWriter(text, schema)]
         for path in tables:
-            for writer in writers:
-                writer.write_table(pq.read_table(path))
+            table = pq.read_table(path)
+            writers[0].write_table(table)
+            writers[1].write_table(_for_people(table))
         for writer in writers:
             writer.close()
     quarantine = [row for one in notes for row in one["quarantine"]]
     with atomic_write(folder / "quarantine.csv") as partial:
         listed = {key: [row[key] for row in quarantine] for key in ("image", "reason")}
-        arrow_csv.write_csv(
-            pa.table({k: pa.array(v, pa.string()) for k, v in listed.items()}), partial
-        )
+        columns = {key: pa.array(texts, pa.string()) for key, texts in listed.items()}
+        arrow_csv.write_csv(_for_people(pa.table(columns)), partial)
     counts = np.sum([one["counts"] for one in notes], axis=0).tolist()
     return {
         "model": model.checkpoint.info.name,
@@ -271,10 +300,26 @@ def _merge(model: TrainedModel, parts: Path, folder: Path) -> dict[str, Any]:
     }
 
 
+def _for_people(table: pa.Table) -> pa.Table:
+    """Copy a table with texts that no spreadsheet runs as a formula."""
+    for column, field_ in enumerate(table.schema):
+        if pa.types.is_string(field_.type):
+            texts = pa.array([neutralise(text) for text in table[column].to_pylist()], pa.string())
+            table = table.set_column(column, field_, texts)
+    return table
+
+
 def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    """Read what `_write_json` wrote; nothing if it is absent or damaged."""
+    try:
+        signed = json.loads(path.read_text(encoding="utf-8"))
+        content = dict(signed["content"])
+        return content if signed["digest"] == digest_tree(content) else {}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return {}
 
 
-def _write_json(path: Path, content: Any) -> None:
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    signed = {"digest": digest_tree(content), "content": content}
     with atomic_write(path) as partial:
-        partial.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        partial.write_text(json.dumps(signed, ensure_ascii=False), encoding="utf-8")

@@ -86,9 +86,14 @@ class PartitionOptions(StrictModel):
         most = num_labels // self.min_size
         if self.num_parts <= most or not set(self.partitioned) - {"user"}:
             return None
+        advice = f"ask for at most {most}"
+        if num_labels == 1:
+            advice = "one label cannot be divided; set partition.strategies=full_label"
+        elif most == 0:
+            advice = f"set partition.min_size to at most {num_labels}, and partition.num_parts=1"
         return (
             f"partition.num_parts: {self.num_parts} groups of at least {self.min_size} do "
-            f"not fit {num_labels} labels; ask for at most {most}"
+            f"not fit {num_labels} labels; {advice}"
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mlic.errors import LabelError
+from mlic.utils.names import look_alike
 from mlic.utils.suggestions import did_you_mean
 
 __all__ = ["LabelSpace"]
@@ -78,10 +79,16 @@ class LabelSpace:
         except KeyError:
             raise LabelError(
                 f"label '{name}' is not in the class list of {len(self)} labels "
-                f"({', '.join(self.names[:5])}, …): {did_you_mean(name, self.names)}"
+                f"({', '.join(self.names[:5])}, …): {self._hint(name)}"
                 "correct the label or add it to the list",
                 label=name,
             ) from None
+
+    def _hint(self, name: str) -> str:
+        twins = [one for one in self.names if look_alike(one) == look_alike(name)]
+        if twins:
+            return f"{name!a} looks like {twins[0]!a}, but has other characters; "
+        return did_you_mean(name, self.names)
 
     def indices(self, names: Iterable[str]) -> list[int]:
         """Return the columns of several labels, in the given order."""

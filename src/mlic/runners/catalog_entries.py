@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
+from os.path import isdir, isfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["Entry", "read_entry"]
 
 _PATH_KEYS = ("filepath", "path", "folder")  # keys that name files, whether they exist or not
 _IGNORED_KEYS = ("metadata", "credentials")  # keys that do not change the data
 _FOLDER_TYPE = "DirectoryDataset"  # type of the folders that nodes are given to fill
+# Types of lists of images: the keys that name lists, and the columns that name images.
+_LIST_TYPES = {
+    "ManifestDataset": (("filepath", "test_filepath"), ("path",)),
+    "NewImagesDataset": (("source",), ("path", "image")),
+}
+_LIST_SUFFIXES = (".csv", ".parquet", ".pq")
+
+
+class ImageList(NamedTuple):
+    """A table of paths of images."""
+
+    file: Path
+    folder: Path  # at which the paths start
+    columns: tuple[str, ...]  # that may contain them, by preference
 
 
 @dataclass(frozen=True)
@@ -26,6 +40,7 @@ class Entry:
     paths: tuple[Path, ...]  # files and folders that these name
     is_filled_by_reader: bool  # a folder that is filled by the node that reads it
     is_on_disk: bool  # all of its data lie in these files, or in the parameters
+    lists: tuple[ImageList, ...] = ()  # lists among the files, which name further ones
 
 
 def read_entry(catalog: Any, name: str) -> Entry:
@@ -43,6 +58,7 @@ def read_entry(catalog: Any, name: str) -> Entry:
         paths,
         str(configuration.get("type")).endswith(_FOLDER_TYPE),
         bool(paths) and not configuration.get("versioned"),
+        tuple(_find_lists(configuration)),
     )
 
 
@@ -73,12 +89,26 @@ def _complete(name: str, value: Any) -> Any:
     return value
 
 
+def _find_lists(configuration: dict[str, Any]) -> Iterator[ImageList]:
+    """Lists of an entry; of one with a folder of images, all files in this folder count already."""
+    kind = str(configuration.get("type")).rpartition(".")[2]
+    keys, columns = _LIST_TYPES.get(kind, ((), ()))
+    folder = None if configuration.get("folder") is None else Path(configuration["folder"])
+    for value in (configuration.get(key) for key in keys if folder is None):
+        if isinstance(value, str) and value.lower().endswith(_LIST_SUFFIXES):
+            # the first list is the manifest, whose folder is that of the test manifest too
+            folder = folder or Path(value).parent
+            yield ImageList(Path(value), folder, columns)
+
+
 def _find_paths(tree: Any, keys: Sequence[str] = ()) -> list[Path]:
     """Files that a tree of values names, and whatever stands under some keys of it, in order."""
     if not isinstance(tree, dict):
         return []
     found = []
     for key, value in tree.items():
-        is_path = isinstance(value, str) and (key in keys or os.path.isfile(value))
+        # a source may be a folder, a file or a name
+        is_folder = bool(keys) and key == "source" and isinstance(value, str) and isdir(value)
+        is_path = isinstance(value, str) and (key in keys or is_folder or isfile(value))
         found += [Path(value)] if is_path else _find_paths(value, keys)
     return found

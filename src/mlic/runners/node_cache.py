@@ -22,7 +22,8 @@ from mlic.caching.atomic import atomic_write
 from mlic.caching.code_version import source_tree
 from mlic.caching.content_state import ContentState, FileState, Signature, scan_files
 from mlic.errors import DataError
-from mlic.runners.catalog_entries import read_entry
+from mlic.runners.catalog_entries import Entry, read_entry
+from mlic.runners.listed_files import ListedFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ __all__ = ["NEW", "NodeCache", "filter_stale_nodes", "take_stale_nodes"]
 NEW = "it has not run yet"
 ENTRY = "node_records"  # the catalog's entry for the folder of all records
 CODE_MEMO = ".code.json"  # in that folder: what source files mean
+LIST_MEMO = ".lists.json"  # likewise: which files lists name
 
 _stale_by_run: dict[str, Pipeline] = {}  # of the latest run, until its runner takes it
 
@@ -81,6 +83,7 @@ class NodeCache:
         self._entry = cache(partial(read_entry, catalog))
         self._scan = scan
         self._folder = next(iter(self._entry(ENTRY).paths), None)
+        self._lists = None if self._folder is None else ListedFiles(self._folder / LIST_MEMO)
 
     def why_stale(self, node: Node) -> str | None:
         """Why a node has to run, in a few words; None if it is up to date."""
@@ -133,7 +136,7 @@ class NodeCache:
     def _newest_first(self) -> list[Path]:
         assert self._folder is not None
         files = [(path.stat().st_mtime_ns, path) for path in self._folder.glob("*.json")]
-        return [path for _, path in sorted(files, reverse=True) if path.name != CODE_MEMO]
+        return [path for _, path in sorted(files, reverse=True) if not path.name.startswith(".")]
 
     def _before(self, node: Node) -> dict[str, ContentState]:
         """States of everything that a node depends on."""
@@ -163,7 +166,17 @@ class NodeCache:
         scans = [self._scan(path) for path in paths]
         missing = not parts and any(files is None for files in scans)
         files = None if missing else tuple(file for files in scans for file in files or ())
-        return ContentState(entry.description, files)
+        return ContentState(entry.description, files and files + self._listed(entry))
+
+    def _listed(self, entry: Entry) -> tuple[FileState, ...]:
+        """States of the files that an entry's lists name; a missing one has a state too."""
+        names = (
+            one.folder / name
+            for one in entry.lists
+            for name in (self._lists.read(one.file, one.columns) if self._lists else ())
+        )
+        found = ((path, self._scan(path)) for path in names)
+        return tuple(file for path, files in found for file in files or ((str(path), -1, -1),))
 
     def _path(self, node: Node) -> Path:
         assert self._folder is not None

@@ -201,10 +201,17 @@ def close_parent(status: str) -> None:
 
 def provenance() -> dict[str, str]:
     """Make the tags of a run's origin: user, program and, in a git repository, the commit."""
-    tags = {"mlflow.user": getpass.getuser(), "mlflow.source.name": "mlic"}
+    tags = {"mlflow.user": _user(), "mlflow.source.name": "mlic"}
     if commit := git_commit():
         tags["mlflow.source.git.commit"] = commit
     return tags
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container, the user's number may have no name
+        return str(os.getuid())
 
 
 def _open_child(

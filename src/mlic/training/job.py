@@ -167,9 +167,11 @@ class TrainingJob:
             "embeddings": embeddings.subset(self.labels.space).fingerprint if embeddings else None,
             "provenance": self.provenance or {},
             "image_size": self.image_size,
-            "model": self.model.model_dump(mode="json"),
-            # the path stays the same when the file's content changes
-            "weights": fingerprint_file(self.model.weights),
+            # of files the content counts, wherever they lie
+            "model": self.model.model_dump(
+                mode="json", exclude={"weights": True, "embeddings": {"file"}}
+            ),
+            "weights": fingerprint_file(self.model.weights) or self.model.weights,
             # overrides are already applied; those of other roles do not matter
             "training": self.options.model_dump(mode="json", exclude={"overrides"}),
             "distillation": distillation,

@@ -172,9 +172,9 @@ class TestHandWrittenCsv:
         fails(ManifestDataset(file), file, *words, **fields)
 
     def test_labels_that_differ_in_the_encoding_of_accents_are_refused(self, tmp_path):
-        composed, decomposed = "for\xeat", "fore\u0302t"
-        file = csv_of(tmp_path, f"path,labels\na.jpg,{composed}\nb.jpg,{decomposed}\n")
-        fails(ManifestDataset(file), composed, decomposed)
+        for twin in ("fore\u0302t", "for\u200b\xeat", "\uff26or\xeat", "For\xcaT"):
+            file = csv_of(tmp_path, f"path,labels\na.jpg,for\xeat\nb.jpg,{twin}\n")
+            fails(ManifestDataset(file), ascii("for\xeat"), ascii(twin), "look the same")
 
     def test_ids_and_labels_are_text(self, tmp_path):
         text = "image_id,path,labels\n007,a.jpg,NA\nnull,b.jpg,1e5\nTrue,c.jpg,\n"

@@ -73,8 +73,11 @@ def test_partition_read_from_its_document_equals_the_original():
 CHANGES = [
     ({"parts": [["person", "tie"], ["dog"]]}, PartitionError, ("label", "cow")),
     ({"parts": [["person", "tie"], ["dog", "cat"]]}, LabelError, ("label", "cat")),
-    ({"parts": ["person", "tie"]}, PartitionError, ("found", "person")),
-    ({"parts": [["person", "tie", "dog"], None]}, PartitionError, ("found", None)),
+    ({"parts": ["person", "tie"]}, PartitionError, ("name", "parts.0")),
+    ({"parts": [["person", "tie", "dog"], None]}, PartitionError, ("name", "parts.1")),
+    ({"parts": [["person", ["tie"]], ["dog", "cow"]]}, PartitionError, ("name", "parts.0.1")),
+    ({"labels": 5}, PartitionError, ("name", "labels")),
+    ({"quality": []}, PartitionError, ("name", "quality")),
     ({"schema": 99}, PartitionError, ("found", 99)),
 ]
 

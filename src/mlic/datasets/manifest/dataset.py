@@ -81,8 +81,16 @@ class ManifestDataset(FileDataset):
         super().__init__(filepath, metadata)
         self._folder = Path(folder) if folder is not None else self._filepath.parent
         self._test_filepath = Path(test_filepath) if test_filepath is not None else None
+        if not isinstance(label_delimiter, str) or not label_delimiter:
+            raise DatasetDataError(
+                f"label_delimiter is {label_delimiter!r}: write a mark in quotation marks",
+                parameter="label_delimiter",
+                value=label_delimiter,
+            )
         self._label_delimiter = label_delimiter
         self._classes = classes
+        if isinstance(classes, list):
+            _require_texts(classes)
 
     def _describe(self) -> dict[str, Any]:
         folders = {"folder": self._folder, "test_filepath": self._test_filepath}
@@ -209,6 +217,18 @@ class ManifestDataset(FileDataset):
         manifest = self._read(self._filepath, nrows, images=False)
         with wrap_errors(self._filepath):
             return preview_labels(self._labels([manifest]))
+
+
+def _require_texts(classes: Sequence[object]) -> None:
+    """Refuse names that YAML takes for something else."""
+    for name in classes:
+        if not isinstance(name, str):
+            raise DatasetDataError(
+                f"classes contains {name!r}, which is no text: YAML reads words such as yes, no, "
+                "on, 007 and 2024-01-01 as other values; write each name in quotation marks",
+                parameter="classes",
+                value=name,
+            )
 
 
 def _encoded(image: object, manifest: Manifest) -> bytes:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
-from unicodedata import normalize
+
+from mlic.utils.names import look_alike
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,7 @@ RESERVED = frozenset(
 )
 # A misspelt one of these would be ignored without an error, and change the result.
 IMPORTANT = ("image_id", "split", "group")
+_LIST_MARKS = re.compile(r"^\[|\]$")
 
 
 def check_columns(columns: Sequence[str]) -> str | None:
@@ -93,11 +96,15 @@ def check_names(names: Sequence[str]) -> str | None:
         if name.endswith("?"):
             bare = name.rstrip("? ")
             return f"the label '{name}' has its '?' at the end: write ?{bare}"
-        # NFC: an accent may be part of its letter or a character of its own, and looks the same.
-        twin = seen.setdefault(" ".join(normalize("NFC", name).casefold().split()), name)
+        if _LIST_MARKS.search(name):
+            return (
+                f"the label {name!r} seems to be a part of a list: write cat;dog, or "
+                "['cat', 'dog'] with every name in quotation marks"
+            )
+        twin = seen.setdefault(look_alike(name), name)
         if twin != name:
             return (
-                f"the labels '{twin}' and '{name}' differ only in capitals, spaces or the encoding "
-                "of accents: use one spelling"
+                f"the labels {twin!a} and {name!a} look the same, but are written with different "
+                "characters, capitals or spaces: use one spelling"
             )
     return None

@@ -6,6 +6,7 @@ class.
 
 from __future__ import annotations
 
+import ast
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -111,7 +112,7 @@ class Manifest:
 
     @cached_property
     def _labels(self) -> list[Any]:
-        """Cells of the column ``labels``: strings, or arrays of names or of states."""
+        """Cells of the column ``labels``: strings, or lists of names or of states."""
         gaps = np.flatnonzero(self.frame["labels"].isna())
         if len(gaps):
             name = str(self.ids[gaps[0]])
@@ -120,7 +121,7 @@ class Manifest:
                 "has none",
                 name=name,
             )
-        return list(self.frame["labels"])
+        return [_parse_list(cell) for cell in self.frame["labels"]]
 
     @cached_property
     def names_labels(self) -> bool:
@@ -256,6 +257,19 @@ def free_space(manifests: Sequence[Manifest]) -> LabelSpace:
                 path=file,
             )
     return LabelSpace(tuple(names))
+
+
+def _parse_list(cell: Any) -> Any:
+    """Return the list that a cell contains as text in brackets; any other cell as it is."""
+    if not (isinstance(cell, str) and cell.startswith("[") and cell.endswith("]")):
+        return cell
+    # The file may come from anywhere: literal_eval runs no code.
+    try:
+        found = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return cell  # names in brackets, which `hints.check_names` refuses unless they are listed
+    kinds = {type(item) for item in found} if isinstance(found, list) else {None}
+    return found if kinds in (set(), {str}, {int}) else cell
 
 
 def _text(value: object) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 
 from mlic.errors import PartitionError
 from mlic.labels.space import LabelSpace
@@ -185,23 +186,32 @@ class Partition:
                 found=document.get("schema"),
                 expected=SCHEMA,
             )
-        # the other entries have defaults, so that a short document written by hand is valid
-        missing = {"strategy", "labels", "parts"} - set(document)
-        if missing:
+        try:
+            read = _Document.model_validate(document)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
             raise PartitionError(
-                f"the partition file lacks {', '.join(sorted(missing))}: make the partition again",
-                name=min(missing),
-            )
-        space = LabelSpace(tuple(document["labels"]))
-        return cls(
-            space,
-            document["strategy"],
-            _columns(document["parts"], space),
-            document.get("exponent"),
-            document.get("seed"),
-            document.get("quality", {}),
-            tuple(document.get("titles", ())),
-        )
+                f"the partition file is wrong at {place} ({first['msg']}): make the partition "
+                "again",
+                name=place,
+            ) from error
+        space = LabelSpace(tuple(read.labels))
+        parts = _columns(read.parts, space)
+        given = read.exponent, read.seed, read.quality, tuple(read.titles)
+        return cls(space, read.strategy, parts, *given)
+
+
+class _Document(BaseModel):
+    """What is read of a partition file; entries with a default may be left out."""
+
+    strategy: str
+    labels: list[str]
+    parts: list[list[str]]
+    exponent: float | None = None
+    seed: int | None = None
+    quality: dict[str, float] = {}
+    titles: list[str] = []
 
 
 def user_partition(

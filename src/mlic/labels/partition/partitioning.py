@@ -164,11 +164,17 @@ def balanced_sizes(num_labels: int, num_parts: int, min_size: int = 1) -> list[i
             value=(num_parts, min_size),
         )
     if num_parts * min_size > num_labels:
+        most = num_labels // min_size
+        advice = f"use at most {most} parts, or a smaller min_size"
+        if num_labels == 1:
+            advice = "one label cannot be divided; use partition.strategies=full_label"
+        elif most == 0:
+            advice = f"use a min_size of at most {num_labels}"
         raise PartitionError(
-            f"{num_labels} labels are too few for {num_parts} parts of at least {min_size}: use "
-            f"at most {num_labels // min_size} parts, or a smaller min_size",
+            f"{num_labels} labels are too few for {num_parts} parts of at least {min_size}: "
+            f"{advice}",
             value=num_parts,
-            expected=num_labels // min_size,
+            expected=most,
         )
     size, rest = divmod(num_labels, num_parts)
     return [size + 1] * rest + [size] * (num_parts - rest)

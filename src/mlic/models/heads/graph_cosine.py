@@ -144,13 +144,14 @@ def _log_neighbours(adjacency: NDArray[np.float32]) -> None:
     """Log how many labels get anything from others: of COCO's 80, 23 at the usual threshold."""
     links = (adjacency > 0) & ~np.eye(len(adjacency), dtype=bool)
     alone = int((~links.any(axis=1)).sum())
-    log.log(
-        logging.WARNING if 2 * alone > len(adjacency) else logging.INFO,
-        "label graph: %d of %d labels get nothing from any other label; "
-        "model.head_options.neighbours gives every label some",
-        alone,
-        len(adjacency),
-    )
+    if alone:
+        log.log(
+            logging.WARNING if 2 * alone > len(adjacency) else logging.INFO,
+            "label graph: %d of %d labels get nothing from any other label; "
+            "model.head_options.neighbours gives every label some",
+            alone,
+            len(adjacency),
+        )
 
 
 class _FoldedHead(Head):

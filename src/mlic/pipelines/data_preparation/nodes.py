@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlic.images.store import ImageStore
     from mlic.labels import LabelMatrix
 
-__all__ = ["decode_images", "draw_synthetic_images", "split_images"]
+__all__ = ["decode_images", "draw_synthetic_images", "list_duplicates", "split_images"]
 
 logger = logging.getLogger(__name__)
 
@@ -102,3 +102,30 @@ def split_images(
     sizes = ", ".join(f"{len(labels.rows(split))} {split}" for split in SPLITS)
     logger.info("%d images (%s), %d labels.", len(labels), sizes, len(labels.space))
     return labels
+
+
+def list_duplicates(images: ImageStore, labels: LabelMatrix) -> DataFrame:
+    """Tabulate images with the same pixels: columns ``group`` (a number), ``id`` and ``split``.
+
+    A warning says if such images lie in different splits.
+    """
+    import pandas as pd
+
+    from mlic.images.duplicates import find_duplicates
+
+    rows = find_duplicates(images)
+    leaks = sum(len(set(labels.split[group].tolist())) > 1 for group in rows)
+    if leaks:
+        logger.warning(
+            "%d images occur in several splits, so that figures on the test split are too high: "
+            "see duplicates, and leave copies out or give them the same 'group'",
+            leaks,
+        )
+    table = [
+        (number, str(labels.ids[row]), str(labels.split[row]))
+        for number, group in enumerate(rows)
+        for row in group
+    ]
+    return pd.DataFrame(table, columns=["group", "id", "split"]).astype(
+        {"group": "int64", "id": "str", "split": "str"}
+    )

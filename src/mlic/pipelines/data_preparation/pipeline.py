@@ -5,6 +5,8 @@
     raw_images ──► decode_images ──► images, quarantine
          └──────────────────────────────────┴──► split_images ──► labels
 
+    images, labels ──► list_duplicates ──► duplicates
+
 With synthetic data, ``synthetic_images`` take the place of ``raw_images``.
 """
 
@@ -44,4 +46,11 @@ def create_pipeline(shape: RunShape) -> Pipeline:
         outputs="labels",
         name="split_images",
     )
-    return Pipeline([draw, decode, split] if shape.source == "synthetic" else [decode, split])
+    duplicates = Node(
+        nodes.list_duplicates,
+        inputs=["images", "labels"],
+        outputs="duplicates",
+        name="list_duplicates",
+    )
+    own = [draw] if shape.source == "synthetic" else []
+    return Pipeline([*own, decode, split, duplicates])
