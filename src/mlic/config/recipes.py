@@ -124,7 +124,9 @@ class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
         but leaves no place for a layer between the two.
         """
         loader = copy.copy(self)
-        loader.data.pop("parameters", None)  # Kedro would return all layers if they are merged already
+        loader.data.pop(
+            "parameters", None
+        )  # Kedro would return all layers if they are merged already
         loader.base_env = loader.env = name
         # Kedro writes --params over each file, so that interpolations see them.
         found: dict[str, Any] = OmegaConfigLoader.__getitem__(loader, "parameters")

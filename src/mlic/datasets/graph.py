@@ -7,11 +7,18 @@ from typing import Any
 from kedro_datasets._typing import TablePreview
 from kedro_datasets.networkx import JSONDataset
 
+from mlic.datasets.base import wrap_errors
+
 __all__ = ["GraphDataset"]
 
 
 class GraphDataset(JSONDataset):  # type: ignore[misc]
     """Kedro's dataset of a networkx graph in JSON; Kedro-Viz shows its strongest edges."""
+
+    def load(self) -> Any:
+        """Read the graph; a missing or damaged file raises `DatasetDataError`."""
+        with wrap_errors(str(self._filepath)):
+            return super().load()
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """Return the edges with the largest weights."""

@@ -18,6 +18,7 @@ from mlic.labels.matrix import require_states
 from mlic.models.options import HEADS
 from mlic.training.checkpoint import Checkpoint
 from mlic.utils.plugins import find_plugin
+from mlic.utils.reading import explain_content
 
 __all__ = ["Known", "KnownTable", "known_states", "read_known", "require_use"]
 
@@ -149,10 +150,8 @@ def read_known(path: str | Path) -> KnownTable:
     place = Path(path)
     if not place.is_file():
         raise DataError(f"{place} does not exist: give known=… a CSV file", path=place)
-    try:
+    with explain_content(place, "give a CSV file in UTF-8"):
         table = pd.read_csv(place, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{place} is no CSV table ({error}): correct it", path=place) from error
     unknown = sorted(set(table.columns) - set(COLUMNS))
     if "image" not in table or unknown:
         raise DataError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from mlic.caching.fingerprint import fingerprint_parts
 from mlic.errors import DataError
 from mlic.images.records import ImageRecords
+from mlic.utils.reading import explain_content
 
 __all__ = ["SUFFIXES", "ImageList", "list_images"]
 
@@ -83,11 +84,16 @@ def list_images(source: str | Path | ImageRecords) -> ImageList:
             "of a catalog entry",
             path=place,
         )
-    rows = _parquet_cells if place.suffix.lower() in (".parquet", ".pq") else _csv_cells
-    next(rows(place), None)  # a missing column is an error now, not after the model is loaded
+    next(_cells(place), None)  # a missing column is an error now, not after the model is loaded
     return ImageList(
-        str(place), lambda: ((cell, place.parent / cell) for cell in rows(place) if cell)
+        str(place), lambda: ((cell, place.parent / cell) for cell in _cells(place) if cell)
     )
+
+
+def _cells(place: Path) -> Iterator[str]:
+    read = _parquet_cells if place.suffix.lower() in (".parquet", ".pq") else _csv_cells
+    with explain_content(place, "give a CSV file in UTF-8 or a Parquet file"):
+        yield from read(place)
 
 
 def _walk(folder: Path) -> Named:
@@ -113,13 +119,9 @@ def _csv_cells(place: Path) -> Iterator[str]:
 
 
 def _parquet_cells(place: Path) -> Iterator[str]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        file = pq.ParquetFile(place)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{place} is no Parquet file ({error})", path=place) from error
+    file = pq.ParquetFile(place)
     name = _column(place, file.schema_arrow.names)
     for batch in file.iter_batches(columns=[name]):
         yield from map(str, batch.column(0).to_pylist())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlic.errors import DataError, LabelError, ParameterError
+from mlic.utils.reading import explain_content
 
 __all__ = ["read_glove"]
 
@@ -79,15 +79,11 @@ def _lookup(name: str, known: Mapping[str, NDArray[np.float32]]) -> list[NDArray
 
 
 def _read_arrays(path: Path, wanted: set[str], dimension: int) -> dict[str, NDArray[np.float32]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            pairs = [(file[a], file[b]) for a, b in ARRAYS if a in file and b in file]
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{FILE}: {path} is not a readable .npz file ({error}); write it again without pickled "
-            "objects",
-            path=path,
-        ) from error
+    with (
+        explain_content(path, f"{FILE} needs an .npz file without pickled objects"),
+        np.load(path, allow_pickle=False) as file,
+    ):
+        pairs = [(file[a], file[b]) for a, b in ARRAYS if a in file and b in file]
     if not pairs or pairs[0][0].ndim != 1 or pairs[0][1].shape[:-1] != pairs[0][0].shape:
         raise DataError(
             f"{FILE}: {path} lacks the array 'names' with n names or the array 'vectors' with n "
@@ -102,23 +98,20 @@ def _read_arrays(path: Path, wanted: set[str], dimension: int) -> dict[str, NDAr
 
 def _read_text(path: Path, wanted: set[str], dimension: int) -> dict[str, NDArray[np.float32]]:
     """Read the wanted words; only their lines are parsed, because a file may have millions."""
-    try:
+    with (
+        explain_content(path, f"{FILE} needs GloVe text, of words and numbers, or an .npz file"),
         # newline="\n": a carriage return inside a line must not end it
-        with path.open(encoding="utf-8", newline="\n") as file:
-            _require_dimension(path, len(file.readline().split(" ")) - 1, dimension)
-            file.seek(0)
-            # GloVe 840B has entries of several words, such as "at name@domain.com": their lines
-            # have too many columns and are skipped
-            return {
-                word: np.array(numbers, dtype=np.float32)
-                for word, _, rest in (line.partition(" ") for line in file)
-                if word in wanted and len(numbers := rest.split()) == dimension
-            }
-    except ValueError as error:  # includes UnicodeDecodeError
-        raise DataError(
-            f"{FILE}: {path} is not a text of words and numbers ({error}); use GloVe text or .npz",
-            path=path,
-        ) from error
+        path.open(encoding="utf-8", newline="\n") as file,
+    ):
+        _require_dimension(path, len(file.readline().split(" ")) - 1, dimension)
+        file.seek(0)
+        # GloVe 840B has entries of several words, such as "at name@domain.com": their lines
+        # have too many columns and are skipped
+        return {
+            word: np.array(numbers, dtype=np.float32)
+            for word, _, rest in (line.partition(" ") for line in file)
+            if word in wanted and len(numbers := rest.split()) == dimension
+        }
 
 
 def _require_dimension(path: Path, found: int, dimension: int) -> None:

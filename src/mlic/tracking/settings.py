@@ -57,13 +57,24 @@ def read_settings(raw: Mapping[str, Any], root: Path) -> TrackingSettings:
     'sqlite:////project/mlflow.db'
     """
     known = [field.name for field in fields(TrackingSettings)]
-    if unknown := sorted(set(raw) - set(known)):
+    if not isinstance(raw, Mapping):
+        raise ParameterError(
+            f"mlflow.yml contains {str(raw)[:80]!r}: write keys and values; its keys are {known}",
+            parameter="mlflow.yml",
+            value=raw,
+        )
+    if unknown := [key for key in raw if key not in known]:
         raise ParameterError(
             f"mlflow.yml has unknown keys {unknown}: its keys are {known}", parameter=unknown[0]
         )
+    for key in ("tracking_uri", "experiment"):
+        if key in raw and (not isinstance(raw[key], str) or not raw[key].strip()):
+            raise ParameterError(
+                f"mlflow.yml: {key} is {raw[key]!r}: write a text", parameter=key, value=raw[key]
+            )
     settings = TrackingSettings(**raw)
     seconds = settings.sampling_seconds
-    if not isinstance(seconds, int | float) or seconds <= 0:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
         raise ParameterError(
             f"mlflow.yml: sampling_seconds is {seconds!r}: set a number above 0",
             parameter="sampling_seconds",

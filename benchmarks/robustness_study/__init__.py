@@ -1,0 +1,1 @@
+"""Readers of files, and odd content for them; see ``robustness.py``."""

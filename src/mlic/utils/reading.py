@@ -1,0 +1,34 @@
+"""Reading of files that anyone may have written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlic.errors import DataError, MlicError
+
+__all__ = ["explain_content"]
+
+
+@contextmanager
+def explain_content(path: Path, fix: str) -> Iterator[None]:
+    """Turn whatever the content of a file causes in the block into one `DataError`.
+
+    Parameters
+    ----------
+    path
+        The file, which is the error's field ``path``.
+    fix
+        What the file should be, or what to do.
+    """
+    try:
+        yield
+    except MlicError:
+        raise
+    # Libraries raise errors of any kind for content that they do not expect.
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), "")[:200]
+        raise DataError(
+            f"{path} cannot be read ({type(error).__name__}: {reason}): {fix}", path=path
+        ) from error
