@@ -30,7 +30,7 @@ def test_one_pixel_makes_another_image():
 
 
 @pytest.mark.parametrize(("split", "is_warned"), [("train", False), ("test", True)])
-def test_copies_in_several_splits_are_warned_of(split, is_warned, caplog):
+def test_copies_are_warned_of(split, is_warned, caplog):
     images = store(_299=3)
     splits = np.array(["train"] * 299 + [split])
     states = np.ones((300, 1), dtype=np.int8)
@@ -38,8 +38,9 @@ def test_copies_in_several_splits_are_warned_of(split, is_warned, caplog):
     assert table.to_dict("list") == {
         "group": [0, 0], "id": ["003", "00299"], "split": ["train", split]
     }  # fmt: skip
-    assert ("1 images occur in several splits" in caplog.text) is is_warned
+    assert "1 images occur more than once" in caplog.text
+    assert ("1 of them in several splits" in caplog.text) is is_warned
 
 
-def test_without_copies_the_table_is_empty(images, labels):
-    assert list_duplicates(images, labels).shape == (0, 3)
+def test_without_copies_the_table_is_empty(images, labels, caplog):
+    assert list_duplicates(images, labels).shape == (0, 3) and not caplog.messages

@@ -107,7 +107,7 @@ def split_images(
 def list_duplicates(images: ImageStore, labels: LabelMatrix) -> DataFrame:
     """Tabulate images with the same pixels: columns ``group`` (a number), ``id`` and ``split``.
 
-    A warning says if such images lie in different splits.
+    A warning says how many there are, and how many lie in different splits.
     """
     import pandas as pd
 
@@ -115,11 +115,12 @@ def list_duplicates(images: ImageStore, labels: LabelMatrix) -> DataFrame:
 
     rows = find_duplicates(images)
     leaks = sum(len(set(labels.split[group].tolist())) > 1 for group in rows)
-    if leaks:
+    if rows:
         logger.warning(
-            "%d images occur in several splits, so that figures on the test split are too high: "
-            "see duplicates, and leave copies out or give them the same 'group'",
-            leaks,
+            "%d images occur more than once%s: see duplicates, and leave copies out or give them "
+            "the same 'group'",
+            len(rows),
+            f", {leaks} of them in several splits, so that figures are too high" if leaks else "",
         )
     table = [
         (number, str(labels.ids[row]), str(labels.split[row]))
