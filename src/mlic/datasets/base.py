@@ -14,6 +14,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 from mlic.errors import DataError, MlicError
 from mlic.utils.names import look_alike
+from mlic.utils.reading import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -98,7 +99,8 @@ def _as_data_error(place: Path | str, error: BaseException) -> DatasetDataError:
             path=missing,
         )
     return DatasetDataError(
-        f"{place} cannot be read or written ({_one_line(error)}): {_advice(error)}", path=place
+        f"{place} cannot be read or written ({type(error).__name__}: {one_line(error)}): {_advice(error)}",
+        path=place,
     )
 
 
@@ -111,11 +113,6 @@ def _advice(error: BaseException) -> str:
     if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ENOTDIR):
         return "correct the path"
     return "free space on its disk, or grant access to it"
-
-
-def _one_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 def read_json(path: Path, shape: Any = None) -> Any:

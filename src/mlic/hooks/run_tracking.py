@@ -133,7 +133,9 @@ class RunTracking:
 
         student, (file,) = catalog[STUDENT].load(), entry_files([catalog[STUDENT]])
         scores = run_metrics(summary.get("calibrated", {}).get("student", {}))
-        scores |= {"mAP": summary["student"]["mAP"]} if summary.get("student") else {}
+        # mAP is left out where no label defines it
+        student_scores = summary.get("student", {})
+        scores |= {name: student_scores[name] for name in {"mAP"} & student_scores.keys()}
         model_id = log_model(
             runs.parent_id(), student, file, scores, catalog["label_counts"].load()
         )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlic.errors import CheckpointError
+from mlic.utils.reading import one_line
 
 if TYPE_CHECKING:
     from mlic.training.checkpoint import Checkpoint
@@ -84,7 +85,7 @@ def _require_fit(checkpoint: Checkpoint, weights: dict[str, NDArray[Any]]) -> No
         model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
     except RuntimeError as error:
         raise CheckpointError(
-            f"timm's own {info.model.backbone} has other layers than {info.name} ({error}): export "
+            f"timm's own {info.model.backbone} has other layers than {info.name} ({one_line(error)}): export "
             "it to ONNX, or load it with mlic.load_model",
             name=info.name,
         ) from error

@@ -22,6 +22,7 @@ from mlic.models.input_spec import InputSpec
 from mlic.models.options import BranchedModelOptions, ModelOptions
 from mlic.training.calibration import Calibration
 from mlic.training.options import Choice
+from mlic.utils.reading import one_line
 from mlic.utils.strict_model import StrictModel
 
 if TYPE_CHECKING:
@@ -35,6 +36,14 @@ __all__ = ["Checkpoint", "CheckpointInfo", "load_checkpoint"]
 def _library_versions() -> dict[str, str]:
     """Versions of the libraries that the weights depend on."""
     return {name: version(name) for name in ("mlic", "torch", "torchvision", "timm")}
+
+
+def _describe(error: KeyError | ValidationError) -> str:
+    """Return the first mistake in one line."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    first = error.errors()[0]
+    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
 
 
 class CheckpointInfo(StrictModel):
@@ -138,8 +147,8 @@ class Checkpoint:
             info = CheckpointInfo.model_validate_json(metadata["info"])
         except (KeyError, ValidationError) as error:
             raise CheckpointError(
-                f"this file is no mlic checkpoint, or was made by another version ({error}): train "
-                "the model again"
+                "this file is no mlic checkpoint, or was made by another version "
+                f"({_describe(error)}): train the model again"
             ) from error
         # otherwise the logits would be assigned to other labels
         if LabelSpace(info.labels).fingerprint != info.label_fingerprint:
@@ -170,7 +179,7 @@ class Checkpoint:
         except RuntimeError as error:
             raise CheckpointError(
                 f"checkpoint '{self.info.name}' does not fit {self.info.model.backbone} "
-                f"({error}); it was made with {self.info.versions}",
+                f"({one_line(error)}); it was made with {self.info.versions}",
                 name=self.info.name,
             ) from error
         return model.eval()

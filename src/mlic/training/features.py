@@ -25,6 +25,7 @@ from mlic.training.device import make_fabric, memory_advice, send
 from mlic.training.job import TrainingJob
 from mlic.training.label_mask import LabelMask
 from mlic.utils.progress import progress
+from mlic.utils.reading import one_line
 
 __all__ = ["FeatureData", "FrozenFeatures", "to_device"]
 
@@ -107,7 +108,7 @@ class FrozenFeatures:
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(
                 f"the lower layers of '{self._source.info.name}' do not fit "
-                f"{self.job.model.backbone} ({error}): train it again",
+                f"{self.job.model.backbone} ({one_line(error)}): train it again",
                 name=self._source.info.name,
             ) from error
         # in evaluation mode, batch norms use their trained statistics and never change them

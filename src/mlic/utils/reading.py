@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlic.errors import DataError, MlicError
 
-__all__ = ["explain_content"]
+__all__ = ["explain_content", "one_line"]
 
 
 @contextmanager
@@ -28,7 +28,16 @@ def explain_content(path: Path, fix: str) -> Iterator[None]:
         raise
     # Libraries raise errors of any kind for content that they do not expect.
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), "")[:200]
-        raise DataError(
-            f"{path} cannot be read ({type(error).__name__}: {reason}): {fix}", path=path
-        ) from error
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise DataError(f"{path} cannot be read ({reason}): {fix}", path=path) from error
+
+
+def one_line(error: BaseException) -> str:
+    """Return the beginning of an error's message, for a message of one line.
+
+    Examples
+    --------
+    >>> one_line(ValueError("two\\n  lines"))
+    'two lines'
+    """
+    return " ".join(str(error).split())[:300]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlic.errors import DataError
 from mlic.images.options import DataOptions, SyntheticOptions
+from mlic.labels import ABSENT, PRESENT
 from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -101,7 +102,29 @@ def split_images(
     labels = drop_rare_labels(labels, data.drop_labels_below)
     sizes = ", ".join(f"{len(labels.rows(split))} {split}" for split in SPLITS)
     logger.info("%d images (%s), %d labels.", len(labels), sizes, len(labels.space))
+    _report_undefined(labels)
     return labels
+
+
+def _report_undefined(labels: LabelMatrix) -> None:
+    """Name the labels that define no average precision, because one of both states is unknown."""
+    for split in ("validation", "test"):
+        states = labels.in_split(split).states
+        is_defined = (states == PRESENT).any(axis=0) & (states == ABSENT).any(axis=0)
+        if is_defined.all() or not len(states):
+            continue
+        names = [n for n, good in zip(labels.space.names, is_defined, strict=True) if not good]
+        logger.log(
+            logging.INFO if is_defined.any() else logging.WARNING,
+            "%d of %d labels have no known positive or no known negative among the %s images, so "
+            "that they are left out of mAP%s: %s%s",
+            len(names),
+            len(labels.space),
+            split,
+            "" if is_defined.any() else ", which is undefined",
+            ", ".join(names[:10]),
+            ", …" if len(names) > 10 else "",
+        )
 
 
 def list_duplicates(images: ImageStore, labels: LabelMatrix) -> DataFrame:
