@@ -601,3 +601,8 @@ def test_paths_start_at_the_project_from_any_folder(tmp_path, monkeypatch):
     assert catalog["other"]["tracking_uri"] == f"sqlite:///{tmp_path}/mlflow.db"
     assert catalog["third"]["source"] == "0123abc"
     assert catalog["third"]["tracking_uri"] == "http://host:1/"
+
+
+def test_a_folder_that_kedro_cannot_read_is_refused(tmp_path):
+    with pytest.raises(ParameterError, match="rename the folder"):
+        RecipeConfigLoader(str(tmp_path / "a[b]" / "conf"), base_env="base", default_run_env="base")

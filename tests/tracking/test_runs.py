@@ -21,7 +21,13 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from mlic.errors import TrainingError
-from mlic.tracking.runs import close_parent, open_parent, parent_run, tracked_training
+from mlic.tracking.runs import (
+    close_parent,
+    open_parent,
+    parent_run,
+    provenance,
+    tracked_training,
+)
 from mlic.tracking.settings import TrackingSettings, read_settings
 from mlic.tracking.store import open_experiment
 
@@ -291,3 +297,11 @@ def test_store_that_fails_later_causes_a_warning_only(parent, monkeypatch, caplo
         run.log_epoch(7, {"loss": 1.0})
     assert "epoch 7" in caplog.text
     assert "disk full" in caplog.text
+
+
+def test_a_user_without_a_name_is_known_by_number(monkeypatch):
+    def fail():
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr("getpass.getuser", fail)
+    assert provenance()["mlflow.user"] == str(os.getuid())

@@ -12,6 +12,7 @@ from mlic.tracking.settings import (
     flatten_numbers,
     read_settings,
 )
+from mlic.tracking.store import connect
 
 
 def test_relative_database_is_below_the_root(tmp_path):
@@ -80,3 +81,22 @@ def test_flat_keys_lead_to_the_same_leaves(tree):
             node = node[key]
         assert node is value
     assert all(isinstance(value, float) for value in flatten_numbers(tree).values())
+
+
+@pytest.mark.parametrize("name", ["x%20y", "a b", "q?r", "h#i", "ü[1]", "100%"])
+def test_a_project_may_lie_in_any_folder(tmp_path, name):
+    root = tmp_path / name
+    root.mkdir()
+    settings = read_settings({}, root)
+    connect(settings.tracking_uri)
+    assert (root / "mlflow.db").is_file() and [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [1, None, [], {"tracking_uri": 3}, {"experiment": " "}, {"sampling_seconds": True}, {1: 2},
+     {"sampling_seconds": float("nan")}],
+)  # fmt: skip
+def test_whatever_the_file_holds_is_one_error(raw, tmp_path):
+    with pytest.raises(ParameterError, match=r"mlflow\.yml"):
+        read_settings(raw, tmp_path)

@@ -1,6 +1,7 @@
 """The log: its three formats, one line for each node, and each warning once."""
 
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -91,3 +92,17 @@ def test_unknown_format_is_refused(monkeypatch):
     with pytest.raises(ParameterError) as error:
         log_format()
     assert error.value.fields == {"name": "MLIC_LOG", "value": "loud"}
+
+
+def test_a_module_that_is_loaded_anew_replaces_the_handler(monkeypatch):
+    """As ``%reload_kedro`` of a notebook does: no line may appear twice."""
+    import importlib
+
+    import mlic.utils.logging as module
+
+    before = list(logging.getLogger().handlers)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    for _ in range(3):
+        importlib.reload(module).set_up_logging()
+    assert len(logging.getLogger().handlers) == 1
+    logging.getLogger().handlers = before

@@ -12,12 +12,12 @@ from kedro.config import OmegaConfigLoader
 from omegaconf import OmegaConf
 
 from mlic.errors import ParameterError
+from mlic.utils.sqlite import file_of, is_sqlite, uri_of
 from mlic.utils.suggestions import did_you_mean
 
 __all__ = ["RecipeConfigLoader", "merge_layers", "read_recipe"]
 
 
-_SQLITE = "sqlite:///"  # what follows is the path of a file
 _PATH_KEYS = ("folder", "classes", "test_filepath", "names")  # of the catalog's entries
 # Parameters that may name a file.
 _PATHS = (
@@ -39,6 +39,13 @@ class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # Kedro finds the files of a configuration by a pattern, which such a folder never matches.
+        if {"[", "]"} & set(str(Path(self.conf_source).absolute())):
+            raise ParameterError(
+                f"the project lies in {Path(self.conf_source).absolute().parent}: Kedro cannot "
+                "read a configuration in a folder with [ or ] in its path; rename the folder",
+                path=self.conf_source,
+            )
         # ``model=<path>`` names a trained model, and ``model.<key>`` an option of the section. The
         # session shares this dict, so that it sees the change too.
         runtime = self.runtime_params or {}
@@ -67,8 +74,8 @@ class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
             if "source" in entry:
                 entry["source"] = self._from_project(entry["source"])
             address = str(entry.get("tracking_uri"))
-            if address.startswith(_SQLITE):
-                entry["tracking_uri"] = f"{_SQLITE}{project / address.removeprefix(_SQLITE)}"
+            if is_sqlite(address):
+                entry["tracking_uri"] = uri_of(project / file_of(address))
         return placed
 
     @property

@@ -98,9 +98,9 @@ def _as_data_error(place: Path | str, error: BaseException) -> DatasetDataError:
             "(kedro run creates everything)",
             path=missing,
         )
+    reason = f"{type(error).__name__}: {one_line(error)}"
     return DatasetDataError(
-        f"{place} cannot be read or written ({type(error).__name__}: {one_line(error)}): {_advice(error)}",
-        path=place,
+        f"{place} cannot be read or written ({reason}): {_advice(error)}", path=place
     )
 
 

@@ -85,8 +85,8 @@ def _require_fit(checkpoint: Checkpoint, weights: dict[str, NDArray[Any]]) -> No
         model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
     except RuntimeError as error:
         raise CheckpointError(
-            f"timm's own {info.model.backbone} has other layers than {info.name} ({one_line(error)}): export "
-            "it to ONNX, or load it with mlic.load_model",
+            f"timm's own {info.model.backbone} has other layers than {info.name} "
+            f"({one_line(error)}): export it to ONNX, or load it with mlic.load_model",
             name=info.name,
         ) from error
 

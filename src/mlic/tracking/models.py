@@ -7,7 +7,6 @@ import contextlib
 import io
 import logging
 import os
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlic.tracking.runs import parent_uri
-from mlic.tracking.settings import SQLITE
 from mlic.tracking.store import connect, warn_if_refused
+from mlic.utils.sqlite import file_of, is_sqlite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,7 +161,7 @@ def _tracking_uri() -> Iterator[None]:
     # MLflow also writes the address into the environment, where mlflow.yml of a later run would
     # read it.
     variable = os.environ.get(_URI)
-    root = Path(re.sub(f"^{SQLITE}", "", uri)).parent if uri.startswith(SQLITE) else Path.cwd()
+    root = file_of(uri).parent if is_sqlite(uri) else Path.cwd()
     mlflow.set_tracking_uri(uri)
     # Its bars and its hints about type annotations would stand among the results.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

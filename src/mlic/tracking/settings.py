@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from mlic.errors import ParameterError
+from mlic.utils.sqlite import file_of, is_sqlite, uri_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,15 +15,12 @@ if TYPE_CHECKING:
     from mlic.config.parameters import Parameters
 
 __all__ = [
-    "SQLITE",
     "TrackingSettings",
     "describe_run",
     "flatten",
     "flatten_numbers",
     "read_settings",
 ]
-
-SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -80,11 +78,10 @@ def read_settings(raw: Mapping[str, Any], root: Path) -> TrackingSettings:
             parameter="sampling_seconds",
             value=seconds,
         )
-    if not settings.tracking_uri.startswith(SQLITE):
+    if not is_sqlite(settings.tracking_uri):
         return settings
     # MLflow would create the file in the working directory, another one in every folder.
-    database = root / settings.tracking_uri.removeprefix(SQLITE)
-    return replace(settings, tracking_uri=f"{SQLITE}{database}")
+    return replace(settings, tracking_uri=uri_of(root / file_of(settings.tracking_uri)))
 
 
 def describe_run(

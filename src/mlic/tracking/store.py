@@ -11,8 +11,9 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from mlic.errors import TrainingError
-from mlic.tracking.settings import SQLITE, TrackingSettings, flatten
+from mlic.tracking.settings import TrackingSettings, flatten
 from mlic.tracking.views import experiment_tags
+from mlic.utils.sqlite import file_of, is_sqlite, uri_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +42,7 @@ def connect(uri: str) -> MlflowClient:
     # The address that MLflow prints at the end of each run would break progress bars.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 15 seconds; by default minutes
-    if uri.startswith(SQLITE):  # a SQLite connection must not be shared with a forked worker
+    if is_sqlite(uri):  # a SQLite connection must not be shared with a forked worker
         os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     from mlflow import MlflowClient
 
@@ -49,8 +50,8 @@ def connect(uri: str) -> MlflowClient:
         logging.getLogger(name).setLevel(logging.WARNING)
     # every error that it logs with a traceback is raised too
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    if uri.startswith(SQLITE):
-        _make_database(Path(uri.removeprefix(SQLITE)))
+    if is_sqlite(uri):
+        _make_database(file_of(uri))
     return MlflowClient(tracking_uri=uri)
 
 
@@ -72,7 +73,7 @@ def _make_database(path: Path) -> None:
             left.unlink()
         # a new name, because MLflow remembers which files this process has filled
         partial = path.with_name(f"{path.name}.partial_{token_hex(4)}")
-        MlflowClient(tracking_uri=f"{SQLITE}{partial}").search_experiments(max_results=1)
+        MlflowClient(tracking_uri=uri_of(partial)).search_experiments(max_results=1)
         os.replace(partial, path)
 
 
@@ -104,7 +105,7 @@ def open_experiment(client: MlflowClient, settings: TrackingSettings) -> str:
 
 def _create_experiment(client: MlflowClient, settings: TrackingSettings) -> str:
     uri = settings.tracking_uri
-    local = _lock(Path(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else nullcontext()
+    local = _lock(file_of(uri)) if is_sqlite(uri) else nullcontext()
     with local:
         # made by another process in the meantime?
         if (found := client.get_experiment_by_name(settings.experiment)) is not None:
@@ -131,9 +132,9 @@ def _place_artifacts(settings: TrackingSettings, experiment_id: str) -> None:
     The path is relative, so that a project that is moved keeps its artifacts. MLflow itself would
     make it absolute, so that it is written into the database.
     """
-    if not settings.tracking_uri.startswith(SQLITE):
+    if not is_sqlite(settings.tracking_uri):
         return
-    with sqlite3.connect(settings.tracking_uri.removeprefix(SQLITE)) as database:
+    with sqlite3.connect(file_of(settings.tracking_uri)) as database:
         database.execute(
             "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
             (f"{ARTIFACTS}/{experiment_id}", int(experiment_id)),
@@ -150,12 +151,10 @@ def resolve_artifacts(uri: str, tracking_uri: str) -> str:
     >>> resolve_artifacts("s3://bucket/1", "https://server")
     's3://bucket/1'
     """
-    is_relative = (
-        tracking_uri.startswith(SQLITE) and "://" not in uri and not Path(uri).is_absolute()
-    )
+    is_relative = is_sqlite(tracking_uri) and "://" not in uri and not Path(uri).is_absolute()
     if not is_relative:
         return uri
-    return str(Path(tracking_uri.removeprefix(SQLITE)).absolute().parent / uri)
+    return str(file_of(tracking_uri).absolute().parent / uri)
 
 
 def log_parameters(client: MlflowClient, run_id: str, parameters: Mapping[str, Any]) -> None:

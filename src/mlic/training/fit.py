@@ -177,10 +177,10 @@ def _log_outcome(task: TrainingTask, state: TrainingState) -> None:
     for index, learner in enumerate(state.learners):
         best = learner.best
         log.info(
-            "%s: trained in %.1f s, best validation mAP %.1f %% (epoch %d, %s)",
+            "%s: trained in %.1f s, best validation mAP %s (epoch %d, %s)",
             task.learner_name(index),
             state.seconds / len(state.learners),
-            100 * best.score,
+            "undefined" if math.isnan(best.score) else f"{100 * best.score:.1f} %",
             best.epoch,
             "averaged weights" if best.averaged else "raw weights",
         )

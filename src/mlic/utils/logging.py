@@ -19,7 +19,7 @@ from mlic.errors import ParameterError
 
 __all__ = ["log_format", "set_up_logging"]
 
-_own_handlers: list[logging.Handler] = []  # of this process: one or none
+_NAME = "mlic"  # of the handler
 
 
 def log_format() -> str:
@@ -39,13 +39,14 @@ def log_format() -> str:
 
 def set_up_logging() -> None:
     """Let this process log in the selected format, see `log_format`, instead of Kedro's."""
-    # Called again in one process, it replaces its own handler, so that no line appears twice.
+    # Called again in one process, it replaces its own handler, so that no line appears twice. The
+    # handler has a name, because a notebook may load this module anew.
     root, handler = logging.getLogger(), _make_handler(log_format())
+    handler.set_name(_NAME)
     for other in [*root.handlers]:
-        if other in _own_handlers or isinstance(other, RichHandler):
+        if other.get_name() == _NAME or isinstance(other, RichHandler):
             root.removeHandler(other)
     root.addHandler(handler)
-    _own_handlers[:] = [handler]
 
 
 def _make_handler(style: str) -> logging.Handler:

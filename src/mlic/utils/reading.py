@@ -33,11 +33,11 @@ def explain_content(path: Path, fix: str) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the beginning of an error's message, for a message of one line.
+    r"""Return the beginning of an error's message, for a message of one line.
 
     Examples
     --------
-    >>> one_line(ValueError("two\\n  lines"))
+    >>> one_line(ValueError("two\n  lines"))
     'two lines'
     """
     return " ".join(str(error).split())[:300]

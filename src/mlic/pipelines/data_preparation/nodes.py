@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from mlic.errors import DataError
 from mlic.images.options import DataOptions, SyntheticOptions
-from mlic.labels import ABSENT, PRESENT
 from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -108,6 +107,8 @@ def split_images(
 
 def _report_undefined(labels: LabelMatrix) -> None:
     """Name the labels that define no average precision, because one of both states is unknown."""
+    from mlic.labels import ABSENT, PRESENT
+
     for split in ("validation", "test"):
         states = labels.in_split(split).states
         is_defined = (states == PRESENT).any(axis=0) & (states == ABSENT).any(axis=0)
