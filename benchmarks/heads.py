@@ -7,13 +7,16 @@ Optuna searches the learning rate and the backbone's share of it by validation m
 1 to 5 confirm. The graph variants of GCN share one search. "shuffled" is a control: the counts of
 pairs belong to other labels. F1 is at calibrated thresholds. "images/s" is training on one core;
 the latency is that of one image. The three methods with the best validation mAP are then teachers
-and students of parallel self-distillation (CGP + DGP). Trainings are kept as they are made; a run
-that was stopped continues, and ``--only`` measures a part.
+and students of parallel self-distillation (CGP + DGP). ``--only`` measures a part.
+
+The scores of every finished training are a line of ``results/heads_rows.jsonl``. A run continues
+after them, on another machine too: the whole study takes about five hours of a core.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +29,7 @@ import numpy as np
 import optuna
 import torch
 from calibration_study.logits import load
-from common import Claim, emit
+from common import RESULTS, Claim, emit, header
 from gain.datasets import CACHE, StudyData
 from gain.harness import config_hash
 from gain.product import Team, Trained, Trainings
@@ -97,9 +100,16 @@ Rates = tuple[float, float]
 Scores = dict[str, float]
 
 
+ROWS = RESULTS / "heads_rows.jsonl"
+_known: dict[str, Scores] = {}  # scores of finished trainings, by method, rates, seed and kind
+
+
 def main() -> None:
     """Measure all that is missing, print and write."""
     options = parse()
+    if not options.quick and ROWS.is_file():
+        rows = map(json.loads, ROWS.read_text(encoding="utf-8").splitlines())
+        _known.update({_key(row.pop("training")): row.pop("scores") for row in rows})
     torch.set_num_threads(1)  # figures depend to the last bit on the number of threads
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     names = options.only or (list(QUICK) if options.quick else list(METHODS))
@@ -151,6 +161,8 @@ def _search(name: str, options: argparse.Namespace) -> Rates:
 
 def _measure(name: str, rates: Rates, seed: int, options: argparse.Namespace) -> Scores:
     """Train one model, unless it is kept, and score it."""
+    if (known := _known.get(_key([name, *rates, seed, "alone"]))) is not None:
+        return known
     p, method = _parameters(name, rates, options), METHODS[name]
     file = _folder(p, method, seed) / f"{seed}.safetensors"
     if not file.is_file():
@@ -161,7 +173,20 @@ def _measure(name: str, rates: Rates, seed: int, options: argparse.Namespace) ->
         save_tensors(file, *_predict(inputs, checkpoint, seconds))
     found = _score(file, method.loss)
     print(seed, name, rates, {key: round(value, 2) for key, value in found.items()}, flush=True)
+    _keep([name, *rates, seed, "alone"], found, options)
     return found
+
+
+def _key(training: list[Any]) -> str:
+    return json.dumps(training)
+
+
+def _keep(training: list[Any], scores: Scores, options: argparse.Namespace) -> None:
+    """Add the scores of a training to the rows."""
+    if not options.quick:
+        row = {"training": training, "commit": header()["commit"], "scores": scores}
+        with ROWS.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
 
 
 def _predict(inputs: TrainingInputs, checkpoint: Any, seconds: float) -> tuple[Any, dict[str, str]]:
@@ -199,6 +224,8 @@ def _score(file: Path, loss: Choice) -> Scores:
 
 def _distil(name: str, rates: Rates, seed: int, options: argparse.Namespace) -> Scores:
     """Score the student of CGP + DGP, whose teachers have the same head and loss."""
+    if (known := _known.get(_key([name, *rates, seed, "student"]))) is not None:
+        return known
     p, method = _parameters(name, rates, options), METHODS[name]
     folder = _folder(p, method, seed) / f"{seed}_psd"
     file = folder / "student.safetensors"
@@ -212,6 +239,7 @@ def _distil(name: str, rates: Rates, seed: int, options: argparse.Namespace) -> 
         save_tensors(file, *_predict(inputs, made.checkpoints[0], made.seconds + team.seconds))
     found = _score(file, method.loss)
     print(seed, name, "student", {key: round(v, 2) for key, v in found.items()}, flush=True)
+    _keep([name, *rates, seed, "student"], found, options)
     return found
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -64,5 +66,15 @@ def parameters(env: str | None, params: dict[str, Any], sections: tuple[str, ...
         click.echo(f"{one.key:{width}}  {value}  ({one.source})")
 
 
+def _stay_offline(arguments: Sequence[str]) -> None:
+    """Keep Kedro-Viz from asking the package index for its newest version at every start."""
+    # Only for its own commands: the module takes long to import.
+    if "viz" in arguments:
+        from kedro_viz.integrations import pypi
+
+        pypi.get_latest_version = lambda: None
+
+
+_stay_offline(sys.argv)  # Kedro imports this module before it runs a command of Kedro-Viz
 run: Any = _with_our_runners(kedro_run)
 cli = click.Group("mlic", commands={"run": run, "parameters": parameters})
