@@ -1,15 +1,22 @@
-"""Nodes in spawned processes: which GPU each gets, what is skipped, and what is recorded."""
+"""Nodes in spawned processes: GPUs, what is skipped and recorded, and processes that are killed."""
 
+import contextlib
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from multiprocessing import get_context
 
+import psutil
 import pytest
 from kedro.io import DataCatalog
 from kedro.io.data_catalog import SharedMemoryDataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro.runner.task import Task
 
+from mlic.errors import TrainingError
 from mlic.runners import ParallelRunner, SequentialRunner, parallel
 
 
@@ -19,6 +26,10 @@ def report_worker(number):
 
 def fail(_):
     raise ValueError("on purpose")
+
+
+def kill_itself(_):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 SIDE_BY_SIDE = Pipeline([Node(report_worker, "a", f"b{i}", name=f"n{i}") for i in range(4)])
@@ -69,6 +80,83 @@ def test_failing_node_stops_the_run_and_leaves_no_record(catalog, monkeypatch, t
     with pytest.raises(ValueError, match="on purpose"):
         ParallelRunner(max_workers=1).run(pipeline, catalog())
     assert [path.name for path in (tmp_path / "records").glob("[!.]*")] == ["n0.json"]
+
+
+def test_killed_worker_is_one_error_and_what_ended_before_is_recorded(
+    catalog, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(parallel, "visible_gpus", list)
+    killed = Pipeline([Node(kill_itself, "b0", "b1", name="killed")])
+    pipeline = SIDE_BY_SIDE.filter(node_names=["n0"]) + killed
+    with pytest.raises(TrainingError) as error:
+        ParallelRunner(max_workers=1).run(pipeline, catalog())
+    assert error.value.fields == {"names": ["killed"], "max_workers": 1}
+    assert [path.name for path in (tmp_path / "records").glob("[!.]*")] == ["n0.json"]
+
+
+# Two nodes that never end: one releases Python's lock, as torch does, and one never leaves Python.
+ENDLESS = """
+import os, pathlib, time
+from kedro.io.data_catalog import SharedMemoryDataCatalog
+from kedro.pipeline import Node, Pipeline
+from mlic.runners import ParallelRunner
+
+def compute(_):
+    import torch
+    pathlib.Path(f"{os.getpid()}.worker").touch()
+    while True:
+        torch.ones(300, 300) @ torch.ones(300, 300)
+
+def count(_):
+    pathlib.Path(f"{os.getpid()}.worker").touch()
+    while True:
+        pass
+
+if __name__ == "__main__":
+    entry = {"type": "json.JSONDataset"}
+    names = {name: {**entry, "filepath": f"{name}.json"} for name in "abc"}
+    catalog = SharedMemoryDataCatalog.from_config(names)
+    nodes = [Node(compute, "a", "b", name="compute"), Node(count, "a", "c", name="count")]
+    ParallelRunner(max_workers=2).run(Pipeline(nodes), catalog)
+"""
+
+
+@pytest.fixture
+def endless(tmp_path):
+    """A program that runs two nodes in two workers, and all processes that it has started."""
+    (tmp_path / "a.json").write_text("1")
+    (tmp_path / "endless.py").write_text(ENDLESS)
+    program = subprocess.Popen(
+        [sys.executable, "endless.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("*.worker"))) < 2 and time.monotonic() < deadline:
+        assert program.poll() is None, program.stderr.read()
+        time.sleep(0.1)
+    started = psutil.Process(program.pid).children(recursive=True)
+    yield program, started, [int(path.stem) for path in tmp_path.glob("*.worker")]
+    for process in [program, *started]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+@pytest.mark.slow
+def test_no_process_outlives_a_parent_that_is_killed(endless):
+    program, started, workers = endless
+    assert len(started) >= 4 and len(workers) == 2  # with a manager and a tracker of resources
+    program.kill()
+    _, alive = psutil.wait_procs(started, timeout=5)
+    assert not alive
+
+
+@pytest.mark.slow
+def test_no_process_outlives_a_worker_that_is_killed(endless):
+    program, started, workers = endless
+    os.kill(workers[0], signal.SIGKILL)
+    assert program.wait(timeout=30) == 1
+    assert "TrainingError: a worker process was killed" in program.stderr.read()
+    _, alive = psutil.wait_procs(started, timeout=5)
+    assert not alive
 
 
 def test_number_of_workers_follows_the_cores(catalog, monkeypatch):

@@ -251,6 +251,22 @@ def test_worker_that_was_stopped_takes_no_other_task(client, parent):
     assert (child.info.run_name, child.info.status) == ("first", "KILLED")
 
 
+def kill_itself():
+    with tracked_training("first", {}, {}):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks a process that has threads")
+def test_training_of_a_worker_that_was_killed_is_closed_with_the_parent(client, parent):
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, context) as pool, pytest.raises(BrokenProcessPool):
+        pool.submit(kill_itself).result(timeout=60)
+    assert only_child(client, parent).info.status == "RUNNING"
+    close_parent("FAILED")
+    assert only_child(client, parent).info.status == "KILLED"
+    assert client.get_run(parent).info.status == "FAILED"
+
+
 # Without a store
 
 

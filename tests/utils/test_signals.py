@@ -1,10 +1,11 @@
 """SIGTERM, and workers that are interrupted."""
 
 import signal
+import threading
 
 import pytest
 
-from mlic.utils.signals import exit_on_sigterm, finish_worker
+from mlic.utils.signals import end_with_parent, exit_on_sigterm, finish_worker
 
 
 @pytest.fixture
@@ -36,3 +37,9 @@ def test_main_process_continues_after_an_interrupt(default_sigterm):
         actions.append("closed")
     assert actions == ["closed"]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_main_process_watches_nobody():
+    before = threading.active_count()
+    end_with_parent()
+    assert threading.active_count() == before

@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 import os
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
+from kedro.runner import AbstractRunner
 from kedro.runner import ParallelRunner as KedroParallelRunner
+from kedro.runner.parallel_runner import ParallelRunnerManager
 
+from mlic.errors import TrainingError
 from mlic.runners.node_cache import NodeCache
 from mlic.runners.skip_unchanged import SkipUnchanged
 from mlic.utils.logging import set_up_logging
+from mlic.utils.signals import end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,13 +38,24 @@ class ParallelRunner(SkipUnchanged, KedroParallelRunner):  # type: ignore[misc]
     Workers are spawned, never forked: neither CUDA nor the threads of OpenMP survive a fork. Hooks
     of nodes and datasets are not called in the workers; this is so in Kedro's parallel runner too.
     By default there is one worker for each GPU; without a GPU, as many as the cores allow when each
-    has ``training.threads`` threads, but at least two.
+    has ``training.threads`` threads, but at least two. All of them end with the main process, even
+    if it is killed.
+
+    Raises
+    ------
+    TrainingError
+        If a worker is killed. The field ``names`` has the nodes that were given to workers.
     """
 
     def __init__(self, max_workers: int | None = None, is_async: bool = False) -> None:
-        super().__init__(max_workers, is_async)
+        # Not that of Kedro's parallel runner, whose manager process would outlive a killed parent.
+        AbstractRunner.__init__(self, is_async)
+        self._manager = ParallelRunnerManager()
+        self._manager.start(end_with_parent)
+        self._max_workers = self._validate_max_workers(max_workers)
         self._requested = max_workers
         self._gpus: list[str] = []
+        self._pool: _Pool | None = None
 
     def _run(
         self,
@@ -52,14 +68,30 @@ class ParallelRunner(SkipUnchanged, KedroParallelRunner):  # type: ignore[misc]
             # Counted here and not at the start: asking torch takes a second, often for nothing.
             self._gpus = visible_gpus()
             self._max_workers = self._requested or len(self._gpus) or _workers_on_cpu(catalog)
-            super()._run(pipeline, catalog, hook_manager, run_id)
+            try:
+                super()._run(pipeline, catalog, hook_manager, run_id)
+            except BrokenProcessPool as error:
+                raise self._explain_kill() from error
+
+    def _explain_kill(self) -> TrainingError:
+        names = self._pool.list_lost() if self._pool else []
+        return TrainingError(
+            f"a worker process was killed, perhaps because memory ran out; {', '.join(names)} did "
+            "not end. Lower training.batch_size by --params, or run fewer nodes at a time by "
+            "ParallelRunner(max_workers=...) or without --runner; the same command continues from "
+            "what is finished",
+            names=names,
+            max_workers=self._max_workers,
+        )
 
     def _get_executor(self, max_workers: int) -> ProcessPoolExecutor:
         context = get_context("spawn")
         devices: SimpleQueue[str] = context.SimpleQueue()
         for worker in range(max_workers if self._gpus else 0):
             devices.put(self._gpus[worker % len(self._gpus)])
-        return _Pool(self._has_to_run, max_workers, context, _set_up_worker, (devices,))
+        arguments = max_workers, context, _set_up_worker, (devices,)
+        self._pool = _Pool(self._has_to_run, *arguments)
+        return self._pool
 
 
 class _Pool(ProcessPoolExecutor):
@@ -68,13 +100,23 @@ class _Pool(ProcessPoolExecutor):
     def __init__(self, has_to_run: Callable[[Node, NodeCache], bool], *arguments: Any) -> None:
         super().__init__(*arguments)
         self._has_to_run = has_to_run
+        self._given: dict[str, Future[Node]] = {}  # to workers, by name of the node
 
     def submit(self, task: Task) -> Future[Node]:  # type: ignore[override]
         if self._has_to_run(task.node, NodeCache(task.catalog)):
-            return super().submit(_run_recorded, task)
+            self._given[task.node.name] = super().submit(_run_recorded, task)
+            return self._given[task.node.name]
         done: Future[Node] = Future()
         done.set_result(task.node)
         return done
+
+    def list_lost(self) -> list[str]:
+        """Names of the nodes that did not end because a worker was killed."""
+        return [
+            name
+            for name, future in self._given.items()
+            if future.done() and isinstance(future.exception(), BrokenProcessPool)
+        ]
 
 
 def _run_recorded(task: Task) -> Node:
@@ -99,7 +141,8 @@ def _workers_on_cpu(catalog: SharedMemoryCatalogProtocol) -> int:
 
 
 def _set_up_worker(devices: SimpleQueue[str]) -> None:
-    """Let this worker log as the main process does, and give it one GPU."""
+    """Let this worker log as the main process does, give it one GPU, and end it with its parent."""
+    end_with_parent()
     set_up_logging()
     logging.getLogger("kedro_viz").setLevel(logging.ERROR)  # warns about every dataset in a worker
     # CUDA reads the variable when it is first used, which is later, in a node.

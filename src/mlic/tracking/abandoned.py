@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
 
-__all__ = ["close_abandoned", "process_tags"]
+__all__ = ["close_abandoned", "close_children", "process_tags"]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,14 @@ def close_abandoned(client: MlflowClient, experiment_id: str) -> None:
     if gone:
         names = ", ".join(sorted({str(run.info.run_name) for run in gone}))
         log.info("MLflow: runs of processes that no longer exist are closed as KILLED: %s", names)
+
+
+def close_children(client: MlflowClient, parent_id: str) -> None:
+    """Close as KILLED the children of a run that are still RUNNING; their workers have ended."""
+    experiment = client.get_run(parent_id).info.experiment_id
+    children = f"tags.mlflow.parentRunId = '{parent_id}' and attributes.status = 'RUNNING'"
+    for run in client.search_runs([experiment], children):
+        client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _is_gone(tags: Mapping[str, str]) -> bool:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mlic.tracking import store
-from mlic.tracking.abandoned import close_abandoned, process_tags
+from mlic.tracking.abandoned import close_abandoned, close_children, process_tags
 from mlic.tracking.store import (
     connect,
     explain_refusal,
@@ -191,9 +191,16 @@ def parent_id() -> str:
 
 
 def close_parent(status: str) -> None:
-    """Close the parent run, if one is open, as ``"FINISHED"``, ``"FAILED"`` or ``"KILLED"``."""
+    """Close the parent run, if one is open, as ``"FINISHED"``, ``"FAILED"`` or ``"KILLED"``.
+
+    Children that are still open, because the process of their training was killed, become KILLED.
+    """
     if _RUN in os.environ:
-        _close(connect(os.environ[_STORE]), os.environ[_RUN], status)
+        client = connect(os.environ[_STORE])
+        if status != "FINISHED":
+            with warn_if_refused("the status of trainings that were killed"):
+                close_children(client, os.environ[_RUN])
+        _close(client, os.environ[_RUN], status)
     # A later run of the same process must not log to this one.
     for variable in (_RUN, _STORE, _SAMPLING):
         os.environ.pop(variable, None)

@@ -1,4 +1,4 @@
-"""Interruption: SIGTERM unwinds the program, and workers of a pool end when interrupted."""
+"""Interruption: SIGTERM unwinds the program, and workers end when interrupted or left alone."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from multiprocessing.process import BaseProcess
 
-__all__ = ["exit_on_sigterm", "finish_worker"]
+__all__ = ["end_with_parent", "exit_on_sigterm", "finish_worker"]
+
+_WATCH_SECONDS = 1.0  # between two looks at the parent, where its end wakes up no one
 
 
 def exit_on_sigterm() -> None:
@@ -50,3 +53,22 @@ def finish_worker(stop: BaseException) -> Iterator[None]:
     if ends:
         # Shells report a process that ended by a signal as 128 + its number: 15 or 2.
         os._exit(143 if isinstance(stop, SystemExit) else 130)
+
+
+def end_with_parent() -> None:
+    """Let this worker process end at once when its parent has ended, whatever it is doing.
+
+    A parent that is killed cannot stop its workers. The main process itself is not affected.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        arguments = parent, os.getppid()
+        threading.Thread(target=_watch, args=arguments, name="parent", daemon=True).start()
+
+
+def _watch(parent: BaseProcess, number: int) -> None:
+    # A pipe of the parent closes when it ends. Should another process have inherited the pipe, the
+    # number of this process's parent still changes.
+    while parent.is_alive() and os.getppid() == number:
+        parent.join(_WATCH_SECONDS)
+    os._exit(1)  # nothing can be cleaned up: the main thread may be in the middle of anything
