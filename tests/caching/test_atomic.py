@@ -1,11 +1,13 @@
 """Atomic writes: complete or not at all, with one clear error."""
 
 import errno
+import subprocess
+import sys
 from collections import namedtuple
 
 import pytest
 
-from mlic.caching.atomic import atomic_write, require_free_space
+from mlic.caching.atomic import _delete_leftovers, _mark, atomic_write, require_free_space
 from mlic.errors import DataError
 
 
@@ -48,6 +50,32 @@ def test_atomic_write_names_a_folder_that_cannot_be_made(tmp_path):
 def test_atomic_write_passes_errors_about_other_files_on(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "a.txt"):
         (tmp_path / "source").read_text()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mlic.caching.atomic import atomic_write
+with atomic_write(Path(sys.argv[1])) as partial:
+    partial.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_writer_left_is_deleted_by_the_next(tmp_path):
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "a.txt")], check=False)
+    (left,) = tmp_path.iterdir()
+    others = [
+        tmp_path / f"b{_mark()}1-7.partial",  # a process that lives
+        tmp_path / left.name.replace(_mark(), ".elsewhere-"),
+        tmp_path / "mine.partial",
+    ]
+    for other in others:
+        other.touch()
+    _delete_leftovers.cache_clear()
+    with atomic_write(tmp_path / "c.txt") as partial:
+        partial.write_text("whole")
+    assert set(tmp_path.iterdir()) == {*others, tmp_path / "c.txt"}
 
 
 def test_free_space_is_checked_before_writing(tmp_path, monkeypatch):

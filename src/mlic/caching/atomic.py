@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import shutil
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 from mlic.errors import DataError
@@ -23,7 +26,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     The block writes the temporary file that it is given, in the same folder, which is made if
     necessary. Readers see the old file or the complete new one, never a part of it. When the block
-    raises, or the process is interrupted, the old file stays as it is.
+    raises, or the process is interrupted, the old file stays as it is. Temporary files that killed
+    processes of this host left in the folder are deleted.
 
     Raises
     ------
@@ -42,16 +46,38 @@ def atomic_write(path: Path) -> Iterator[Path]:
     '[1, 2]'
     """
     # Several processes and threads may write one file at a time: the last to finish wins.
-    name = f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial"
+    name = f"{path.name}{_mark()}{os.getpid()}-{threading.get_ident()}.partial"
     partial = path.with_name(name)
     with wrap_write_errors(path, partial):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _delete_leftovers(path.parent.absolute())
         try:
             yield partial
             # Atomic only within one file system, hence a temporary file in the same folder.
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+@cache
+def _mark() -> str:
+    """What the names of this host's temporary files have before the number of their process."""
+    # Hosts, among them containers, share folders but not the numbers of their processes.
+    return f".{platform.node()[:32]}-"
+
+
+@cache  # a folder of many files is listed once
+def _delete_leftovers(folder: Path) -> None:
+    pattern = re.compile(re.escape(_mark()) + r"(\d+)-\d+\.partial$")
+    found = [(name, pattern.search(name)) for name in os.listdir(folder)]
+    left = [(name, int(match[1])) for name, match in found if match]
+    if left:
+        import psutil
+
+        for name, process in left:
+            if not psutil.pid_exists(process):
+                with suppress(OSError):  # the new file does not depend on it
+                    (folder / name).unlink()
 
 
 @contextmanager
