@@ -11,7 +11,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.runner import SequentialRunner as KedroRunner
 
-from mlic.errors import DataError, ParameterError, PartitionError
+from mlic.errors import DataError, ParameterError, PartitionError, TrainingError
 from mlic.labels import LabelSpace
 from mlic.labels.partition import user_partition
 from mlic.runners import ParallelRunner, SequentialRunner
@@ -272,3 +272,18 @@ def test_run_of_another_environment_replaces_nothing(project, first_run):
     assert counts[1] < counts[0]
     run(project, **TINY)  # up to date: the other run changed nothing that this one reads
     assert state() == before
+
+
+def test_a_run_goes_on_untracked_where_mlflow_is_not_required(
+    tmp_path, copy_project, run_project, caplog
+):
+    project = copy_project(tmp_path)
+    (project / "mlflow.db").write_bytes(b"no database at all" * 1000)
+    pipelines = ["data_preparation", "baseline_training"]
+    with pytest.raises(TrainingError):
+        run_project(project, pipelines=pipelines, **TINY)
+    (project / "conf/local").mkdir(exist_ok=True)
+    (project / "conf/local/mlflow.yml").write_text("required: false\n")
+    run_project(project, pipelines=pipelines, **TINY)
+    assert "not tracked" in caplog.text
+    assert (project / "data/06_models/base/trained/baseline.safetensors").is_file()

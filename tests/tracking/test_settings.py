@@ -95,7 +95,7 @@ def test_a_project_may_lie_in_any_folder(tmp_path, name):
 @pytest.mark.parametrize(
     "raw",
     [1, None, [], {"tracking_uri": 3}, {"experiment": " "}, {"sampling_seconds": True}, {1: 2},
-     {"sampling_seconds": float("nan")}],
+     {"sampling_seconds": float("nan")}, {"required": "no"}],
 )  # fmt: skip
 def test_whatever_the_file_holds_is_one_error(raw, tmp_path):
     with pytest.raises(ParameterError, match=r"mlflow\.yml"):

@@ -99,7 +99,13 @@ class RunTracking:
         exit_on_sigterm()
         tags |= runs.provenance()
         # with all defaults: every value that a figure depends on
-        runs.open_parent(settings, name, self._parameters().model_dump(mode="json"), tags)
+        try:
+            runs.open_parent(settings, name, self._parameters().model_dump(mode="json"), tags)
+        except TrainingError as error:
+            if settings.required:
+                raise
+            logger.warning("This run is not tracked: %s", error)
+            return
         self._is_open = True
         atexit.register(self._close, "KILLED")  # Kedro calls no hook on Ctrl-C
 

@@ -35,11 +35,15 @@ class TrackingSettings:
         Name of the experiment; it is created if it does not exist.
     sampling_seconds
         Seconds between two samples of the system metrics.
+    required
+        Whether a store that cannot be used is an error; otherwise a warning says so, and the run
+        is not tracked.
     """
 
     tracking_uri: str = "sqlite:///mlflow.db"
     experiment: str = "mlic"
     sampling_seconds: float = 5.0
+    required: bool = True
 
 
 def read_settings(raw: Mapping[str, Any], root: Path) -> TrackingSettings:
@@ -70,6 +74,12 @@ def read_settings(raw: Mapping[str, Any], root: Path) -> TrackingSettings:
             raise ParameterError(
                 f"mlflow.yml: {key} is {raw[key]!r}: write a text", parameter=key, value=raw[key]
             )
+    if not isinstance(raw.get("required", True), bool):
+        raise ParameterError(
+            f"mlflow.yml: required is {raw['required']!r}: set true or false",
+            parameter="required",
+            value=raw["required"],
+        )
     settings = TrackingSettings(**raw)
     seconds = settings.sampling_seconds
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
