@@ -146,6 +146,17 @@ def test_data_that_changed_without_a_trace_are_refused(project):
     assert error.value.fields["path"] == file
 
 
+def test_a_damaged_record_is_as_good_as_none(project):
+    """Another content in it must not make good data look damaged."""
+    project.run()
+    record = project.folder / "records/second.json"
+    content = json.loads(record.read_text())
+    content["written"]["c"][1] = "0123456789abcdef"
+    record.write_text(json.dumps(content))
+    project.write(e=1100)
+    assert project.run() == ["second", "third"] and project.run() == []
+
+
 def test_of_two_nodes_that_write_the_same_data_the_last_counts(project):
     project.run()
     other = node("other", ["e"], "c")

@@ -21,6 +21,7 @@ from kedro.pipeline import Pipeline
 from mlic.caching.atomic import atomic_write
 from mlic.caching.code_version import source_tree
 from mlic.caching.content_state import ContentState, FileState, Signature, scan_files
+from mlic.caching.fingerprint import fingerprint_tree
 from mlic.errors import DataError
 from mlic.runners.catalog_entries import Entry, read_entry
 from mlic.runners.listed_files import ListedFiles
@@ -194,7 +195,8 @@ class NodeCache:
     ) -> None:
         with atomic_write(self._path(node)) as file:
             record = {"read": read, "written": written}
-            file.write_text(json.dumps(record, indent=1), encoding="utf-8")
+            signed = {"digest": fingerprint_tree(record), **record}
+            file.write_text(json.dumps(signed, indent=1), encoding="utf-8")
 
 
 class _Record(NamedTuple):
@@ -207,6 +209,8 @@ class _Record(NamedTuple):
 def _read_record(path: Path) -> _Record:
     try:
         recorded = json.loads(path.read_text(encoding="utf-8"))
+        if recorded.pop("digest") != fingerprint_tree(recorded):
+            return _Record({}, {})
         both = (recorded["read"], recorded["written"])
         return _Record(*({name: Signature(*one) for name, one in each.items()} for each in both))
     # Absent, damaged, or of another version: then the node simply runs.
