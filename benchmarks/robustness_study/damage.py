@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,6 +23,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 
+import mlic.runners.node_cache
 from mlic.caching.content_state import LOCK_NAME
 from mlic.caching.store import ArtifactStore
 from mlic.errors import MlicError
@@ -62,7 +64,8 @@ def make_project(folder: Path) -> Path:
 def run(project: Path) -> subprocess.CompletedProcess[str]:
     """Run the small size as a user would."""
     command = [sys.executable, "-m", "kedro", "run", "--params", TINY]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "200"}
+    # Wide, so that no path in a message is broken over two lines.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": "2000"}
     return subprocess.run(
         command, cwd=project, env=environment, capture_output=True, text=True, check=False
     )
@@ -99,6 +102,8 @@ def kind_of(file: Path) -> str:
 def damage_files(project: Path, times: int, seed: int) -> dict[str, Found]:
     """Mutate every file so many times, and ask what a run would do; files are restored."""
     bootstrap_project(project)
+    # The catalog does not change here; to resolve each entry anew is half of the time.
+    mlic.runners.node_cache.read_entry = cache(mlic.runners.node_cache.read_entry)
     parameters = dict(part.split("=") for part in TINY.split(","))
     found: dict[str, Found] = {}
     with contextlib.chdir(project), KedroSession.create(
@@ -200,7 +205,8 @@ def damage_runs(project: Path, times: int, seed: int) -> tuple[Found, Counter[st
         if "Traceback" in ended.stderr or "Traceback" in ended.stdout:
             found.tracebacks.append(f"{file.name}: {ended.stderr[-400:]}")
         if ended.returncode:  # one error: its cure, as the message names it, then the same command
-            file.unlink()
+            for named in _named_files(ended, project):
+                named.unlink()
             ended = run(project)
         if ended.returncode or figures(project) != reference:
             found.silent.append(f"{file.name}: {ended.stderr[-200:]}")
@@ -209,6 +215,18 @@ def damage_runs(project: Path, times: int, seed: int) -> tuple[Found, Counter[st
         else:
             found.noticed += 1
     return found, kinds
+
+
+def _named_files(ended: subprocess.CompletedProcess[str], project: Path) -> list[Path]:
+    """Files under ``data`` whose path is in the message of a run that failed."""
+    text = ended.stdout + ended.stderr
+    return [
+        file for file in files_of(project) if str(file) in text or _short(file, project) in text
+    ]
+
+
+def _short(file: Path, project: Path) -> str:
+    return file.relative_to(project).as_posix()
 
 
 def _nest(flat: dict[str, str]) -> dict[str, Any]:
