@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -27,6 +27,7 @@ import mlic.runners.node_cache
 from mlic.caching.content_state import LOCK_NAME
 from mlic.caching.store import ArtifactStore
 from mlic.errors import MlicError
+from mlic.runners.catalog_entries import read_entry
 from mlic.runners.node_cache import NodeCache, filter_stale_nodes
 from robustness_study.odd import mutate_bytes
 
@@ -102,8 +103,6 @@ def kind_of(file: Path) -> str:
 def damage_files(project: Path, times: int, seed: int) -> dict[str, Found]:
     """Mutate every file so many times, and ask what a run would do; files are restored."""
     bootstrap_project(project)
-    # The catalog does not change here; to resolve each entry anew is half of the time.
-    mlic.runners.node_cache.read_entry = cache(mlic.runners.node_cache.read_entry)
     parameters = dict(part.split("=") for part in TINY.split(","))
     found: dict[str, Found] = {}
     with contextlib.chdir(project), KedroSession.create(
@@ -111,6 +110,9 @@ def damage_files(project: Path, times: int, seed: int) -> dict[str, Found]:
     ) as session:  # fmt: skip
         catalog = session.load_context().catalog  # type: ignore[attr-defined]
         pipeline = pipelines["__default__"]
+        # The catalog does not change here; to resolve each entry anew is half of the time.
+        entry = cache(partial(read_entry, catalog))
+        mlic.runners.node_cache.read_entry = lambda _, name: entry(name)
         for number, file in enumerate(files_of(project)):
             valid, random = file.read_bytes(), Random(seed + number)
             outcomes = found.setdefault(kind_of(file), Found())
@@ -220,13 +222,7 @@ def damage_runs(project: Path, times: int, seed: int) -> tuple[Found, Counter[st
 def _named_files(ended: subprocess.CompletedProcess[str], project: Path) -> list[Path]:
     """Files under ``data`` whose path is in the message of a run that failed."""
     text = ended.stdout + ended.stderr
-    return [
-        file for file in files_of(project) if str(file) in text or _short(file, project) in text
-    ]
-
-
-def _short(file: Path, project: Path) -> str:
-    return file.relative_to(project).as_posix()
+    return [file for file in files_of(project) if file.relative_to(project).as_posix() in text]
 
 
 def _nest(flat: dict[str, str]) -> dict[str, Any]:
