@@ -15,6 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from common import ROOT
@@ -112,15 +113,15 @@ def damage_files(project: Path, times: int, seed: int) -> dict[str, Found]:
         pipeline = pipelines["__default__"]
         # The catalog does not change here; to resolve each entry anew is half of the time.
         entry = cache(partial(read_entry, catalog))
-        mlic.runners.node_cache.read_entry = lambda _, name: entry(name)
-        for number, file in enumerate(files_of(project)):
-            valid, random = file.read_bytes(), Random(seed + number)
-            outcomes = found.setdefault(kind_of(file), Found())
-            with _restored(file):
-                for _ in range(times):
-                    changed = mutate_bytes(valid, random)
-                    file.write_bytes(changed)
-                    _judge(file, changed == valid, catalog, pipeline, outcomes)
+        with patch.object(mlic.runners.node_cache, "read_entry", lambda _, name: entry(name)):
+            for number, file in enumerate(files_of(project)):
+                valid, random = file.read_bytes(), Random(seed + number)
+                outcomes = found.setdefault(kind_of(file), Found())
+                with _restored(file):
+                    for _ in range(times):
+                        changed = mutate_bytes(valid, random)
+                        file.write_bytes(changed)
+                        _judge(file, changed == valid, catalog, pipeline, outcomes)
     return found
 
 
