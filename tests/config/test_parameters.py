@@ -152,6 +152,16 @@ def test_shares_are_equal_by_default(raw):
     assert share("cgp", ["cgp"]) == 1 and share("dgp", ["cgp", "dgp"]) == 0.5
 
 
+def test_linked_distillation_needs_one_loss(raw):
+    raw["distillation"]["linked"] = True
+    assert check_parameters(raw).distillation.linked
+    own = {"loss": {"name": "asymmetric", "options": {"gamma_negative": 2}}}
+    raw["training"]["overrides"] = {"teacher": own}
+    assert "distillation.linked" in str(refuse(raw))
+    raw["distillation"]["linked"] = False
+    check_parameters(raw)
+
+
 # Strategies and controls
 
 

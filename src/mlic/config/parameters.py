@@ -15,7 +15,7 @@ from mlic.images.options import DataOptions, SyntheticOptions
 from mlic.inference.options import CalibrationOptions
 from mlic.labels.options import PartitionOptions
 from mlic.models.options import ModelOptions
-from mlic.training.options import DistillationOptions, TeacherOptions, TrainingOptions
+from mlic.training.options import ROLES, DistillationOptions, TeacherOptions, TrainingOptions
 from mlic.utils.strict_model import StrictModel
 from mlic.utils.suggestions import closest
 
@@ -102,6 +102,7 @@ class Parameters(StrictModel):
         rules = (
             *(self._check_shares(), self._check_num_parts()),
             *(self._check_weights(), self._check_scale(), self._check_peers()),
+            self._check_links(),
         )
         if mistakes := [mistake for mistake in rules if mistake]:
             raise ValueError("\n  ".join(mistakes))
@@ -138,6 +139,18 @@ class Parameters(StrictModel):
         if not any(self.training.for_role(role).peers for role in ("teacher", "student")):
             return None
         return "training.peers: only the baseline may have peers; use training.overrides.baseline"
+
+    def _check_links(self) -> str | None:
+        if not self.distillation.linked or self._has_one_loss():
+            return None
+        return (
+            "distillation.linked: the logits of teachers and student must mean the same, but "
+            "training.overrides give their roles different losses; give all roles one loss"
+        )
+
+    def _has_one_loss(self) -> bool:
+        losses = [self.training.for_role(role).loss for role in ROLES]
+        return all(loss == losses[0] for loss in losses)
 
     def _check_weights(self) -> str | None:
         # not checked by ModelOptions, which checkpoints take to machines without this file

@@ -230,6 +230,11 @@ class DistillationOptions(StrictModel):
     shares: dict[str, float] | None = Field(
         default=None, description="share of soft_weight for each strategy; null: equal shares"
     )
+    linked: bool = Field(
+        default=False,
+        description="whether the distiller compares the probabilities that the logits mean for the "
+        "loss (its link), not the logits themselves",
+    )
 
     def share(self, strategy: str, strategies: list[str]) -> float:
         """Share of the soft weight for one strategy."""
