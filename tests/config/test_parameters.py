@@ -152,6 +152,16 @@ def test_shares_are_equal_by_default(raw):
     assert share("cgp", ["cgp"]) == 1 and share("dgp", ["cgp", "dgp"]) == 0.5
 
 
+def test_averaging_needs_the_start_of_the_baseline(raw):
+    assert not check_parameters(raw).averaging.enabled
+    raw["averaging"]["enabled"] = True
+    assert "distillation.start" in str(refuse(raw))
+    raw["distillation"]["start"] = "baseline"
+    check_parameters(raw)
+    raw["averaging"]["shares"] = [0.5, 1.0]
+    assert refuse(raw).fields["parameters"] == ["averaging.shares.1"]
+
+
 def test_linked_distillation_needs_one_loss(raw):
     raw["distillation"]["linked"] = True
     assert check_parameters(raw).distillation.linked

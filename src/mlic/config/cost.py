@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 
 from mlic.distillation.teacher_id import list_teachers
 from mlic.labels.options import BASELINE, FULL_LABEL
+from mlic.training.options import MIDDLE_SHARE
 
 if TYPE_CHECKING:
     from mlic.config.parameters import Parameters
     from mlic.labels.options import PartitionOptions
-    from mlic.training.options import TeacherOptions, TrainingOptions
+    from mlic.training.options import AveragingOptions, TeacherOptions, TrainingOptions
 
 __all__ = [
     "BRANCH_SHARE",
     "FORWARD_SHARE",
     "SINGLE_MODELS",
+    "count_averaged_images",
     "count_group_teachers",
     "count_passes",
     "count_psd_passes",
@@ -49,6 +51,14 @@ def count_passes(parameters: Parameters, role: str, branch: float) -> float:
 def count_group_teachers(partition: PartitionOptions) -> int:
     """Teachers of parts of the labels, over all strategies."""
     return len(list_teachers(partition.partitioned, partition.num_parts))
+
+
+def count_averaged_images(averaging: AveragingOptions, train: int, validation: int) -> int:
+    """Count the images that a model predicts to average a student, out of so many of each split."""
+    if not averaging.enabled:
+        return 0
+    shares = {*averaging.shares, MIDDLE_SHARE}
+    return len(shares) * (min(averaging.images, train) + validation)
 
 
 def _teacher_passes(training: TrainingOptions, role: str) -> float:

@@ -15,7 +15,13 @@ from mlic.images.options import DataOptions, SyntheticOptions
 from mlic.inference.options import CalibrationOptions
 from mlic.labels.options import PartitionOptions
 from mlic.models.options import ModelOptions
-from mlic.training.options import ROLES, DistillationOptions, TeacherOptions, TrainingOptions
+from mlic.training.options import (
+    ROLES,
+    AveragingOptions,
+    DistillationOptions,
+    TeacherOptions,
+    TrainingOptions,
+)
 from mlic.utils.strict_model import StrictModel
 from mlic.utils.suggestions import closest
 
@@ -90,6 +96,7 @@ class Parameters(StrictModel):
     training: TrainingOptions
     teachers: TeacherOptions = TeacherOptions()
     distillation: DistillationOptions
+    averaging: AveragingOptions = AveragingOptions()
     controls: ControlOptions = ControlOptions()
     calibration: CalibrationOptions = CalibrationOptions()
     evaluation: EvaluationOptions
@@ -102,7 +109,7 @@ class Parameters(StrictModel):
         rules = (
             *(self._check_shares(), self._check_num_parts()),
             *(self._check_weights(), self._check_scale(), self._check_peers()),
-            self._check_links(),
+            *(self._check_links(), self._check_averaging()),
         )
         if mistakes := [mistake for mistake in rules if mistake]:
             raise ValueError("\n  ".join(mistakes))
@@ -146,6 +153,14 @@ class Parameters(StrictModel):
         return (
             "distillation.linked: the logits of teachers and student must mean the same, but "
             "training.overrides give their roles different losses; give all roles one loss"
+        )
+
+    def _check_averaging(self) -> str | None:
+        if not self.averaging.enabled or self.distillation.start == "baseline":
+            return None
+        return (
+            "averaging.enabled: weights can only be averaged with those of the baseline if both "
+            "start alike; set distillation.start to baseline"
         )
 
     def _has_one_loss(self) -> bool:

@@ -15,7 +15,9 @@ from mlic.utils.strict_model import StrictModel
 __all__ = [
     "DISTILLERS",
     "LOSSES",
+    "MIDDLE_SHARE",
     "ROLES",
+    "AveragingOptions",
     "Choice",
     "DistillationOptions",
     "LabelMaskOptions",
@@ -26,6 +28,7 @@ __all__ = [
 LOSSES = "mlic.losses"
 DISTILLERS = "mlic.losses.distillation"
 ROLES = ("baseline", "teacher", "student")
+MIDDLE_SHARE = 0.5  # of an average: always evaluated, because it shows a barrier
 # options that no role may override: the student must see the views that its teachers saw
 SHARED = ("augmentation", "overrides", "teacher_epoch_factor", "student_epoch_factor")
 
@@ -235,7 +238,26 @@ class DistillationOptions(StrictModel):
         description="whether the distiller compares the probabilities that the logits mean for the "
         "loss (its link), not the logits themselves",
     )
+    start: Literal["random", "baseline"] = Field(
+        default="random",
+        description="initial weights of the student: random ones of its own, or those that the "
+        "baseline started from, its head included",
+    )
 
     def share(self, strategy: str, strategies: list[str]) -> float:
         """Share of the soft weight for one strategy."""
         return 1 / len(strategies) if self.shares is None else self.shares.get(strategy, 0.0)
+
+
+class AveragingOptions(StrictModel):
+    """How the weights of baseline and student are averaged; see `mlic.training.averaging`."""
+
+    enabled: bool = Field(default=False, description="whether the student is averaged")
+    shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        default=(0.25, 0.5, 0.75),
+        min_length=1,
+        description="shares of the student's weights, of which validation chooses one, or none",
+    )
+    images: int = Field(
+        default=1000, ge=2, description="training images on which batch norms are estimated anew"
+    )
