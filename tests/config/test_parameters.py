@@ -152,6 +152,30 @@ def test_shares_are_equal_by_default(raw):
     assert share("cgp", ["cgp"]) == 1 and share("dgp", ["cgp", "dgp"]) == 0.5
 
 
+@pytest.mark.parametrize("written", ["24+48", [24, 48]])
+def test_sizes_of_teachers(raw, written):
+    raw["training"]["overrides"] = {"teacher": {"sizes": written}}
+    training = check_parameters(raw).training
+    assert training.for_role("teacher").sizes == (24, 48)
+    assert training.for_role("student").sizes is training.for_role("baseline").sizes is None
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "named"),
+    [
+        ("training", {"sizes": [24, 48]}, "overrides.teacher"),
+        ("training", {"overrides": {"student": {"sizes": [24, 48]}}}, "overrides.teacher"),
+        ("training", {"overrides": {"teacher": {"sizes": [24, 64]}}}, "data.store_size"),
+        ("training", {"overrides": {"teacher": {"sizes": []}}}, "overrides.teacher.sizes"),
+        ("teachers", {"mode": "frozen"}, "teachers.mode"),
+    ],
+)
+def test_sizes_that_cannot_be_trained_are_refused(raw, section, values, named):
+    raw["training"]["overrides"] = {"teacher": {"sizes": [24, 48]}}
+    raw[section] |= values
+    assert named in str(refuse(raw))
+
+
 def test_averaging_needs_the_start_of_the_baseline(raw):
     assert not check_parameters(raw).averaging.enabled
     raw["averaging"]["enabled"] = True

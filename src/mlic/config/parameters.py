@@ -109,7 +109,7 @@ class Parameters(StrictModel):
         rules = (
             *(self._check_shares(), self._check_num_parts()),
             *(self._check_weights(), self._check_scale(), self._check_peers()),
-            *(self._check_links(), self._check_averaging()),
+            *(self._check_links(), self._check_averaging(), self._check_sizes()),
         )
         if mistakes := [mistake for mistake in rules if mistake]:
             raise ValueError("\n  ".join(mistakes))
@@ -146,6 +146,24 @@ class Parameters(StrictModel):
         if not any(self.training.for_role(role).peers for role in ("teacher", "student")):
             return None
         return "training.peers: only the baseline may have peers; use training.overrides.baseline"
+
+    def _check_sizes(self) -> str | None:
+        teacher, side = self.training.for_role("teacher").sizes, self.data.side
+        if any(self.training.for_role(role).sizes for role in ("baseline", "student")):
+            return "training.sizes: only teachers may have them; use training.overrides.teacher"
+        if teacher is None:
+            return None
+        if self.teachers.mode == "frozen" and self.partition.partitioned:
+            return (
+                "training.overrides.teacher.sizes: frozen teachers read stored features of one "
+                "size; set teachers.mode to joint or separate"
+            )
+        if max(teacher) > side:
+            return (
+                f"training.overrides.teacher.sizes: {max(teacher)} pixels are more than the stored "
+                f"images have ({side}); set data.store_size to at least {max(teacher)}"
+            )
+        return None
 
     def _check_links(self) -> str | None:
         if not self.distillation.linked or self._has_one_loss():

@@ -178,6 +178,7 @@ class TrainingJob:
             # overrides are already applied; those of other roles do not matter
             "training": self.options.model_dump(mode="json", exclude={"overrides"}),
             "distillation": distillation,
-            "seed": [self.seed, self.view_seed, self.start_seed],
+            "seed": [self.seed, self.view_seed],
+            "start_seed": self.start_seed,
             "code": training_code_version(),
         }
