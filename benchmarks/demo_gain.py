@@ -123,7 +123,9 @@ def train_all(p: Parameters, seed: int, folder: Path) -> dict[str, Any]:
     return {
         "seed": seed,
         **score(ensemble_logits(predictions, test), test),
-        "budget_epochs": round(count_psd_passes(p.training, p.partition, p.teachers)),
+        "budget_epochs": round(
+            count_psd_passes(p.training, p.partition, p.teachers, p.data.image_size)
+        ),
         "ari_cgp": planted_ari(labels, partitions["cgp"].membership, p),
         "ari_shuffled": shuffled_ari(labels, p, seed),
         "seconds": round(time.perf_counter() - start, 1),

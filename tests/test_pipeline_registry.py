@@ -150,7 +150,9 @@ def test_start_up_imports_nothing_heavy(module, heavy):
 
 def test_every_parameter_section_is_validated_by_kedro_or_by_training_inputs(caplog):
     """Kedro reads the annotations of nodes, but training nodes take some sections as keywords."""
-    pipelines = register("baseline+random+user+full_label", budget_matched_baseline=True)
+    pipelines = register(
+        "baseline+random+user+full_label", budget_matched_baseline=True, averaging=True
+    )
     found = TypeExtractor(pipelines).extract_types_from_pipelines()
     sections = {
         name: field.annotation

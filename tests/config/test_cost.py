@@ -7,12 +7,14 @@ import pytest
 from mlic.config.cost import (
     BRANCH_SHARE,
     FORWARD_SHARE,
+    count_averaged_images,
     count_group_teachers,
     count_passes,
     count_psd_passes,
 )
 from mlic.config.parameters import check_parameters
 from mlic.config.recipes import RecipeConfigLoader
+from mlic.training.options import AveragingOptions
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 TEACHER = 10 + 3 * FORWARD_SHARE  # ten epochs, and three views whose logits are predicted
@@ -43,7 +45,8 @@ def make_parameters():
 
 
 def count_psd(parameters):
-    return count_psd_passes(parameters.training, parameters.partition, parameters.teachers)
+    training, size = parameters.training, parameters.data.image_size
+    return count_psd_passes(training, parameters.partition, parameters.teachers, size)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,23 @@ def test_passes_of_each_role(make_parameters):
     )
     teaching = make_parameters("baseline")
     assert count_passes(teaching, "baseline", BRANCH_SHARE) == pytest.approx(TEACHER)
+
+
+@pytest.mark.parametrize("mode", ["separate", "joint"])
+def test_larger_images_cost_as_much_as_their_pixels(make_parameters, mode):
+    # five epochs at half the side, five at the usual side; targets at the last side
+    own = {"teacher": {"sizes": [24, 48]}}
+    parameters = make_parameters("cgp+full_label+baseline", mode, overrides=own)
+    teacher = 5 / 4 + 5 + 3 * FORWARD_SHARE
+    groups = teacher * (5 if mode == "separate" else 1 + 5 * BRANCH_SHARE)
+    assert count_psd(parameters) == pytest.approx(groups + 2 * teacher + TEACHER + 10)
+
+
+def test_average_predicts_views_and_validation_images_of_every_share():
+    off, few = AveragingOptions(), AveragingOptions(enabled=True, shares=(0.25, 0.75), images=100)
+    assert count_averaged_images(off, 500, 50) == 0
+    assert count_averaged_images(few, 500, 50) == 3 * 150  # and the middle
+    assert count_averaged_images(few, 60, 50) == 3 * 110
 
 
 def test_trunk_is_divided_among_its_branches(make_parameters):

@@ -152,6 +152,50 @@ def test_shares_are_equal_by_default(raw):
     assert share("cgp", ["cgp"]) == 1 and share("dgp", ["cgp", "dgp"]) == 0.5
 
 
+@pytest.mark.parametrize("written", ["24+48", [24, 48]])
+def test_sizes_of_teachers(raw, written):
+    raw["training"]["overrides"] = {"teacher": {"sizes": written}}
+    training = check_parameters(raw).training
+    assert training.for_role("teacher").sizes == (24, 48)
+    assert training.for_role("student").sizes is training.for_role("baseline").sizes is None
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "named"),
+    [
+        ("training", {"sizes": [24, 48]}, "overrides.teacher"),
+        ("training", {"overrides": {"student": {"sizes": [24, 48]}}}, "overrides.teacher"),
+        ("training", {"overrides": {"teacher": {"sizes": [24, 64]}}}, "data.store_size"),
+        ("training", {"overrides": {"teacher": {"sizes": []}}}, "overrides.teacher.sizes"),
+        ("teachers", {"mode": "frozen"}, "teachers.mode"),
+    ],
+)
+def test_sizes_that_cannot_be_trained_are_refused(raw, section, values, named):
+    raw["training"]["overrides"] = {"teacher": {"sizes": [24, 48]}}
+    raw[section] |= values
+    assert named in str(refuse(raw))
+
+
+def test_averaging_needs_the_start_of_the_baseline(raw):
+    assert not check_parameters(raw).averaging.enabled
+    raw["averaging"]["enabled"] = True
+    assert "distillation.start" in str(refuse(raw))
+    raw["distillation"]["start"] = "baseline"
+    check_parameters(raw)
+    raw["averaging"]["shares"] = [0.5, 1.0]
+    assert refuse(raw).fields["parameters"] == ["averaging.shares.1"]
+
+
+def test_linked_distillation_needs_one_loss(raw):
+    raw["distillation"]["linked"] = True
+    assert check_parameters(raw).distillation.linked
+    own = {"loss": {"name": "asymmetric", "options": {"gamma_negative": 2}}}
+    raw["training"]["overrides"] = {"teacher": own}
+    assert "distillation.linked" in str(refuse(raw))
+    raw["distillation"]["linked"] = False
+    check_parameters(raw)
+
+
 # Strategies and controls
 
 

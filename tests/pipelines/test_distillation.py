@@ -7,11 +7,13 @@ from mlic.config.shape import RunShape
 from mlic.errors import CheckpointError, DataError
 from mlic.labels.options import PartitionOptions
 from mlic.labels.partition import Partition
+from mlic.pipelines import calibration
 from mlic.pipelines.baseline_training.nodes import predict_teacher_logits, train_baseline
 from mlic.pipelines.distillation import create_pipeline
-from mlic.pipelines.distillation.nodes import join_logits, train_student
+from mlic.pipelines.distillation.nodes import average_student, join_logits, train_student
 from mlic.pipelines.teacher_training.nodes import assign_groups, train_teacher
-from mlic.training.options import DistillationOptions, TeacherOptions
+from mlic.training.options import AveragingOptions, DistillationOptions, TeacherOptions
+from mlic.utils.seeds import derive_seed
 
 
 @pytest.fixture
@@ -78,6 +80,34 @@ def test_baseline_teaches_beside_teachers_of_parts(written, inputs, labels, tmp_
     assert np.array_equal(targets.values["baseline"], logits.values)
     checkpoint = distil(targets, inputs)
     assert {"loss_baseline", "loss_cgp", "loss_dgp"} <= set(checkpoint.info.history[0])
+
+
+def test_student_starts_from_the_baseline_and_is_averaged_with_it(inputs, labels, tmp_path):
+    baseline = train_baseline(**inputs)
+    logits = predict_teacher_logits(baseline, teachers=TeacherOptions(), **inputs)
+    targets = join_logits(labels, tmp_path, logits)
+    student = train_student(targets, DistillationOptions(start="baseline"), **inputs)
+    made_from = student.info.components
+    assert made_from["seed"] == [derive_seed(0, "student"), 0]
+    assert baseline.info.components["seed"][0] == made_from["start_seed"]
+    assert distil(targets, inputs).info.components["start_seed"] is None
+    own = {name: value for name, value in inputs.items() if name != "store"}
+    averaging = AveragingOptions(enabled=True, images=16)
+    found = average_student(baseline, student, averaging, **own)
+    assert found.info.name == "student" and found.info.averaging.student == student.fingerprint
+
+
+def test_averaged_student_takes_the_place_of_the_student():
+    shape = RunShape(strategies=("cgp",), averaging=True)
+    pipeline = create_pipeline(shape)
+    assert pipeline.outputs() == {"averaged_student.checkpoint"}
+    assert "averaged_student.checkpoint" in calibration.create_pipeline(shape).inputs()
+    assert "student.checkpoint" not in calibration.create_pipeline(shape).inputs()
+    plain = calibration.create_pipeline(RunShape(strategies=("cgp",)))
+    assert "student.checkpoint" in plain.inputs() and plain.outputs() == {
+        "baseline.model",
+        "student.model",
+    }
 
 
 def test_logits_are_joined_in_the_order_of_the_parts():

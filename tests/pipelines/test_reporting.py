@@ -14,7 +14,7 @@ from mlic.distillation.targets import SoftTargets
 from mlic.evaluation.metrics import mean_average_precision
 from mlic.explain.class_maps import ClassMaps
 from mlic.explain.options import ExplainOptions
-from mlic.images.options import SyntheticOptions
+from mlic.images.options import DataOptions, SyntheticOptions
 from mlic.images.store import ImageStore
 from mlic.images.synthetic.scenes import draw_scenes
 from mlic.labels.options import PartitionOptions
@@ -89,6 +89,7 @@ def test_summary_has_an_entry_per_partition_and_model():
         TRAINING,
         OPTIONS,
         TeacherOptions(),
+        DataOptions(),
         7,
         score_calibration(predictions, trainings, labels, 7),
         partition_user=partition,
@@ -268,6 +269,7 @@ def test_pipeline_runs_from_checkpoints_to_the_page(images, weights):
         "params:training": TRAINING,
         "params:partition": OPTIONS,
         "params:teachers": TeacherOptions(),
+        "params:data": DataOptions(),
         "params:evaluation": EvaluationOptions(),
         "params:explain": ExplainOptions(images=4, examples=2),
         "params:seed": 0,

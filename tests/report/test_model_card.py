@@ -1,8 +1,11 @@
 """The model card is made from the figures of the run alone."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from mlic.report.model_card import write_model_card
+from mlic.training.checkpoint import Averaging
 from tests.inference.test_onnx_file import MODELS, NAMES, model_of
 
 SUMMARY = {
@@ -34,3 +37,13 @@ def test_card_says_how_to_load_what_was_exported():
     for name, folder in (("convolutional", True), ("attention", False)):
         card = write_model_card(model_of(MODELS[name]).checkpoint, SUMMARY, COUNTS)
         assert ("local-dir:" in card) is folder
+
+
+def test_card_says_that_a_student_was_averaged():
+    checkpoint = model_of(MODELS["convolutional"]).checkpoint
+    record = Averaging(
+        share=0.75, images=9, barrier=-0.01, validation_maps={}, baseline="a", student="b"
+    )
+    info = checkpoint.info.model_copy(update={"averaging": record})
+    card = write_model_card(replace(checkpoint, info=info), SUMMARY, COUNTS)
+    assert "75 % those of the trained student and 25 % those of the baseline" in card

@@ -199,6 +199,7 @@ def test_average_precision_has_a_column_per_model_and_a_row_per_label():
 def test_passes_equal_the_budget_of_the_matched_baseline():
     partition, teachers = PartitionOptions(num_parts=2), TeacherOptions()
     training = TRAINING.model_copy(update={"epochs": 12})
-    passes = count_passes(training, partition, teachers)
+    passes = count_passes(training, partition, teachers, 48)
     assert passes["baseline"] == 12
-    assert passes["psd"] == pytest.approx(count_psd_passes(training, partition, teachers), abs=1e-3)
+    psd = count_psd_passes(training, partition, teachers, 48)
+    assert passes["psd"] == pytest.approx(psd, abs=1e-3)

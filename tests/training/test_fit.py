@@ -414,7 +414,7 @@ def test_stored_targets_teach_like_live_teachers_to_the_bit(make_job, taught, tm
     class Live(SoftTargets):
         def read(self, view, rows):
             pixels = data[0]._preprocess(
-                data[0]._read(rows, view), job.train_rows[rows], view, make_fabric(job.options)
+                data[0]._read(rows, view), job.train_rows[rows], 1, view, make_fabric(job.options)
             )
             values = np.empty((len(rows), 4), np.float32)
             with torch.inference_mode():
@@ -469,6 +469,20 @@ def test_other_targets_yield_another_student(make_job, taught):
 PUBLISHED_VIEWS = {
     "views": 2, "min_crop": 1, "max_aspect": 1, "flip": False, "cutout": 0.5, "rand_augment": 2
 }  # fmt: skip
+
+
+def test_images_grow_in_equal_shares_of_the_epochs(make_job, manual):
+    job = make_job(epochs=5, sizes=(16, 24, 32), image_size=32)
+    training, plain = manual(job), manual(make_job())
+    shapes = [next(training.batches(epoch)).images.shape[2:] for epoch in range(1, 6)]
+    assert shapes == [(16, 16), (16, 16), (24, 24), (24, 24), (32, 32)]
+    for batch in training.batches(5):
+        other = next(b for b in plain.batches(1) if set(b.rows) & set(batch.rows))
+        both = sorted(set(other.rows) & set(batch.rows))
+        places = [[rows.tolist().index(row) for row in both] for rows in (batch.rows, other.rows)]
+        assert torch.equal(batch.images[places[0]], other.images[places[1]])  # the same crops
+    validation = next(training.data.validation_batches(training.state.fabric))
+    assert validation.shape[2:] == (32, 32)
 
 
 def test_pixels_without_normalisation_reach_model_and_checkpoint(make_job, manual):

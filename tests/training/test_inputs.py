@@ -68,6 +68,13 @@ def test_job_has_the_options_of_its_role(inputs):
     assert epochs == {"baseline": 1, "teacher": 2, "student": 1}
 
 
+def test_teacher_of_growing_images_speaks_at_the_last_size(images, labels, settings):
+    own = settings["training"].model_copy(update={"overrides": {"teacher": {"sizes": (16, 24)}}})
+    inputs = TrainingInputs(images, labels, **{**settings, "training": own})
+    sizes = {role: inputs.make_job(role, role).image_size for role in ("baseline", "teacher")}
+    assert sizes == {"baseline": 32, "teacher": 24}
+
+
 def test_job_learns_all_labels_by_default(inputs, labels):
     job = inputs.make_job("baseline", "baseline")
     assert job.labels is labels and job.context.space == labels.space

@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING
 
 from mlic.distillation.teacher_id import list_teachers
 from mlic.labels.options import BASELINE, FULL_LABEL
+from mlic.training.options import MIDDLE_SHARE
 
 if TYPE_CHECKING:
     from mlic.config.parameters import Parameters
     from mlic.labels.options import PartitionOptions
-    from mlic.training.options import TeacherOptions, TrainingOptions
+    from mlic.training.options import AveragingOptions, TeacherOptions, TrainingOptions
 
 __all__ = [
     "BRANCH_SHARE",
     "FORWARD_SHARE",
     "SINGLE_MODELS",
+    "count_averaged_images",
     "count_group_teachers",
     "count_passes",
     "count_psd_passes",
@@ -33,17 +35,18 @@ def count_passes(parameters: Parameters, role: str, branch: float) -> float:
     divided by the time of a whole training step.
     """
     training, partition, teachers = parameters.training, parameters.partition, parameters.teachers
+    size = parameters.data.image_size
     if role == "budget_matched_baseline":
-        return round(count_psd_passes(training, partition, teachers))  # whole epochs
+        return round(count_psd_passes(training, partition, teachers, size))  # whole epochs
     if role == FULL_LABEL:
-        return _teacher_passes(training, "teacher")
+        return _teacher_passes(training, "teacher", size)
     if role in partition.strategies and role == BASELINE:
-        return _teacher_passes(training, role)
+        return _teacher_passes(training, role, size)
     if role in SINGLE_MODELS:
         return training.for_role(role).passes
     # Teachers that are trained together share their cost equally.
     number = count_group_teachers(partition)
-    return _group_passes(training, teachers, number, branch) / number
+    return _group_passes(training, teachers, number, branch, size) / number
 
 
 def count_group_teachers(partition: PartitionOptions) -> int:
@@ -51,17 +54,31 @@ def count_group_teachers(partition: PartitionOptions) -> int:
     return len(list_teachers(partition.partitioned, partition.num_parts))
 
 
-def _teacher_passes(training: TrainingOptions, role: str) -> float:
+def count_averaged_images(averaging: AveragingOptions, train: int, validation: int) -> int:
+    """Count the images that a model predicts to average a student, out of so many of each split."""
+    if not averaging.enabled:
+        return 0
+    shares = {*averaging.shares, MIDDLE_SHARE}
+    return len(shares) * (min(averaging.images, train) + validation)
+
+
+def _teacher_passes(training: TrainingOptions, role: str, image_size: int) -> float:
     """Passes of a separately trained teacher, and of the prediction of its targets."""
     options = training.for_role(role)
-    return options.passes + options.augmentation.views * FORWARD_SHARE
+    # a pass over larger images costs as many of the usual ones as it has pixels
+    seen, last = options.pixels(image_size)
+    return options.passes * seen + options.augmentation.views * FORWARD_SHARE * last
 
 
 def _group_passes(
-    training: TrainingOptions, teachers: TeacherOptions, number: int, branch: float
+    training: TrainingOptions,
+    teachers: TeacherOptions,
+    number: int,
+    branch: float,
+    image_size: int,
 ) -> float:
     """Passes of all teachers of parts."""
-    alone = _teacher_passes(training, "teacher")
+    alone = _teacher_passes(training, "teacher", image_size)
     if teachers.mode == "separate":
         return number * alone
     # A frozen trunk only predicts: once for every view, whatever the number of epochs.
@@ -71,18 +88,25 @@ def _group_passes(
 
 
 def count_psd_passes(
-    training: TrainingOptions, partition: PartitionOptions, teachers: TeacherOptions
+    training: TrainingOptions,
+    partition: PartitionOptions,
+    teachers: TeacherOptions,
+    image_size: int,
 ) -> float:
     """Count the training passes of all teachers, their targets and the student.
 
+    A pass is one over images of the side `image_size`, in pixels, which baseline and student have.
     The baseline counts if it is a teacher, but not if frozen teachers only share its layers. A
     branch counts as much as on a ResNet-50, so that the figure does not depend on the machine.
     """
-    groups = _group_passes(training, teachers, count_group_teachers(partition), BRANCH_SHARE)
+    number = count_group_teachers(partition)
+    groups = _group_passes(training, teachers, number, BRANCH_SHARE, image_size)
     full_label = (
         partition.num_full_label
         * (FULL_LABEL in partition.strategies)
-        * _teacher_passes(training, "teacher")
+        * _teacher_passes(training, "teacher", image_size)
     )
-    baseline = (BASELINE in partition.strategies) * _teacher_passes(training, "baseline")
+    baseline = (BASELINE in partition.strategies) * _teacher_passes(
+        training, "baseline", image_size
+    )
     return groups + full_label + baseline + training.for_role("student").epochs

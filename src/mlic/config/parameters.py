@@ -15,7 +15,13 @@ from mlic.images.options import DataOptions, SyntheticOptions
 from mlic.inference.options import CalibrationOptions
 from mlic.labels.options import PartitionOptions
 from mlic.models.options import ModelOptions
-from mlic.training.options import DistillationOptions, TeacherOptions, TrainingOptions
+from mlic.training.options import (
+    ROLES,
+    AveragingOptions,
+    DistillationOptions,
+    TeacherOptions,
+    TrainingOptions,
+)
 from mlic.utils.strict_model import StrictModel
 from mlic.utils.suggestions import closest
 
@@ -90,6 +96,7 @@ class Parameters(StrictModel):
     training: TrainingOptions
     teachers: TeacherOptions = TeacherOptions()
     distillation: DistillationOptions
+    averaging: AveragingOptions = AveragingOptions()
     controls: ControlOptions = ControlOptions()
     calibration: CalibrationOptions = CalibrationOptions()
     evaluation: EvaluationOptions
@@ -102,6 +109,7 @@ class Parameters(StrictModel):
         rules = (
             *(self._check_shares(), self._check_num_parts()),
             *(self._check_weights(), self._check_scale(), self._check_peers()),
+            *(self._check_links(), self._check_averaging(), self._check_sizes()),
         )
         if mistakes := [mistake for mistake in rules if mistake]:
             raise ValueError("\n  ".join(mistakes))
@@ -138,6 +146,44 @@ class Parameters(StrictModel):
         if not any(self.training.for_role(role).peers for role in ("teacher", "student")):
             return None
         return "training.peers: only the baseline may have peers; use training.overrides.baseline"
+
+    def _check_sizes(self) -> str | None:
+        teacher, side = self.training.for_role("teacher").sizes, self.data.side
+        if any(self.training.for_role(role).sizes for role in ("baseline", "student")):
+            return "training.sizes: only teachers may have them; use training.overrides.teacher"
+        if teacher is None:
+            return None
+        if self.teachers.mode == "frozen" and self.partition.partitioned:
+            return (
+                "training.overrides.teacher.sizes: frozen teachers read stored features of one "
+                "size; set teachers.mode to joint or separate"
+            )
+        if max(teacher) > side:
+            return (
+                f"training.overrides.teacher.sizes: {max(teacher)} pixels are more than the stored "
+                f"images have ({side}); set data.store_size to at least {max(teacher)}"
+            )
+        return None
+
+    def _check_links(self) -> str | None:
+        if not self.distillation.linked or self._has_one_loss():
+            return None
+        return (
+            "distillation.linked: the logits of teachers and student must mean the same, but "
+            "training.overrides give their roles different losses; give all roles one loss"
+        )
+
+    def _check_averaging(self) -> str | None:
+        if not self.averaging.enabled or self.distillation.start == "baseline":
+            return None
+        return (
+            "averaging.enabled: weights can only be averaged with those of the baseline if both "
+            "start alike; set distillation.start to baseline"
+        )
+
+    def _has_one_loss(self) -> bool:
+        losses = [self.training.for_role(role).loss for role in ROLES]
+        return all(loss == losses[0] for loss in losses)
 
     def _check_weights(self) -> str | None:
         # not checked by ModelOptions, which checkpoints take to machines without this file

@@ -26,7 +26,8 @@ class RunShape:
     The fields are copies of the parameters of the same names: the source of the images, the
     strategies whose teachers the student learns from (with ``"baseline"``, the baseline is a
     teacher too), and how the teachers of parts are trained. `context` names the members of the
-    label context that the model's head reads from the catalog. The last three are the entries of
+    label context that the model's head reads from the catalog. With `averaging`, the student is
+    averaged with the baseline. The last three are the entries of
     the images and of the model of the pipeline ``inference``, and whether labels are known.
 
     Examples
@@ -43,6 +44,7 @@ class RunShape:
     mode: Literal["separate", "joint", "frozen"] = "joint"
     context: frozenset[str] = frozenset()
     budget_matched_baseline: bool = False
+    averaging: bool = False
     head: str = "linear"
     inference_images: str = "new_images"
     inference_model: str = "student.model"
@@ -62,6 +64,7 @@ class RunShape:
             mode=parameters.teachers.mode,
             context=frozenset({"embeddings"} if is_given else ()),
             budget_matched_baseline=parameters.controls.budget_matched_baseline,
+            averaging=parameters.averaging.enabled,
             head=model.head,
             inference_images=_images_entry(parameters.images),
             inference_model="other_model" if parameters.trained_model else "student.model",
@@ -97,6 +100,11 @@ class RunShape:
         """Models of all labels that are scored alone, in the order of training."""
         control = ("budget_matched_baseline",) * self.budget_matched_baseline
         return (BASELINE, *control, "student")
+
+    @property
+    def student_checkpoint(self) -> str:
+        """Catalog entry of the finished student."""
+        return "averaged_student.checkpoint" if self.averaging else "student.checkpoint"
 
     @property
     def has_masks(self) -> bool:

@@ -55,7 +55,11 @@ def estimate_cost(
         raise ParameterError(mistake, parameter="partition.num_parts")
     seconds, weights, branch = _time_step(parameters, data.labels)
     passes = sum(n * cost.count_passes(parameters, role, branch) for role, n in roles.items())
-    minutes = passes * (data.train + _EVALUATION_SHARE * data.validation) * seconds / 60
+    images = passes * (data.train + _EVALUATION_SHARE * data.validation)
+    averaged = cost.count_averaged_images(parameters.averaging, data.train, data.validation)
+    if "averaged_student.checkpoint" in pipeline.all_outputs():
+        images += cost.FORWARD_SHARE * averaged
+    minutes = images * seconds / 60
     megabytes = _count_bytes(parameters, data, roles, weights) / 1e6
     number = roles.total()
     return (

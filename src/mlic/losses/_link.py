@@ -27,10 +27,14 @@ TAIL_SLOPE = (
 _LIMIT, _STEP = 14.0, 1 / 32  # knots of a table: beyond, float32 has no digits left for 1 − p
 _ROUNDING = 0.1  # a smaller decrease of tabulated log-odds is a rounding error of 1 − p
 _REACH = 60.0  # logits above a pole among which the knot of a continuation is looked for
+_EXACT = 1e-9  # log-odds up to which bisection may miss `LOWEST`
+_STEEPEST = 30.0  # slope of a link: beyond, rounding errors and gradients would be too large
 
 
 def extend_below(link: Callable[[Tensor], Tensor], pole: float) -> Callable[[Tensor], Tensor]:
     """Continue a link linearly below the logit where it falls under `LOWEST`.
+
+    A link that becomes steeper than 30 before that falls at this slope from there on.
 
     Parameters
     ----------
@@ -45,26 +49,37 @@ def extend_below(link: Callable[[Tensor], Tensor], pole: float) -> Callable[[Ten
     >>> link(torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64)).round(decimals=2).tolist()
     [0.0, -9.21, -9.31]
     """
-    knot = _solve(link, LOWEST, pole)
+    lowest = _bisect(lambda logit: _evaluate(link, logit)[0] < LOWEST, pole)
+    knot = max(_bisect(lambda logit: _evaluate(link, logit)[1] > _STEEPEST, pole), lowest)
+    # where the steep line from the knot has fallen to `LOWEST`, the flat one begins
+    drop = _evaluate(link, knot)[0] - LOWEST
+    bend = knot - drop / _STEEPEST if drop > _EXACT else knot
 
     def extended(logits: Tensor) -> Tensor:
         # clamped first: the gradient of an infinite value would be NaN even where it is not used
         inside = link(logits.clamp(min=knot))
-        return torch.where(logits < knot, LOWEST + TAIL_SLOPE * (logits - knot), inside)
+        below = LOWEST + torch.where(logits < bend, TAIL_SLOPE, _STEEPEST) * (logits - bend)
+        return torch.where(logits < knot, below, inside)
 
     return extended
 
 
-def _solve(link: Callable[[Tensor], Tensor], value: float, pole: float) -> float:
-    """Find the logit at which an increasing link has a value, by bisection."""
+def _bisect(is_below: Callable[[float], bool], pole: float) -> float:
+    """Find the logit above a pole from which on a condition no longer holds."""
     low, high = pole, pole + _REACH
     while high - low > 1e-12 * max(abs(high), 1):
         middle = (low + high) / 2
-        if float(link(torch.tensor(middle, dtype=torch.float64, device="cpu"))) < value:
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if is_below(middle) else (low, middle)
     return high
+
+
+def _evaluate(link: Callable[[Tensor], Tensor], logit: float) -> tuple[float, float]:
+    """Log-odds and slope of a link at one logit, in double precision."""
+    with torch.enable_grad():
+        point = torch.tensor(logit, dtype=torch.float64, device="cpu", requires_grad=True)
+        odds = link(point)
+        (slope,) = torch.autograd.grad(odds, point)
+    return float(odds.detach()), float(slope)
 
 
 class TabulatedLink:

@@ -176,7 +176,10 @@ def time_models(
 
 
 def count_passes(
-    training: TrainingOptions, partition: PartitionOptions, teachers: TeacherOptions
+    training: TrainingOptions,
+    partition: PartitionOptions,
+    teachers: TeacherOptions,
+    image_size: int,
 ) -> dict[str, float]:
     """Count passes over the training images: ``baseline``, and ``psd`` (teachers and student).
 
@@ -184,7 +187,7 @@ def count_passes(
     """
     return {
         "baseline": training.for_role("baseline").epochs,
-        "psd": round(count_psd_passes(training, partition, teachers), 3),
+        "psd": round(count_psd_passes(training, partition, teachers, image_size), 3),
     }
 
 

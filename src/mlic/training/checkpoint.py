@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mlic.models.classifier import MultiLabelClassifier
 
-__all__ = ["Checkpoint", "CheckpointInfo", "load_checkpoint"]
+__all__ = ["Averaging", "Checkpoint", "CheckpointInfo", "load_checkpoint"]
 
 
 def _library_versions() -> dict[str, str]:
@@ -44,6 +44,22 @@ def _describe(error: KeyError | ValidationError) -> str:
         return f"{error} is missing"
     first = error.errors()[0]
     return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+
+
+class Averaging(StrictModel):
+    """How the weights of a student were averaged with those of the baseline."""
+
+    share: float = Field(description="share of the student's weights; 1: it was not averaged")
+    images: int = Field(description="training images that the batch norms were estimated on")
+    barrier: float = Field(
+        description="validation mAP of the two models on average, minus that of their mean; above "
+        "0, nothing is averaged"
+    )
+    validation_maps: dict[float, float] = Field(
+        description="validation mAP by share, in [0, 1]; 0 is the baseline, 1 the student"
+    )
+    baseline: str = Field(description="fingerprint of the baseline")
+    student: str = Field(description="fingerprint of the student before")
 
 
 class CheckpointInfo(StrictModel):
@@ -72,6 +88,9 @@ class CheckpointInfo(StrictModel):
     validation_map: float | None = Field(description="mAP on the validation split, in [0, 1]")
     seconds: float = Field(description="wall time of the training, in seconds")
     history: list[dict[str, float]] = Field(description="figures of every epoch")
+    averaging: Averaging | None = Field(
+        default=None, description="average with the baseline's weights; null: none was asked for"
+    )
     calibration: Calibration | None = Field(
         default=None, description="calibrated probabilities and thresholds; null before calibration"
     )

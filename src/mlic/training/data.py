@@ -67,7 +67,7 @@ class TrainingData(ABC):
         for batch, read in prefetch(positions, lambda batch: self._read(batch, view), ahead):
             rows = self.train_rows[batch]
             yield Batch(
-                images=self._preprocess(read, rows, view, fabric),
+                images=self._preprocess(read, rows, epoch, view, fabric),
                 states=send(self.states[rows], fabric),
                 rows=rows,
                 known=send(draw(self.states[rows]), fabric) if draw else None,
@@ -101,7 +101,7 @@ class TrainingData(ABC):
 
     @abstractmethod
     def _preprocess(
-        self, read: NDArray[Any], rows: NDArray[np.intp], view: int, fabric: Fabric
+        self, read: NDArray[Any], rows: NDArray[np.intp], epoch: int, view: int, fabric: Fabric
     ) -> torch.Tensor:
         """Turn what was read into the model's input, on the device."""
 
@@ -128,9 +128,11 @@ class ImageData(TrainingData):
         return _read_pixels(self.job.images, self.train_rows[batch], (self.views, view))
 
     def _preprocess(
-        self, read: NDArray[Any], rows: NDArray[np.intp], view: int, fabric: Fabric
+        self, read: NDArray[Any], rows: NDArray[np.intp], epoch: int, view: int, fabric: Fabric
     ) -> torch.Tensor:
-        return _preprocess_pixels(read, rows, (self.views, view), self.spec, fabric)
+        # the same crops at another resolution, so that a view stays a view
+        spec = self.spec._replace(size=self.job.options.size_at(epoch) or self.spec.size)
+        return _preprocess_pixels(read, rows, (self.views, view), spec, fabric)
 
 
 def make_sampler(job: TrainingJob) -> ViewSampler:

@@ -164,7 +164,7 @@ class FeatureData(TrainingData):
         return read_rows(self.features.training[view], batch)
 
     def _preprocess(
-        self, read: NDArray[Any], rows: NDArray[np.intp], view: int, fabric: Fabric
+        self, read: NDArray[Any], rows: NDArray[np.intp], epoch: int, view: int, fabric: Fabric
     ) -> torch.Tensor:
         return next(to_device(read, fabric, len(read)))
 

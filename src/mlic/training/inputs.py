@@ -84,15 +84,16 @@ class TrainingInputs:
         Its role (``baseline``, ``teacher`` or ``student``) decides which overrides apply. Further
         fields of `TrainingJob`, or other values for them, are given as `changes`.
         """
-        labels = self.labels
+        labels, options = self.labels, self.training.for_role(role)
         if label_names is not None:
             labels = labels.with_labels(labels.space.indices(label_names))
         fields = {
             "labels": labels,
             "images": self.images,
-            "image_size": self.data.image_size,
+            # a teacher of growing images makes its targets at the last size
+            "image_size": options.sizes[-1] if options.sizes else self.data.image_size,
             "model": self.model,
-            "options": self.training.for_role(role),
+            "options": options,
             "context": self.context if label_names is None else self.context.subset(labels.space),
             # By name, so that a training does not depend on which others the run has; but the
             # views are common to all: the student reads those that its teachers saw.

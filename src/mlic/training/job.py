@@ -58,6 +58,8 @@ class TrainingJob:
         What the model's head may use about the labels to learn.
     seed
         Seed of initial weights, order of the images, and dropout.
+    start_seed
+        Another seed for initial weights and dropout; None: the same.
     view_seed
         Seed of the images' views, which all jobs of a run share.
     targets, distillation
@@ -84,6 +86,7 @@ class TrainingJob:
     context: LabelContext
     seed: int
     view_seed: int
+    start_seed: int | None = None
     targets: TargetReader | None = None
     distillation: DistillationOptions | None = None
     provenance: dict[str, Any] | None = None
@@ -176,5 +179,6 @@ class TrainingJob:
             "training": self.options.model_dump(mode="json", exclude={"overrides"}),
             "distillation": distillation,
             "seed": [self.seed, self.view_seed],
+            "start_seed": self.start_seed,
             "code": training_code_version(),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from mlic.images.options import AugmentationOptions
 from mlic.models.options import BranchOptions
@@ -15,7 +15,9 @@ from mlic.utils.strict_model import StrictModel
 __all__ = [
     "DISTILLERS",
     "LOSSES",
+    "MIDDLE_SHARE",
     "ROLES",
+    "AveragingOptions",
     "Choice",
     "DistillationOptions",
     "LabelMaskOptions",
@@ -26,6 +28,7 @@ __all__ = [
 LOSSES = "mlic.losses"
 DISTILLERS = "mlic.losses.distillation"
 ROLES = ("baseline", "teacher", "student")
+MIDDLE_SHARE = 0.5  # of an average: always evaluated, because it shows a barrier
 # options that no role may override: the student must see the views that its teachers saw
 SHARED = ("augmentation", "overrides", "teacher_epoch_factor", "student_epoch_factor")
 
@@ -40,6 +43,11 @@ class Choice(StrictModel):
 def _known(package: str, choice: Choice) -> Choice:
     refuse_unknown_plugin(package, choice.name)
     return choice
+
+
+def _split(value: object) -> object:
+    """Accept ``64+96+128``, because a list cannot be written on Kedro's command line."""
+    return value.split("+") if isinstance(value, str) else value
 
 
 class LabelMaskOptions(StrictModel):
@@ -107,6 +115,15 @@ class TrainingOptions(StrictModel):
     )
     peer_weight: float = Field(
         default=1.0, ge=0, description="weight of the distance to the peers' predictions"
+    )
+    sizes: Annotated[tuple[Annotated[int, Field(ge=8)], ...] | None, BeforeValidator(_split)] = (
+        Field(
+            default=None,
+            min_length=1,
+            description="sides of the images, in pixels, in equal shares of the epochs "
+            "(progressive resizing); the last one is that of the model's input; null: "
+            "data.image_size; only under overrides.teacher",
+        )
     )
     patience: int | None = Field(
         default=None,
@@ -178,6 +195,34 @@ class TrainingOptions(StrictModel):
         """
         return self.epochs * (1 + self.peers) * (1 + self.peers / 3)
 
+    def size_at(self, epoch: int) -> int | None:
+        """Side of the training images in an epoch, counted from 1; None: data.image_size.
+
+        Examples
+        --------
+        >>> options = TrainingOptions(epochs=6, batch_size=8, learning_rate=1e-3, sizes=(64, 96))
+        >>> [options.size_at(epoch) for epoch in range(1, 7)]
+        [64, 64, 64, 96, 96, 96]
+        """
+        if self.sizes is None:
+            return None
+        return self.sizes[len(self.sizes) * (epoch - 1) // self.epochs]
+
+    def pixels(self, image_size: int) -> tuple[float, float]:
+        """Pixels of an image in training, on average, and in prediction, divided by the usual.
+
+        Examples
+        --------
+        >>> options = TrainingOptions(epochs=2, batch_size=8, learning_rate=1e-3, sizes=(32, 64))
+        >>> options.pixels(image_size=64)
+        (0.625, 1.0)
+        """
+        if self.sizes is None:
+            return 1.0, 1.0
+        sides = [self.size_at(epoch) or image_size for epoch in range(1, self.epochs + 1)]
+        shares = [(side / image_size) ** 2 for side in sides]
+        return sum(shares) / len(shares), shares[-1]
+
     def for_role(self, role: str) -> TrainingOptions:
         """Options of baseline, teacher or student, with the role's overrides applied.
 
@@ -230,7 +275,31 @@ class DistillationOptions(StrictModel):
     shares: dict[str, float] | None = Field(
         default=None, description="share of soft_weight for each strategy; null: equal shares"
     )
+    linked: bool = Field(
+        default=False,
+        description="whether the distiller compares the probabilities that the logits mean for the "
+        "loss (its link), not the logits themselves",
+    )
+    start: Literal["random", "baseline"] = Field(
+        default="random",
+        description="initial weights of the student: random ones of its own, or those that the "
+        "baseline started from, its head included",
+    )
 
     def share(self, strategy: str, strategies: list[str]) -> float:
         """Share of the soft weight for one strategy."""
         return 1 / len(strategies) if self.shares is None else self.shares.get(strategy, 0.0)
+
+
+class AveragingOptions(StrictModel):
+    """How the weights of baseline and student are averaged; see `mlic.training.averaging`."""
+
+    enabled: bool = Field(default=False, description="whether the student is averaged")
+    shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        default=(0.25, 0.5, 0.75),
+        min_length=1,
+        description="shares of the student's weights, of which validation chooses one, or none",
+    )
+    images: int = Field(
+        default=1000, ge=2, description="training images on which batch norms are estimated anew"
+    )

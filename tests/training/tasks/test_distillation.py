@@ -99,6 +99,36 @@ def test_published_alpha_is_a_share(objective, logits, targets, alpha):
     torch.testing.assert_close(loss, 0.5 * hard + 0.5 * alpha * cgp + (0.5 - 0.5 * alpha) * dgp)
 
 
+def test_linked_term_compares_what_the_logits_mean(objective, logits, targets):
+    soft, link = {"cgp": targets["cgp"]}, AsymmetricLoss().link
+    _, terms = objective(logits, STATES, soft, linked=True)
+    expected = ((link(logits) - link(soft["cgp"])) ** 2).mean()
+    torch.testing.assert_close(terms["cgp"], expected)
+    _, raw = objective(logits, STATES, soft)
+    assert not torch.isclose(raw["cgp"], expected)
+
+
+def test_linked_student_settles_where_its_teacher_and_the_labels_agree(objective):
+    """The minimum of both terms is the logit that means the true probability."""
+    states = (torch.arange(8)[:, None] < 2).to(torch.int8).expand(8, 4)  # a quarter
+    odds = torch.tensor(0.25).logit()
+    grid = torch.linspace(-4, 4, 8001)
+    settled = grid[(AsymmetricLoss().link(grid) - odds).abs().argmin()]
+    logits = torch.full((8, 4), float(settled), requires_grad=True)
+    soft = {"cgp": torch.full((8, 4), float(settled))}
+    loss, _ = objective(logits, states, soft, linked=True)
+    loss.backward()
+    assert logits.grad.sum().abs() < 1e-3 * logits.grad.abs().sum()
+
+
+def test_linked_gradients_are_finite_far_away(objective):
+    logits = torch.tensor([[-60.0, -3.0, 0.0, 60.0]], requires_grad=True)
+    soft = {"cgp": torch.tensor([[60.0, 3.0, -60.0, -3.0]])}
+    loss, _ = objective(logits, STATES[:1], soft, linked=True)
+    loss.backward()
+    assert loss.isfinite() and logits.grad.isfinite().all()
+
+
 def test_distillation_needs_targets(make_job):
     with pytest.raises(TrainingError):
         DistillationTask(make_job())

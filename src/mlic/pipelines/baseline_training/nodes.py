@@ -54,7 +54,8 @@ def train_budget_matched_baseline(
 
     given = TrainingInputs(**inputs)
     # Passes and not seconds: the budget must not depend on the machine.
-    epochs = round(count_psd_passes(given.training, partition, teachers))
+    size = given.data.image_size
+    epochs = round(count_psd_passes(given.training, partition, teachers, size))
     # one model, with the whole budget for its own epochs
     own = {"epochs": epochs, "peers": 0}
     options = given.training.for_role("baseline").model_copy(update=own)

@@ -3,7 +3,7 @@
 ::
 
     baseline.checkpoint ──► baseline.model
-    student.checkpoint ──► student.model
+    student.checkpoint, or averaged_student.checkpoint ──► student.model
 
 The teachers need none: they give their logits to the student only.
 """
@@ -18,14 +18,16 @@ __all__ = ["create_pipeline"]
 
 def create_pipeline(shape: RunShape) -> Pipeline:
     """Calibrate every model of all labels that is used after its training."""
-    return Pipeline([_calibrate(model) for model in shape.single_models])
+    special = {"student": shape.student_checkpoint}
+    models = shape.single_models
+    return Pipeline([_calibrate(name, special.get(name, f"{name}.checkpoint")) for name in models])
 
 
-def _calibrate(model: str) -> Node:
+def _calibrate(model: str, checkpoint: str) -> Node:
     return Node(
         calibrate_model,
         inputs={
-            "checkpoint": f"{model}.checkpoint",
+            "checkpoint": checkpoint,
             "images": "images",
             "labels": "labels",
             "training": "params:training",

@@ -3,6 +3,7 @@
 ::
 
     teachers.*.logits, baseline.logits ──► soft_targets ──► student.checkpoint
+    student.checkpoint, baseline.checkpoint ──► averaged_student.checkpoint, if it is asked for
 
 The logits are joined in the teachers' namespace: Kedro-Viz then shows one arrow to the student,
 whatever the number of teachers. Any node that makes logits can be a teacher.
@@ -12,7 +13,7 @@ from kedro.pipeline import Node, Pipeline
 
 from mlic.config.shape import RunShape
 from mlic.distillation.teacher_id import NAMESPACE
-from mlic.pipelines.distillation.nodes import join_logits, train_student
+from mlic.pipelines.distillation.nodes import average_student, join_logits, train_student
 
 __all__ = ["create_pipeline"]
 
@@ -41,4 +42,19 @@ def create_pipeline(shape: RunShape) -> Pipeline:
         tags="training",
         namespace="student",
     )
-    return Pipeline([join, train])
+    return Pipeline([join, train, *([_average(shape)] if shape.averaging else [])])
+
+
+def _average(shape: RunShape) -> Node:
+    return Node(
+        average_student,
+        inputs={
+            **shape.training_inputs,
+            "baseline": "baseline.checkpoint",
+            "student": "student.checkpoint",
+            "averaging": "params:averaging",
+        },
+        outputs=shape.student_checkpoint,
+        name="average",
+        namespace="student",
+    )

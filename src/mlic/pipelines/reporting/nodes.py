@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlic.config.parameters import EvaluationOptions
 from mlic.explain.options import ExplainOptions
+from mlic.images.options import DataOptions
 from mlic.labels.options import PartitionOptions
 from mlic.training.options import TeacherOptions, TrainingOptions
 
@@ -162,6 +163,7 @@ def summarise_run(
     training: TrainingOptions,
     partition: PartitionOptions,
     teachers: TeacherOptions,
+    data: DataOptions,
     seed: int,
     calibrated_scores: dict[str, Any],
     pointing_game: dict[str, Any] | None = None,
@@ -176,7 +178,7 @@ def summarise_run(
         **summary.score_models(predictions, labels.in_split("test"), evaluation.threshold),
         **{name: calibrated_scores[name] for name in ("calibrated", "sigmoid", "intervals")},
         **({} if pointing_game is None else {"pointing_game": pointing_game}),
-        "passes": summary.count_passes(training, partition, teachers),
+        "passes": summary.count_passes(training, partition, teachers, data.image_size),
         "seconds": summary.time_models(trainings, partition),
         "seed": seed,
         **summary.describe_origin(labels, partitions.values(), trainings),

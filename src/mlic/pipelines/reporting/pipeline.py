@@ -88,7 +88,7 @@ def _score(partitions: Sequence[str], masks: bool) -> list[Node]:
         *("labels", "quarantine", "trainings", "calibrated_scores"),
         *(["pointing_game"] if masks else []),
     ]
-    options = ["evaluation", "training", "partition", "teachers", "seed"]
+    options = ["evaluation", "training", "partition", "teachers", "data", "seed"]
     summarised = {
         "predictions": "test_predictions",
         **{name: name for name in [*entries, *partitions]},

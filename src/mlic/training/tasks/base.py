@@ -55,7 +55,8 @@ class TrainingTask(ABC):
     @property
     def seeds(self) -> list[int]:
         """One seed for each learner: of initial weights and of random numbers such as dropout."""
-        return [group[0].seed for group in self.groups]
+        firsts = [group[0] for group in self.groups]
+        return [one.seed if one.start_seed is None else one.start_seed for one in firsts]
 
     @property
     def order_seed(self) -> int:
