@@ -47,7 +47,7 @@ class ShardWriter:
         self._folder, self._prefix = folder, prefix
         self._stack = ExitStack()
         self._file: BinaryIO | None = None
-        self._size = 0
+        self._name, self._size = "", 0
         self.sizes: dict[str, int] = {}  # bytes of every shard, by name, in order
 
     def append(self, record: bytes) -> tuple[int, int]:
@@ -57,14 +57,14 @@ class ShardWriter:
         start = self._size
         self._file.write(record)
         self._size += len(record)
-        self.sizes[list(self.sizes)[-1]] = self._size
+        self.sizes[self._name] = self._size
         return len(self.sizes) - 1, start
 
     def _start(self) -> BinaryIO:
         self._stack.close()  # the shard before is complete
-        path = self._folder / f"{self._prefix}-{len(self.sizes):05}.bin"
-        self.sizes[path.name] = 0
-        partial = self._stack.enter_context(atomic_write(path))
+        self._name = f"{self._prefix}-{len(self.sizes):05}.bin"
+        self.sizes[self._name] = 0
+        partial = self._stack.enter_context(atomic_write(self._folder / self._name))
         return self._stack.enter_context(partial.open("wb"))
 
     def __enter__(self) -> Self:
