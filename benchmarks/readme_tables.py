@@ -1,4 +1,4 @@
-"""Write the tables of README.md, docs/results.md and docs/cost.md from the committed results.
+"""Write the tables of README.md and of pages in docs from the committed results.
 
     python benchmarks/readme_tables.py
 
@@ -25,6 +25,7 @@ README = ROOT / "README.md"
 RESULTS_PAGE = ROOT / "docs" / "results.md"
 COST_PAGE = ROOT / "docs" / "cost.md"
 KNOWN_PAGE = ROOT / "docs" / "known_labels.md"
+STORES_PAGE = ROOT / "docs" / "storing_images.md"
 USING_PAGE = ROOT / "docs" / "using_a_model.md"
 
 STUDIES = {  # of psd_gain.py, and the images of each
@@ -118,6 +119,13 @@ def pages() -> dict[Path, list[str]]:
         USING_PAGE: [
             mark("calibration", render_calibration(read("calibration")["rows"])),
             mark("claims", render_claims(("calibration", "label_issues"))),
+        ],
+        STORES_PAGE: [
+            *(
+                mark(name, render_part(read("image_stores")["rows"], name))
+                for name in ("stores", "codecs", "formats", "memory")
+            ),
+            mark("claims", render_claims(("image_stores",))),
         ],
         COST_PAGE: [mark("whole cost", cost), mark("speed", render_claims(SCRIPTS))],
     }
@@ -279,6 +287,24 @@ def render_known(rows: list[dict[str, Any]]) -> str:
 def render_rows(rows: list[dict[str, Any]]) -> str:
     """All rows and columns of a result, as they are."""
     return render_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows])
+
+
+def render_part(rows: list[dict[str, Any]], name: str) -> str:
+    """The rows of one table of a result that has several, and the columns that they have."""
+    part = [row for row in rows if row["table"] == name]
+    columns = [column for column in part[0] if column != "table" and part[0][column] != ""]
+    cells = [[_short(row[column]) for column in columns] for row in part]
+    return render_table(columns, cells)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return (
+        f"{value:.3g}"
+        if isinstance(value, float) and abs(value) < 1000
+        else (f"{value:.0f}" if isinstance(value, float) else str(value))
+    )
 
 
 def render_claims(scripts: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ from mlic.runners import ParallelRunner, SequentialRunner
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT / "../shared/data"
+SUFFIXES = (".safetensors", ".npy")
 TINY = {
     "synthetic": {"num_images": 160, "size": 32},
     "data": {"image_size": 32, "validation_fraction": 0.2, "test_fraction": 0.3},
@@ -272,6 +273,19 @@ def test_run_of_another_environment_replaces_nothing(project, first_run):
     assert counts[1] < counts[0]
     run(project, **TINY)  # up to date: the other run changed nothing that this one reads
     assert state() == before
+
+
+def test_another_store_of_the_same_pixels_trains_nothing_again(project, first_run):
+    def weights():
+        files = (project / "data/06_models/base/store").rglob("*")
+        return {path: path.stat().st_mtime_ns for path in files if path.suffix in SUFFIXES}
+
+    run(project, **TINY)
+    before, figures_before = weights(), figures(project)
+    run(project, **{**TINY, "data": {**TINY["data"], "store": "encoded"}})
+    assert (project / "data/03_primary/base/images/encoded.npy").is_file()
+    assert before and weights() == before and figures(project) == figures_before
+    run(project, **TINY)
 
 
 def test_a_run_goes_on_untracked_where_mlflow_is_not_required(

@@ -23,7 +23,7 @@ from gain.harness import RowStore, Study, training_folder
 from gain.product import Measurement, Team, Trained, Trainings
 from mlic.config.parameters import Parameters
 from mlic.evaluation.metrics import mean_average_precision
-from mlic.images.decode import decode_images
+from mlic.images.decode import decode_sources
 from mlic.images.options import SyntheticOptions
 from mlic.images.store import ImageStore
 from mlic.images.synthetic.scenes import draw_scenes
@@ -135,7 +135,7 @@ def shifted_scenes(
 def _draw(scenes: SyntheticOptions, seed: int, **changes: Any) -> tuple[ImageStore, LabelMatrix]:
     raw, _ = draw_scenes(scenes.model_copy(update=changes), seed)
     pixels = np.empty((len(raw), scenes.size, scenes.size, 3), dtype=np.uint8)
-    decode_images(raw, scenes.size, pixels)
+    decode_sources(raw.sources, scenes.size, pixels)
     return ImageStore.from_arrays(raw.labels.ids, pixels), raw.labels
 
 

@@ -9,14 +9,25 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-SCRIPTS = ("asymmetric_loss", "metrics", "data_loading", "startup", "gpu_throughput")
+SCRIPTS = (
+    "asymmetric_loss",
+    "metrics",
+    "data_loading",
+    "startup",
+    "gpu_throughput",
+    "image_stores",
+)
+STUDY = (
+    "image_stores_study",
+    *(f"image_stores_study.{x}" for x in ("codecs", "formats", "memory")),
+)
 
 
 @pytest.fixture
 def script(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield importlib.import_module
-    for name in (*SCRIPTS, "common", "trainings"):  # so that other tests import their own
+    for name in (*SCRIPTS, *STUDY, "common", "trainings"):  # so that other tests import their own
         sys.modules.pop(name, None)
 
 
@@ -72,6 +83,23 @@ def test_start_up_is_what_is_added(script):
 
     rows = [row("registry list", 1.4, ""), row("up-to-date run", 1.6, "torch mlflow")]
     assert holds(script("startup").check_claims(rows)) == [True, True, False, False]
+
+
+def test_stores_must_agree_and_their_memory_stay_flat(script):
+    def store(name, share=0.4, same=True):
+        figures = {"of pixels": share, "views/s a core": 9.0, "same pixels": same}
+        return {"table": "stores", "name": name, **figures}
+
+    def memory(images, own, name="encoded"):
+        return {"table": "memory", "name": name, "images": images, "own MB": own}
+
+    check_claims = script("image_stores").check_claims
+    rows = [store("pixels", 1.0), store("encoded"), store("files")]
+    flat = [memory(10, 100.0), memory(1000, 104.9), memory(10, 1.0, "pixels")]
+    assert all(holds(check_claims([*rows, *flat])))
+    assert holds(check_claims([*rows, memory(10, 100.0), memory(1000, 106.0)]))[-1] is False
+    wrong = [store("pixels", 1.0), store("encoded", 0.6), store("files", same=False)]
+    assert holds(check_claims(wrong))[:3] == [True, False, False]
 
 
 def test_without_a_gpu_nothing_is_claimed(script, monkeypatch):

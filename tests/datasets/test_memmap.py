@@ -56,7 +56,7 @@ def test_memmap_dataset_copies_an_object_that_lies_on_disk(tmp_path):
 
 def test_memmap_dataset_refuses_an_object_of_another_class(tmp_path):
     dataset = MemmapDataset(str(tmp_path), cls="mlic.distillation.targets.SoftTargets")
-    with pytest.raises(DatasetDataError, match="ImageStore"):
+    with pytest.raises(DatasetDataError, match="PixelStore"):
         dataset.save(STORE)
     STORE.save(tmp_path)
     assert not dataset.exists()

@@ -247,3 +247,11 @@ def estimate_and_fork(dumped, labels):
     child.join(30)
     child.kill()
     assert child.exitcode == 0
+
+
+@pytest.mark.usefixtures("timed")
+@pytest.mark.parametrize(("store", "share"), [("encoded", 0.5), ("files", 0), ("auto", 1)])
+def test_images_take_what_their_store_takes(make_parameters, store, share):
+    parameters = make_parameters(data={"source": "catalog", "store": store})
+    estimate = estimate_cost(BASELINE, parameters, {"raw_images": RawImages(10**5)})
+    assert megabytes_of(estimate) == round((share * 10**5 * 32 * 32 * 3 + WEIGHTS) / 1e6)

@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from mlic.errors import DataError, MlicError
-from mlic.images.decode import _MemoryBudget, decode_image, decode_images
-from mlic.images.records import ImageRecords
-from mlic.labels import LabelMatrix, LabelSpace
+from mlic.images.decode import _MemoryBudget, decode_image, decode_sources
 
 
 def encode(pixels, form="png", **options):
@@ -25,13 +23,6 @@ def encode(pixels, form="png", **options):
 
 def noise(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def raw_of(sources):
-    n = len(sources)
-    states = np.ones((n, 1), dtype=np.int8)
-    ids = [f"p{i}" for i in range(n)]
-    return ImageRecords(LabelMatrix(LabelSpace(("cat",)), ids, states, [""] * n), sources)
 
 
 def test_lossless_square_of_the_right_size_is_unchanged():
@@ -121,15 +112,15 @@ def test_unreadable_images_are_listed_and_all_others_decoded(workers):
     squares = [noise(8, 8, seed) for seed in range(4)]
     sources = [encode(squares[0]), b"bad", encode(squares[2]), b"worse"]
     out = np.zeros((4, 8, 8, 3), dtype=np.uint8)
-    unreadable = decode_images(raw_of(sources), 8, out, workers)
-    assert [name for name, _ in unreadable] == ["p1", "p3"]
+    reasons = decode_sources(sources, 8, out, workers)
+    assert [reason is None for reason in reasons] == [True, False, True, False]
     np.testing.assert_array_equal(out[[0, 2]], [squares[0], squares[2]])
     assert not out[[1, 3]].any()
 
 
 def test_bug_is_not_mistaken_for_an_unreadable_image():
     with pytest.raises(TypeError):
-        decode_images(raw_of([encode(noise(8, 8))]), 8, None)
+        decode_sources([encode(noise(8, 8))], 8, None)
 
 
 @pytest.mark.parametrize("error", [TypeError, RuntimeError, KeyError, RecursionError])

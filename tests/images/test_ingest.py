@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import mlic.images.ingest as ingest
 from mlic.errors import DataError
+from mlic.images import ingest, store_writers
 from mlic.images.ingest import write_store
 from mlic.images.records import ImageRecords
 from mlic.images.store import ImageStore
@@ -63,14 +63,14 @@ def test_unreadable_images_leave_no_gap_in_array_or_file(tmp_path, sources, bad)
 
 
 def test_of_two_writers_of_one_store_one_decodes_and_both_read(tmp_path, sources, monkeypatch):
-    decodings, decode = [], ingest.decode_images
+    decodings, write = [], ingest.WRITERS["pixels"]
 
-    def slowly(raw, *rest):
-        decodings.append(raw)
+    def slowly(*args):
+        decodings.append(args)
         time.sleep(0.2)
-        return decode(raw, *rest)
+        return write(*args)
 
-    monkeypatch.setattr(ingest, "decode_images", slowly)
+    monkeypatch.setitem(ingest.WRITERS, "pixels", slowly)
     with ThreadPoolExecutor(2) as pool:
         made = list(pool.map(lambda _: write_store(tmp_path, raw_of(sources), 8)[0], range(2)))
     assert len(decodings) == 1
@@ -81,7 +81,7 @@ def test_of_two_writers_of_one_store_one_decodes_and_both_read(tmp_path, sources
 def test_same_inputs_are_not_decoded_twice(tmp_path, sources, monkeypatch, caplog):
     sources[1] = b"bad"
     first, first_quarantine = write_store(tmp_path, raw_of(sources), 8)
-    monkeypatch.setattr(ingest, "decode_images", None)
+    monkeypatch.setattr(store_writers, "decode_image", None)
     with caplog.at_level(logging.INFO):
         second, second_quarantine = write_store(tmp_path, raw_of(sources), 8)
     assert "up to date" in caplog.text
@@ -146,7 +146,7 @@ def test_interrupt_leaves_the_old_store_complete(tmp_path, sources, monkeypatch)
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ingest, "decode_images", interrupt)
+    monkeypatch.setattr(store_writers, "map_rows", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_store(tmp_path, raw_of(sources), 4)
     assert ImageStore.open(tmp_path).fingerprint == before.fingerprint

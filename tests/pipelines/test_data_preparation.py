@@ -102,6 +102,9 @@ class TestDecode:
         {"validation_fraction": 0.5, "test_fraction": 0.5},
         {"colour": "red"},
         {"source": "web"},
+        {"store": "zip"},
+        {"store": "encoded", "store_quality": 0},
+        {"store": "auto", "store_quality": 90},
         {"drop_labels_below": 0},
     ],
 )

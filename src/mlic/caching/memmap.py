@@ -181,6 +181,11 @@ class MemmapObject(ABC):
         """Build the object from its array and what `describe` gave."""
 
     @classmethod
+    def exists(cls, folder: Path) -> bool:
+        """Whether a folder holds an object of this class, as far as can be seen without reading."""
+        return (folder / f"{cls.kind}.json").is_file()  # the description is written last
+
+    @classmethod
     def open(cls, folder: str | Path) -> Self:
         """Open an object on disk; its array is memory-mapped and read-only.
 

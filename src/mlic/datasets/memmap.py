@@ -28,8 +28,7 @@ class MemmapDataset(ObjectDataset):
         super().__init__(filepath, cls, metadata)
 
     def _exists(self) -> bool:
-        # The description is written last.
-        return (self._filepath / f"{self._load_class().kind}.json").is_file()
+        return bool(self._load_class().exists(self._filepath))
 
     def load(self) -> Any:
         """Map the object to memory; its array is not read yet."""
@@ -50,7 +49,7 @@ class MemmapDataset(ObjectDataset):
 
 
 class ImageStoreDataset(MemmapDataset):
-    """A store of decoded images: `MemmapDataset` of the class `ImageStore`."""
+    """A store of images of any kind: `MemmapDataset` of the class `ImageStore`."""
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         super().__init__(filepath, "mlic.images.store.ImageStore", metadata)

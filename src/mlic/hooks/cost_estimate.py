@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 _COPIES = 3  # of weights: the store of trainings, the catalog's entry, MLflow's artifact
 # Raw and averaged weights are evaluated on the validation split after every epoch.
 _EVALUATION_SHARE = 2 * cost.FORWARD_SHARE
+# Bytes of stored images, in bytes of their pixels: at most, for photographs. The node that stores
+# them says exactly what each kind of store takes; see `mlic.images.store_choice`.
+_SHARES = {"pixels": 1.0, "auto": 1.0, "encoded": 0.5, "files": 0.0}
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def _measure_data(
 def _count_bytes(
     parameters: Parameters, data: _DataSize, roles: Counter[str], weights: int
 ) -> float:
-    pixels = data.images * parameters.data.side**2 * 3
+    images = _SHARES[parameters.data.store] * data.images * parameters.data.side**2 * 3
     checkpoints = roles.total() * weights * 4 * _COPIES
     views = parameters.training.for_role("teacher").augmentation.views
     # How often every label is predicted: the teachers of a partition divide the labels among them.
@@ -157,4 +160,4 @@ def _count_bytes(
     value_size = 2 if parameters.teachers.targets == "float16" else 4
     # Twice: the teachers' files, and the joined targets of the student.
     logits = times * views * data.train * data.labels * value_size * 2
-    return pixels + checkpoints + logits
+    return images + checkpoints + logits

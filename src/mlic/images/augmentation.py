@@ -50,11 +50,16 @@ class ViewSampler:
     """
 
     def __init__(
-        self, ids: Sequence[str], options: AugmentationOptions, seed: int, threads: int = 1
+        self,
+        ids: Sequence[str] | NDArray[np.str_],
+        options: AugmentationOptions,
+        seed: int,
+        threads: int = 1,
     ) -> None:
         self.options, self.threads = options, threads
         # One key per image: its views do not depend on the other images, or on their order.
-        self._keys = np.array([_hash(f"{seed}\x1f{name}") for name in ids], dtype=np.uint64)
+        hashes = (_hash(f"{seed}\x1f{name}") for name in ids)
+        self._keys = np.fromiter(hashes, dtype=np.uint64, count=len(ids))
 
     @property
     def num_views(self) -> int:

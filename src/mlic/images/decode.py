@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,7 @@ from mlic.utils.progress import progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlic.images.records import ImageRecords
-
-__all__ = ["ImageSource", "decode_image", "decode_images", "decode_sources"]
+__all__ = ["ImageSource", "count_threads", "decode_image", "decode_sources", "map_rows"]
 
 # a file, its encoded bytes, or an image in memory
 ImageSource: TypeAlias = bytes | Path | Image.Image | NDArray[np.uint8]
@@ -34,6 +32,10 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 # What all threads together may have in memory, in bytes; one image alone may need as much.
 MAX_DECODED_BYTES = 10**9
 BYTES_PER_PIXEL = 4  # of Pillow's images, greyscale and palettes apart
+
+Made = TypeVar("Made")
+_AT_A_TIME = 512  # rows that are given to threads together
+_HAS_AFFINITY = hasattr(os, "sched_getaffinity")  # not on macOS
 
 _ORIENTATION = 0x0112  # tag of EXIF
 _TURNS = {
@@ -180,31 +182,47 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'damaged'}"
 
 
-def decode_images(
-    raw: ImageRecords, size: int, out: NDArray[np.uint8], workers: int | None = None
-) -> list[tuple[str, str]]:
-    """Decode every image into its row of an array; return id and reason of the unreadable ones.
+def count_threads() -> int:
+    """Number of threads that decode: that of the processors this process may use, at most 16."""
+    return min(len(os.sched_getaffinity(0)) if _HAS_AFFINITY else os.cpu_count() or 1, 16)
 
-    Parameters
-    ----------
-    raw
-        The encoded images; n of them.
-    size
-        Side of the squares, in pixels.
-    out
-        Filled in place; uint8, shape (n, size, size, 3), usually a memory map. Rows of
-        unreadable images are not changed.
-    workers
-        Number of threads; by default that of the processors, at most 16.
+
+def map_rows(
+    function: Callable[[int], Made], number: int, workers: int | None = None
+) -> Iterator[Made]:
+    """Compute a function of 0, 1, … in threads; yield the results in order, with a progress bar.
+
+    Few results are in memory at a time. `workers` is the number of threads, by default
+    `count_threads`.
     """
-    reasons = decode_sources(raw.sources, size, out, workers)
-    return [(str(raw.labels.ids[i]), why) for i, why in enumerate(reasons) if why is not None]
+    # Threads suffice, because Pillow decodes and resizes without holding the interpreter lock.
+    pool = ThreadPoolExecutor(workers or count_threads())
+    parts = (
+        range(start, min(start + _AT_A_TIME, number)) for start in range(0, number, _AT_A_TIME)
+    )
+    made = (one for part in parts for one in pool.map(function, part))
+    try:
+        yield from progress(made, what="decoding", unit="image", total=number)
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupt must not wait for the images to come
 
 
 def decode_sources(
     sources: Sequence[ImageSource], size: int, out: NDArray[np.uint8], workers: int | None = None
 ) -> list[str | None]:
-    """Return what is wrong with each image, None if it was decoded; see `decode_images`."""
+    """Decode every image into its row of an array; return what is wrong with each, or None.
+
+    Parameters
+    ----------
+    sources
+        The images; n of them.
+    size
+        Side of the squares, in pixels.
+    out
+        Filled in place; uint8, shape (n, size, size, 3). Rows of unreadable images are not changed.
+    workers
+        Number of threads; see `count_threads`.
+    """
 
     def decode_row(row: int) -> str | None:
         try:
@@ -213,10 +231,4 @@ def decode_sources(
             return str(error)
         return None
 
-    # Threads suffice, because Pillow decodes and resizes without holding the interpreter lock.
-    pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16))
-    try:
-        decoded = pool.map(decode_row, range(len(sources)))
-        return list(progress(decoded, what="decoding", unit="image", total=len(sources)))
-    finally:
-        pool.shutdown(cancel_futures=True)  # an interrupt must not wait for the images to come
+    return list(map_rows(decode_row, len(sources), workers))

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from mlic.caching.fingerprint import fingerprint_parts
 
 if TYPE_CHECKING:
     from mlic.images.store import ImageStore
 
 __all__ = ["find_duplicates"]
-
-CHUNK = 256  # images that are in memory at a time
 
 
 def find_duplicates(images: ImageStore) -> list[list[int]]:
@@ -28,9 +23,9 @@ def find_duplicates(images: ImageStore) -> list[list[int]]:
     >>> find_duplicates(ImageStore.from_arrays("abcd", pixels))
     [[0, 2, 3]]
     """
-    rows = defaultdict[str, list[int]](list)
-    for start in range(0, len(images), CHUNK):
-        chunk = images.read(np.arange(start, min(start + CHUNK, len(images))))
-        for row, pixels in enumerate(chunk, start):
-            rows[fingerprint_parts(pixels)].append(row)
-    return [group for group in rows.values() if len(group) > 1]
+    _, which, counts = np.unique(images.digests(), return_inverse=True, return_counts=True)
+    rows = np.flatnonzero(counts[which] > 1)  # those that are not alone
+    groups: dict[int, list[int]] = {}
+    for row in rows.tolist():
+        groups.setdefault(int(which[row]), []).append(row)
+    return list(groups.values())

@@ -24,7 +24,19 @@ class DataOptions(StrictModel):
     store_size: int | None = Field(
         default=None,
         ge=8,
-        description="side of the decoded images on disk, in pixels; null: image_size",
+        description="side of the stored images, in pixels; null: image_size",
+    )
+    store: Literal["pixels", "encoded", "files", "auto"] = Field(
+        default="pixels",
+        description="how images are kept: decoded 'pixels', 'encoded' without loss or by "
+        "store_quality, in their 'files'; 'auto': the first of these that takes at most half of "
+        "the free disk space",
+    )
+    store_quality: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="JPEG quality of a store 'encoded'; null: WebP without loss",
     )
     validation_fraction: float = Field(
         default=0.1,
@@ -58,6 +70,16 @@ class DataOptions(StrictModel):
         # Both are fractions of the same training images.
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("validation_fraction and test_fraction leave no training images")
+        return self
+
+    @model_validator(mode="after")
+    def _use_quality(self) -> Self:
+        # 'auto' encodes without loss, so that free disk space changes no figure.
+        if self.store_quality is not None and self.store != "encoded":
+            raise ValueError(
+                f"store_quality is for the store encoded, not {self.store}: set store to encoded, "
+                "or leave store_quality out"
+            )
         return self
 
     @property

@@ -9,14 +9,14 @@ import numpy as np
 
 from mlic.errors import DataError
 from mlic.images.decode import decode_sources
-from mlic.images.store import ImageStore
+from mlic.images.store import ImageStore, PixelStore
 
 __all__ = ["read_images"]
 
 
 def read_images(
     paths: Iterable[str | Path], size: int = 224, workers: int | None = None
-) -> ImageStore:
+) -> PixelStore:
     """Read image files as squares of RGB pixels, decoded as `mlic.images.decode.decode_image` does.
 
     Parameters
@@ -30,7 +30,7 @@ def read_images(
 
     Returns
     -------
-    ImageStore
+    PixelStore
         The images in memory, in the order given; their ids are the paths.
 
     Raises

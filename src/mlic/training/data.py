@@ -138,8 +138,7 @@ class ImageData(TrainingData):
 def make_sampler(job: TrainingJob) -> ViewSampler:
     """Make the sampler of a job's views: the same views for all jobs of a run."""
     options = job.options
-    ids = job.images.ids.tolist()
-    return ViewSampler(ids, options.augmentation, job.view_seed, options.threads)
+    return ViewSampler(job.images.ids, options.augmentation, job.view_seed, options.threads)
 
 
 def read_images(

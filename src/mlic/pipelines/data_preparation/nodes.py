@@ -42,30 +42,31 @@ def draw_synthetic_images(
 def decode_images(
     raw_images: ImageRecords, data: DataOptions, images_folder: Path
 ) -> tuple[ImageStore, DataFrame]:
-    """Decode all images into the store in ``images_folder``, except unreadable ones.
+    """Decode all images once, and keep them in ``images_folder`` as ``data.store`` says.
 
-    The readable images keep the order of ``raw_images``. The quarantine has the columns ``id``,
-    ``source`` and ``reason``. More unreadable images than ``data.max_unreadable`` allows, rounded
-    up, are a DataError.
+    Unreadable images are left out; the others keep the order of ``raw_images``. The quarantine has
+    the columns ``id``, ``source`` and ``reason``. More unreadable images than
+    ``data.max_unreadable`` allows, rounded up, are a DataError.
     """
     from mlic.images.ingest import write_store
 
-    images, quarantine = write_store(images_folder, raw_images, data.side)
+    images, quarantine = write_store(
+        images_folder, raw_images, data.side, data.store, data.store_quality
+    )
     if len(quarantine):
         # Rounded up, so that a small data set may have one unreadable image.
         allowed = ceil(data.max_unreadable * len(raw_images))
-        _report_unreadable(quarantine, len(raw_images), allowed, images.folder)
+        _report_unreadable(quarantine, len(raw_images), allowed, images)
     return images, quarantine
 
 
-def _report_unreadable(
-    quarantine: DataFrame, total: int, allowed: int, folder: Path | None
-) -> None:
+def _report_unreadable(quarantine: DataFrame, total: int, allowed: int, images: ImageStore) -> None:
     """Warn of unreadable images, or refuse them if there are too many."""
     first = "; ".join(f"{row.source}: {row.reason}" for row in quarantine[:3].itertuples())
     message = f"{len(quarantine)} of {total} images are unreadable ({first})"
     if len(quarantine) > allowed:
-        listed = folder / "pixels.json" if folder else "the quarantine"
+        assert images.folder is not None
+        listed = images.folder / f"{images.kind}.json"
         raise DataError(
             f"{message}, at most {allowed} may be: repair them ({listed} lists all) or raise "
             "data.max_unreadable",

@@ -1,0 +1,1 @@
+"""What benchmarks/image_stores.py measures, one file each."""
