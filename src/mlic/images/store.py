@@ -68,12 +68,6 @@ class ImageStore(MemmapObject):
                 found=self.pixels.shape,
             )
 
-    # Workers map the same file instead of receiving gigabytes of pixels.
-    def __reduce__(self) -> tuple[Any, ...]:
-        if self.folder is not None:
-            return ImageStore.open, (self.folder,)
-        return ImageStore, (self.ids, self.pixels, self.fingerprint)
-
     @classmethod
     def from_arrays(cls, ids: Iterable[str], pixels: NDArray[np.uint8]) -> Self:
         """Build a store in memory."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -45,14 +46,13 @@ def extend_below(link: Callable[[Tensor], Tensor], pole: float) -> Callable[[Ten
     >>> link(torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64)).round(decimals=2).tolist()
     [0.0, -9.21, -9.31]
     """
-    knot = _solve(link, LOWEST, pole)
+    return partial(_extended, link=link, knot=_solve(link, LOWEST, pole))
 
-    def extended(logits: Tensor) -> Tensor:
-        # clamped first: the gradient of an infinite value would be NaN even where it is not used
-        inside = link(logits.clamp(min=knot))
-        return torch.where(logits < knot, LOWEST + TAIL_SLOPE * (logits - knot), inside)
 
-    return extended
+def _extended(logits: Tensor, link: Callable[[Tensor], Tensor], knot: float) -> Tensor:
+    # clamped first: the gradient of an infinite value would be NaN even where it is not used
+    inside = link(logits.clamp(min=knot))
+    return torch.where(logits < knot, LOWEST + TAIL_SLOPE * (logits - knot), inside)
 
 
 def _solve(link: Callable[[Tensor], Tensor], value: float, pole: float) -> float:
