@@ -3,6 +3,8 @@
 import math
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -10,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from mlflow import MlflowClient
 from torch import distributed, nn
 
 from mlic.caching.store import ArtifactStore
@@ -18,6 +21,7 @@ from mlic.distillation.teacher_logits import write_logits
 from mlic.errors import ParameterError, TrainingError
 from mlic.models.options import BranchedModelOptions, ModelOptions
 from mlic.models.sync_norm import CpuSyncBatchNorm, synchronise_norms
+from mlic.tracking.settings import read_settings
 from mlic.training import launch as launch_module
 from mlic.training.features import FrozenFeatures
 from mlic.training.launch import launch, require_devices
@@ -34,7 +38,7 @@ NARROW = {
     "backbone_options": {"channels": [8, 8, 16, 16], "stem_width": 8},
 }
 C_TRAN = ModelOptions(**NARROW, head="c_tran", head_options={"width": 16, "dropout": 0.0})
-# 24 training images: four batches of five and one of four, which two ranks divide as 2 + 3 and 2 + 2
+# 24 training images: four batches of five and one of four, divided as 2 + 3 and 2 + 2
 COMMON = {"epochs": 2, "batch_size": 5, "optimizer": "sgd", "learning_rate": 0.05}
 PARTS = [[2, 0], [3, 1]]
 CPU = torch.device("cpu")
@@ -179,9 +183,7 @@ def test_distillation(make_job, tmp_path):
 
     def student(make_job, **changes):
         return make_task(
-            make_job(
-                name="student", targets=targets, distillation=DistillationOptions(), **changes
-            )
+            make_job(name="student", targets=targets, distillation=DistillationOptions(), **changes)
         )
 
     one, two = on_devices(student, make_job)
@@ -267,6 +269,69 @@ def test_the_end_of_one_process_ends_all_with_one_error(make_job, how):
     assert words[how] in str(caught.value)
     assert not any(map(psutil.pid_exists, pids))
     assert time.monotonic() - start < 60
+
+
+TRAIN_FOR_EVER = """
+import sys
+from pathlib import Path
+import numpy as np
+from mlic.images.store import ImageStore
+from mlic.labels import LabelMatrix, LabelSpace
+from mlic.labels.context import LabelContext
+from mlic.models.options import ModelOptions
+from mlic.tracking.runs import open_parent
+from mlic.tracking.settings import read_settings
+from mlic.tracking.trainings import train_or_reuse
+from mlic.training.job import TrainingJob
+from mlic.training.options import TrainingOptions
+
+folder, space = Path(sys.argv[1]), LabelSpace(("a", "b"))
+ids = [str(number) for number in range(12)]
+states = np.arange(24).reshape(12, 2) % 2
+labels = LabelMatrix(space, ids, states, ["train"] * 8 + ["validation"] * 4)
+images = ImageStore.from_arrays(ids, np.zeros((12, 32, 32, 3), np.uint8))
+small = {"channels": [8, 8, 16, 16], "stem_width": 8}
+model = ModelOptions(backbone="resnet10t", backbone_options=small)
+options = TrainingOptions(epochs=10**6, batch_size=4, learning_rate=0.01, devices=2, threads=1)
+open_parent(read_settings({}, folder), "all", {}, {})
+context = LabelContext(space)
+job = TrainingJob("baseline", "baseline", labels, images, 32, model, options, context, 0, 0)
+train_or_reuse(job, folder / "store")
+"""
+
+
+@needs_cores
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sign", "code"), [("SIGINT", -signal.SIGINT), ("SIGTERM", 143), ("SIGKILL", -signal.SIGKILL)]
+)
+def test_a_signal_ends_all_processes(tmp_path, sign, code):
+    program = subprocess.Popen(
+        [sys.executable, "-c", TRAIN_FOR_EVER, str(tmp_path)], stderr=subprocess.PIPE, text=True
+    )
+    state = tmp_path / "store" / "baseline" / "unfinished.safetensors"
+    while not state.is_file():
+        assert program.poll() is None, program.stderr.read()
+        time.sleep(0.2)
+    started = psutil.Process(program.pid).children(recursive=True)
+    assert len(started) >= 2
+    program.send_signal(getattr(signal, sign))
+    program.communicate(timeout=60)
+    assert program.returncode == code
+    _, alive = psutil.wait_procs(started, timeout=20)
+    assert not alive
+    client = MlflowClient(read_settings({}, tmp_path).tracking_uri)
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    (run,) = client.search_runs(experiments, "attributes.run_name = 'baseline'")
+    assert run.info.status == ("RUNNING" if sign == "SIGKILL" else "KILLED")
+    steps = [one.step for one in client.get_metric_history(run.info.run_id, "loss.train")]
+    assert steps == list(range(1, len(steps) + 1))
+
+
+def test_what_cannot_be_sent_is_one_error(make_job):
+    with pytest.raises(TrainingError) as caught:
+        launch(fail_as_asked, [lambda: None], make_job(devices=2).options, print)
+    assert caught.value.fields == {"parameter": "training.devices"}
 
 
 def test_more_devices_than_there_are(make_job, monkeypatch):

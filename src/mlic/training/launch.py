@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import torch
 from torch import distributed
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from mlic.errors import MlicError, ParameterError, TrainingError
 from mlic.training.options import TrainingOptions
@@ -112,7 +113,7 @@ def launch(
     """
     require_devices(options)
     # Bound here, so that no other program can take a port between its choice and its use.
-    store = distributed.TCPStore(_HOST, 0, is_master=True, wait_for_workers=False)
+    store = TCPStore(_HOST, 0, is_master=True, wait_for_workers=False)
     with tempfile.TemporaryDirectory(prefix="mlic_ranks_") as folder:
         payload = Path(folder, "arguments")
         _write(payload, (function, tuple(arguments)))
@@ -126,6 +127,10 @@ def _started(ranks: Sequence[_Rank]) -> Iterator[dict[Connection, BaseProcess]]:
     """Start the processes; whatever ends the block ends them."""
     # spawned: neither CUDA nor the threads of OpenMP survive a fork
     context, processes = get_context("spawn"), dict[Any, Any]()
+    # PyTorch reads it when it is loaded. Its only warning here is that a model has no unused
+    # parameters, which is not known before.
+    level = os.environ.get("TORCH_CPP_LOG_LEVEL")
+    os.environ["TORCH_CPP_LOG_LEVEL"] = level or "ERROR"
     try:
         for own in ranks:
             reader, writer = context.Pipe(duplex=False)
@@ -177,7 +182,9 @@ def _explain(codes: Sequence[int | None], failures: dict[int, str]) -> TrainingE
     ended = [number for number, code in enumerate(codes) if code and number not in failures]
     if killed:
         number, code = killed[0], codes[killed[0]]
-        how = f"was killed by {signal.Signals(-int(code or 0)).name}, perhaps because memory ran out"
+        how = (
+            f"was killed by {signal.Signals(-int(code or 0)).name}, perhaps because memory ran out"
+        )
     elif ended:
         number, how = ended[0], f"ended with exit code {codes[ended[0]]}"
     else:
@@ -202,9 +209,10 @@ def _run(own: _Rank, writer: Connection) -> None:
         logging.disable(logging.WARNING)
     # for Fabric: the processes exist already
     os.environ |= {"LOCAL_RANK": str(own.number), "NODE_RANK": "0"}
+    code = 1
     try:
         function, arguments = _read(own.payload)
-        store = distributed.TCPStore(_HOST, own.port, is_master=False, timeout=_TIMEOUT)
+        store = TCPStore(_HOST, own.port, is_master=False, timeout=_TIMEOUT)
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
             store=store,
@@ -216,12 +224,14 @@ def _run(own: _Rank, writer: Connection) -> None:
         if own.number == 0:
             writer.send(("result", result))
         distributed.destroy_process_group()
+        code = 0
     except MlicError as error:
         writer.send(("failure", error))
-        sys.exit(1)
     except Exception:
         writer.send(("failure", traceback.format_exc()))
-        sys.exit(1)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)  # at once: Python would spend seconds on unloading PyTorch
 
 
 def _write(path: Path, content: Any) -> None:
