@@ -10,13 +10,14 @@ from mlic.config.shape import RunShape
 from mlic.datasets.groups import GroupsDataset
 from mlic.distillation.joining import assemble_targets
 from mlic.distillation.targets import TeacherLogits
-from mlic.errors import CheckpointError, DataError, PartitionError
-from mlic.hooks.checks import check_partitions, check_targets
+from mlic.errors import CheckpointError, DataError, ParameterError, PartitionError
+from mlic.hooks.checks import check_devices, check_partitions, check_targets
 from mlic.labels import LabelSpace
 from mlic.labels.options import PartitionOptions
 from mlic.labels.partition import user_partition
 from mlic.pipelines import distillation, graph_partition, teacher_training
 from mlic.pipelines.teacher_training.nodes import assign_groups
+from mlic.training.options import TrainingOptions
 
 GROUPS = [["a", "b"], ["c"]]
 
@@ -25,6 +26,16 @@ def user_shape(num_parts, *strategies):
     return RunShape(
         strategies=("user", *strategies), num_parts=num_parts, num_full_label=4, mode="separate"
     )
+
+
+@pytest.mark.parametrize("where", [{"devices": 5}, {"overrides": {"student": {"devices": 5}}}])
+def test_more_devices_than_there_are_are_refused(where, monkeypatch):
+    common = {"epochs": 1, "batch_size": 8, "learning_rate": 0.1}
+    monkeypatch.setattr("mlic.training.launch._count_devices", lambda: (4, "GPUs"))
+    check_devices(TrainingOptions(**common, devices=4))
+    with pytest.raises(ParameterError) as caught:
+        check_devices(TrainingOptions(**{**common, **where}))
+    assert caught.value.fields == {"parameter": "training.devices", "value": 5, "found": 4}
 
 
 @pytest.mark.parametrize("num_parts", [2, 3])

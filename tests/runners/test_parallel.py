@@ -18,6 +18,7 @@ from kedro.runner.task import Task
 
 from mlic.errors import TrainingError
 from mlic.runners import ParallelRunner, SequentialRunner, parallel
+from mlic.training.options import TrainingOptions
 
 
 def report_worker(number):
@@ -162,10 +163,19 @@ def test_no_process_outlives_a_worker_that_is_killed(endless):
 def test_number_of_workers_follows_the_cores(catalog, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 12)
     entries = catalog()
-    assert parallel._workers_on_cpu(entries) == 12
-    for threads, workers in [(3, 4), (1, 12), (24, 2)]:
-        entries["params:training"] = type("Training", (), {"threads": threads})()
-        assert parallel._workers_on_cpu(entries) == workers
+    assert parallel._demand(entries) == (1, 1)
+    common = {"epochs": 1, "batch_size": 8, "learning_rate": 0.1}
+    student = {"overrides": {"student": {"devices": 2}}}
+    for options, workers in [
+        ({"threads": 3}, 4),
+        ({"threads": 1}, 12),
+        ({"threads": 24}, 2),
+        ({"threads": 2, "devices": 3}, 2),
+        ({"threads": 1, **student}, 6),
+    ]:
+        entries["params:training"] = TrainingOptions(**common, **options)
+        devices, threads = parallel._demand(entries)
+        assert parallel._workers_on_cpu(devices * threads) == workers
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Finished trainings are loaded from their stores, and only missing ones are trained."""
 
+import os
 from contextlib import contextmanager
 
 import pytest
@@ -151,6 +152,22 @@ def test_a_stopped_training_continues_in_its_mlflow_run(make_job, tmp_path, sett
     assert steps_of(client, run) == [1, 2, 3, 4]
     assert made.fingerprint == train(make_task(job))[0].fingerprint
     assert not (tmp_path / job.name / "unfinished.safetensors").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores")
+def test_several_processes_log_to_one_run_and_continue_in_it(make_job, tmp_path, settings):
+    common = {"name": "divided", "epochs": 3}
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StopError), open_run(settings):
+        patch.setattr(UnfinishedTraining, "save", stop_in_epoch(1))
+        train_or_reuse(make_job(**common), tmp_path)
+    with open_run(settings):
+        made = train_or_reuse(make_job(devices=2, **common), tmp_path)
+    client, (run,) = runs_of(settings, make_job(**common))
+    assert run.info.status == "FINISHED"
+    assert steps_of(client, run) == [1, 2, 3]
+    with open_run(settings):  # whatever number of devices: the same training
+        assert train_or_reuse(make_job(**common), tmp_path).info == made.info
 
 
 def test_a_run_that_was_deleted_is_replaced(make_job, tmp_path, settings):

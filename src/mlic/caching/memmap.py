@@ -164,6 +164,12 @@ class MemmapObject(ABC):
     kind: ClassVar[str]
     folder: Path | None
 
+    # Workers map the same file instead of receiving gigabytes.
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...] | str:
+        if self.folder is not None:
+            return type(self).open, (self.folder,)
+        return super().__reduce_ex__(protocol)
+
     @property
     @abstractmethod
     def array(self) -> NDArray[Any]:

@@ -1,15 +1,32 @@
 """Checks before a run: whether the stored data fit the pipeline and each other."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from mlic.errors import CheckpointError, PartitionError
 
+if TYPE_CHECKING:
+    from mlic.training.options import TrainingOptions
+
 Catalog = CatalogProtocol[str, Any]
 
-__all__ = ["check_partitions", "check_targets"]
+__all__ = ["check_devices", "check_partitions", "check_targets"]
+
+
+def check_devices(training: "TrainingOptions") -> None:
+    """Check that there are as many devices as the trainings of any role ask for.
+
+    Too few are a `ParameterError`.
+    """
+    from mlic.training.options import ROLES
+
+    most = max((training.for_role(role) for role in ROLES), key=lambda options: options.devices)
+    if most.devices > 1:  # only then is torch loaded, which takes a second
+        from mlic.training.launch import require_devices
+
+        require_devices(most)
 
 
 def check_partitions(pipeline: Pipeline, num_parts: int, catalog: Catalog) -> None:

@@ -43,7 +43,8 @@ def estimate_cost(
 ) -> str:
     """Describe what a run will train, for about how long, and how much it will write.
 
-    The time is extrapolated from a few training steps that are timed on this machine.
+    The time is extrapolated from a few training steps that are timed on this machine, as if several
+    devices divided it without loss.
 
     Raises
     ------
@@ -57,7 +58,10 @@ def estimate_cost(
     if mistake := parameters.partition.too_many_parts(data.labels):
         raise ParameterError(mistake, parameter="partition.num_parts")
     seconds, weights, branch = _time_step(parameters, data.labels)
-    passes = sum(n * cost.count_passes(parameters, role, branch) for role, n in roles.items())
+    passes = sum(
+        n * cost.count_passes(parameters, role, branch) / _count_devices(parameters, role)
+        for role, n in roles.items()
+    )
     images = passes * (data.train + _EVALUATION_SHARE * data.validation)
     averaged = cost.count_averaged_images(parameters.averaging, data.train, data.validation)
     if "averaged_student.checkpoint" in pipeline.all_outputs():
@@ -82,6 +86,12 @@ def _count_roles(pipeline: Pipeline) -> Counter[str]:
     outputs = [name for node in pipeline.nodes if "training" in node.tags for name in node.outputs]
     trained = [name for name in outputs if name.endswith(".checkpoint")]
     return Counter(strategy_of(name.removesuffix(".checkpoint")) for name in trained)
+
+
+def _count_devices(parameters: Parameters, role: str) -> int:
+    """Devices of one training; what is not called baseline or student is a teacher's strategy."""
+    single = {"budget_matched_baseline": BASELINE, BASELINE: BASELINE, "student": "student"}
+    return parameters.training.for_role(single.get(role, "teacher")).devices
 
 
 def _list_roles(roles: Counter[str]) -> str:

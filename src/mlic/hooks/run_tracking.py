@@ -12,7 +12,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from mlic.errors import TrainingError
-from mlic.hooks.checks import check_partitions
+from mlic.hooks.checks import check_devices, check_partitions
 from mlic.hooks.console import main_figures
 from mlic.hooks.results import entry_files, load_summary, result_files, short_path
 from mlic.runners.node_cache import filter_stale_nodes
@@ -57,6 +57,8 @@ class RunTracking:
         ------
         PartitionError, CheckpointError
             If a stored partition does not fit the teachers.
+        ParameterError
+            If a training asks for more devices than there are.
         TrainingError
             If MLflow's store cannot be reached, or the thread runner is to train.
         """
@@ -80,6 +82,7 @@ class RunTracking:
                 "the thread runner cannot train: threads of one process share torch's random "
                 "numbers, so that results would not be reproducible; use --runner=ParallelRunner"
             )
+        check_devices(self._parameters().training)
         check_partitions(pipeline, self._parameters().partition.num_parts, catalog)
 
     def _announce(self, pipeline: Pipeline, stale: Pipeline, catalog: Catalog) -> None:

@@ -82,10 +82,6 @@ class ImageStore(MemmapObject):
     def __len__(self) -> int:
         return len(self.ids)
 
-    # Workers open the same files instead of receiving gigabytes of pixels.
-    def __reduce__(self) -> Any:
-        return (type(self).open, (self.folder,)) if self.folder else super().__reduce__()
-
     @classmethod
     def exists(cls, folder: Path) -> bool:
         """Whether the folder holds a store of any kind, or of this one."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -54,14 +55,16 @@ def extend_below(link: Callable[[Tensor], Tensor], pole: float) -> Callable[[Ten
     # where the steep line from the knot has fallen to `LOWEST`, the flat one begins
     drop = _evaluate(link, knot)[0] - LOWEST
     bend = knot - drop / _STEEPEST if drop > _EXACT else knot
+    return partial(_extended, link=link, knot=knot, bend=bend)
 
-    def extended(logits: Tensor) -> Tensor:
-        # clamped first: the gradient of an infinite value would be NaN even where it is not used
-        inside = link(logits.clamp(min=knot))
-        below = LOWEST + torch.where(logits < bend, TAIL_SLOPE, _STEEPEST) * (logits - bend)
-        return torch.where(logits < knot, below, inside)
 
-    return extended
+def _extended(
+    logits: Tensor, link: Callable[[Tensor], Tensor], knot: float, bend: float
+) -> Tensor:
+    # clamped first: the gradient of an infinite value would be NaN even where it is not used
+    inside = link(logits.clamp(min=knot))
+    below = LOWEST + torch.where(logits < bend, TAIL_SLOPE, _STEEPEST) * (logits - bend)
+    return torch.where(logits < knot, below, inside)
 
 
 def _bisect(is_below: Callable[[float], bool], pole: float) -> float:

@@ -37,9 +37,9 @@ class ParallelRunner(SkipUnchanged, KedroParallelRunner):  # type: ignore[misc]
 
     Workers are spawned, never forked: neither CUDA nor the threads of OpenMP survive a fork. Hooks
     of nodes and datasets are not called in the workers; this is so in Kedro's parallel runner too.
-    By default there is one worker for each GPU; without a GPU, as many as the cores allow when each
-    has ``training.threads`` threads, but at least two. All of them end with the main process, even
-    if it is killed.
+    By default there is one worker for each GPU, or for ``training.devices`` of them; without a GPU,
+    as many as the cores allow when each has ``training.threads`` threads a device, but at least
+    two. All of them end with the main process, even if it is killed.
 
     Raises
     ------
@@ -54,7 +54,7 @@ class ParallelRunner(SkipUnchanged, KedroParallelRunner):  # type: ignore[misc]
         self._manager.start(end_with_parent)
         self._max_workers = self._validate_max_workers(max_workers)
         self._requested = max_workers
-        self._gpus: list[str] = []
+        self._gpus: list[str] = []  # of one worker each, separated by commas
         self._pool: _Pool | None = None
 
     def _run(
@@ -66,8 +66,10 @@ class ParallelRunner(SkipUnchanged, KedroParallelRunner):  # type: ignore[misc]
     ) -> None:
         if pipeline.nodes:
             # Counted here and not at the start: asking torch takes a second, often for nothing.
-            self._gpus = visible_gpus()
-            self._max_workers = self._requested or len(self._gpus) or _workers_on_cpu(catalog)
+            devices, threads = _demand(catalog)
+            self._gpus = _group_gpus(visible_gpus(), devices)
+            on_cpu = _workers_on_cpu(devices * threads)
+            self._max_workers = self._requested or len(self._gpus) or on_cpu
             try:
                 super()._run(pipeline, catalog, hook_manager, run_id)
             except BrokenProcessPool as error:
@@ -134,14 +136,35 @@ def visible_gpus() -> list[str]:
     return (named if named != [""] else [str(index) for index in range(number)])[:number]
 
 
-def _workers_on_cpu(catalog: SharedMemoryCatalogProtocol) -> int:
+def _demand(catalog: SharedMemoryCatalogProtocol) -> tuple[int, int]:
+    """Devices of the largest training, and CPU threads on each of them."""
     entry = catalog.get("params:training")
-    threads = entry.load().threads if entry is not None else 1
+    if entry is None:
+        return 1, 1
+    from mlic.training.options import ROLES  # pydantic is slow to load
+
+    training = entry.load()
+    devices = max(training.for_role(role).devices for role in ROLES)
+    return devices, training.threads
+
+
+def _workers_on_cpu(threads: int) -> int:
     return max(2, (os.cpu_count() or 1) // threads)
 
 
+def _group_gpus(gpus: list[str], size: int) -> list[str]:
+    """Divide GPUs among workers, so many to each; those left over are not used.
+
+    Examples
+    --------
+    >>> _group_gpus(["0", "1", "2", "3", "4"], 2)
+    ['0,1', '2,3']
+    """
+    return [",".join(gpus[first : first + size]) for first in range(0, len(gpus) - size + 1, size)]
+
+
 def _set_up_worker(devices: SimpleQueue[str]) -> None:
-    """Let this worker log as the main process does, give it one GPU, and end it with its parent."""
+    """Let this worker log as the main process does, give it GPUs, and end it with its parent."""
     end_with_parent()
     set_up_logging()
     logging.getLogger("kedro_viz").setLevel(logging.ERROR)  # warns about every dataset in a worker

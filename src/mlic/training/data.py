@@ -20,6 +20,7 @@ from mlic.training.device import send
 from mlic.training.job import TrainingJob
 from mlic.training.label_mask import LabelMask
 from mlic.training.prefetch import prefetch
+from mlic.training.ranks import num_ranks, own_part
 
 __all__ = ["EVAL_BATCH_FACTOR", "ImageData", "TrainingData", "View", "make_sampler", "read_images"]
 
@@ -57,20 +58,31 @@ class TrainingData(ABC):
         return self.states[self.validation_rows]
 
     def batches(self, epoch: int, order: np.random.Generator, fabric: Fabric) -> Iterator[Batch]:
-        """Batches of one epoch, counted from 1, shuffled by the generator `order`."""
+        """Batches of one epoch, counted from 1, shuffled by the generator `order`.
+
+        Every rank has its part of each batch, of the same order.
+        """
         # Views repeat after `num_views` epochs, because teachers store logits for each of them.
         view = (epoch - 1) % self.num_views
         positions = self._shuffle(order)
         draw = self.mask.start(epoch) if self.mask else None
         # Where the CPU also trains, a reading thread would only take its cores.
         ahead = fabric.device.type != "cpu"
-        for batch, read in prefetch(positions, lambda batch: self._read(batch, view), ahead):
+
+        def read_own(batch: NDArray[np.intp]) -> NDArray[Any]:
+            return self._read(batch[own_part(len(batch))], view)
+
+        for whole, read in prefetch(positions, read_own, ahead):
+            own = own_part(len(whole))
+            batch = whole[own]
             rows = self.train_rows[batch]
+            # drawn for the whole batch, so that the draws do not depend on the number of ranks
+            known = draw(self.states[self.train_rows[whole]])[own] if draw else None
             yield Batch(
                 images=self._preprocess(read, rows, epoch, view, fabric),
                 states=send(self.states[rows], fabric),
                 rows=rows,
-                known=send(draw(self.states[rows]), fabric) if draw else None,
+                known=None if known is None else send(known, fabric),
                 soft_targets=self._soft_targets(batch, view, fabric),
             )
 
@@ -93,7 +105,7 @@ class TrainingData(ABC):
 
     @abstractmethod
     def validation_batches(self, fabric: Fabric) -> Iterator[torch.Tensor]:
-        """Model inputs of the validation images, in order."""
+        """Model inputs of the validation images, in order; of this rank's part of them."""
 
     @abstractmethod
     def _read(self, batch: NDArray[np.intp], view: int) -> NDArray[Any]:
@@ -121,8 +133,9 @@ class ImageData(TrainingData):
 
     def validation_batches(self, fabric: Fabric) -> Iterator[torch.Tensor]:
         """Whole validation images; shape (B, 3, H, W)."""
-        size = self.job.options.batch_size * EVAL_BATCH_FACTOR
-        yield from read_images(self.job.images, self.validation_rows, self.spec, fabric, size)
+        size = -(-self.job.options.batch_size // num_ranks()) * EVAL_BATCH_FACTOR
+        rows = self.validation_rows[own_part(len(self.validation_rows))]
+        yield from read_images(self.job.images, rows, self.spec, fabric, size)
 
     def _read(self, batch: NDArray[np.intp], view: int) -> NDArray[np.uint8]:
         return _read_pixels(self.job.images, self.train_rows[batch], (self.views, view))

@@ -10,10 +10,13 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.strategies import DDPStrategy
 from numpy.typing import NDArray
 
 from mlic.errors import TrainingError
 from mlic.training.options import TrainingOptions
+from mlic.training.ranks import num_ranks
 
 __all__ = ["compiles", "make_fabric", "memory_advice", "send", "why_not_compiled"]
 
@@ -29,16 +32,31 @@ def make_fabric(options: TrainingOptions) -> Fabric:
     """Choose one GPU with mixed precision if there is one, else the CPU with 32 bits.
 
     Also fixes the number of CPU threads, because results are reproducible to the bit only for the
-    same number of threads.
+    same number of threads. In a process of `mlic.training.launch` the device is that of its rank.
     """
-    # set for every training, because each may run in a process of its own
-    torch.set_num_threads(options.threads)
     precision = options.precision
     if precision == "auto":
         precision = "32"
         if torch.cuda.is_available():
             precision = "bf16" if torch.cuda.is_bf16_supported() else "16"
-    return Fabric(accelerator="auto", devices=1, precision=_PRECISIONS[precision])
+    fabric = Fabric(accelerator="auto", precision=_PRECISIONS[precision], **_placement())
+    fabric.launch()  # no process is started: either there is one, or they exist already
+    # Set for every training, because each may run in a process of its own; and after Fabric, which
+    # divides the cores among ranks.
+    torch.set_num_threads(options.threads)
+    return fabric
+
+
+def _placement() -> dict[str, Any]:
+    """Devices and strategy for `Fabric`."""
+    if num_ranks() == 1:
+        return {"devices": 1}
+    strategy = DDPStrategy(
+        cluster_environment=LightningEnvironment(),
+        # such as a backbone's own pooling below a head that does its own
+        find_unused_parameters=True,
+    )
+    return {"devices": num_ranks(), "strategy": strategy}
 
 
 def compiles(options: TrainingOptions, device: torch.device, steps: int) -> bool:

@@ -24,6 +24,7 @@ from mlic.training.data import TrainingData, View, make_sampler, read_images
 from mlic.training.device import make_fabric, memory_advice, send
 from mlic.training.job import TrainingJob
 from mlic.training.label_mask import LabelMask
+from mlic.training.ranks import own_part
 from mlic.utils.progress import progress
 from mlic.utils.reading import one_line
 
@@ -64,6 +65,17 @@ class FrozenFeatures:
         for split in ("training", "validation"):
             for path in (self._path(split), self._path(split).with_suffix(".json")):
                 path.unlink(missing_ok=True)
+
+    # Ranks map the files that exist then, instead of computing or receiving gigabytes of features.
+    def __getstate__(self) -> dict[str, Any]:
+        assert self.training is not None and self.validation is not None  # computes them
+        keys = ("job", "folder", "spec", "_source", "_map_shape")
+        return {key: self.__dict__[key] for key in keys}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for split in ("training", "validation"):
+            self.__dict__[split] = open_memmap(self._path(split))[0]
 
     def _path(self, split: str) -> Path:
         return self.folder / f"features_{split}.npy"
@@ -158,7 +170,8 @@ class FeatureData(TrainingData):
 
     def validation_batches(self, fabric: Fabric) -> Iterator[torch.Tensor]:
         """Feature maps of the validation images; shape (B, F, h, w)."""
-        yield from to_device(self.features.validation, fabric, self.job.options.batch_size)
+        own = self.features.validation[own_part(len(self.validation_rows))]
+        yield from to_device(own, fabric, self.job.options.batch_size)
 
     def _read(self, batch: NDArray[np.intp], view: int) -> NDArray[np.float16]:
         return read_rows(self.features.training[view], batch)
@@ -166,7 +179,7 @@ class FeatureData(TrainingData):
     def _preprocess(
         self, read: NDArray[Any], rows: NDArray[np.intp], epoch: int, view: int, fabric: Fabric
     ) -> torch.Tensor:
-        return next(to_device(read, fabric, len(read)))
+        return _place(read, fabric)
 
 
 def to_device(
@@ -174,10 +187,11 @@ def to_device(
 ) -> Iterator[torch.Tensor]:
     """Send features to the device, batch by batch, as float32 with the channels last."""
     for start in range(0, len(features), batch_size):
-        batch = send(
-            np.array(read_rows(features, slice(start, start + batch_size))), fabric
-        ).float()
-        yield batch.contiguous(memory_format=torch.channels_last)
+        yield _place(np.array(read_rows(features, slice(start, start + batch_size))), fabric)
+
+
+def _place(features: NDArray[np.float16], fabric: Fabric) -> torch.Tensor:
+    return send(features, fabric).float().contiguous(memory_format=torch.channels_last)
 
 
 def _fill(array: NDArray[np.float16], batches: Iterator[NDArray[np.float16]]) -> None:

@@ -17,6 +17,14 @@ from mlic.training.batch import Batch
 from mlic.training.data import TrainingData
 from mlic.training.options import TrainingOptions
 from mlic.training.predict import predict_batches
+from mlic.training.ranks import (
+    gather_rows,
+    mean_over_ranks,
+    num_ranks,
+    own_part,
+    rank,
+    share_scores,
+)
 from mlic.training.sharpness import sharpen_gradient
 from mlic.training.state import Learner, TrainingState, rng_scope
 from mlic.training.tasks.base import TrainingTask
@@ -60,15 +68,16 @@ def fit(
             start = time.perf_counter()
             # Sums stay on the device and are read once an epoch: reading waits for the device.
             sums: list[dict[str, torch.Tensor]] = [{} for _ in state.learners]
-            for learner in state.learners:
-                learner.module.train()
+            state.start_epoch(epoch)
             batches = data.batches(epoch, state.order, fabric)
             for number, batch in enumerate(batches, 1):
                 share = _accumulation_share(number, data.num_batches, options)
                 is_step = number % options.accumulation == 0 or number == data.num_batches
                 # One batch is read once and serves all learners in turn.
                 for index, learner in enumerate(state.learners):
-                    with rng_scope(learner):
+                    # ranks exchange gradients once a step, after its last batch
+                    waits = fabric.no_backward_sync(learner.module, enabled=not is_step)
+                    with rng_scope(learner), waits:
                         loss, terms = task.loss(index, learner.module, batch)
                         # gradients add up over the batches of a step: of means, take the mean
                         fabric.backward(loss / share)
@@ -78,7 +87,7 @@ def fit(
                         if is_step:
                             learner.step()
                     _add_means(sums[index], {"loss": loss, **terms}, data.num_batches)
-                bar.update(len(batch))
+                bar.update(len(batch) * num_ranks())
             # measured before the evaluation, so that it is the speed of training alone
             rate = {"images_per_second": num_images / (time.perf_counter() - start)}
             figures: list[dict[str, float]] = []
@@ -126,14 +135,21 @@ def evaluate(
     """Compute the validation mAP of each of a learner's teachers, in [0, 1]; NaN if undefined.
 
     The model is the learner's, with raw or averaged weights. Logits that are not all finite are a
-    `TrainingError`.
+    `TrainingError`. Ranks divide the images among them, and all get the same scores.
     """
-    if not len(data.validation_rows):
-        return [math.nan] * len(task.groups[index])
-    logits = predict_batches(model, data.validation_batches(fabric), fabric)
-    if not np.isfinite(logits).all():
-        raise _diverged(task.name, "the model's logits on validation are not all finite")
-    return task.scores(index, logits, data.validation_states)
+    total, scores = len(data.validation_rows), [math.nan] * len(task.groups[index])
+    if not total:
+        return scores
+    part, labels = own_part(total), task.columns[index]
+    logits = np.zeros((0, labels.stop - labels.start), np.float32)
+    if part.stop > part.start:
+        logits = predict_batches(model, data.validation_batches(fabric), fabric)
+    logits = gather_rows(logits, total)
+    if rank() == 0:
+        if not np.isfinite(logits).all():
+            raise _diverged(task.name, "the model's logits on validation are not all finite")
+        scores = task.scores(index, logits, data.validation_states)
+    return share_scores(scores)
 
 
 def _accumulation_share(number: int, num_batches: int, options: TrainingOptions) -> int:
@@ -157,9 +173,8 @@ def _add_means(
 def _loss_figures(
     sums: Mapping[str, torch.Tensor], learner: Learner, epoch: int, name: str
 ) -> dict[str, float]:
-    figures = {
-        term if term == "loss" else f"loss_{term}": float(value) for term, value in sums.items()
-    }
+    means = mean_over_ranks(sums)
+    figures = {term if term == "loss" else f"loss_{term}": mean for term, mean in means.items()}
     if not math.isfinite(figures["loss"]):
         raise _diverged(name, f"the loss is {figures['loss']} in epoch {epoch}")
     return {**figures, "learning_rate": float(max(learner.schedule.get_last_lr()))}

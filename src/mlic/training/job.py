@@ -175,8 +175,9 @@ class TrainingJob:
                 mode="json", exclude={"weights": True, "embeddings": {"file"}}
             ),
             "weights": fingerprint_file(self.model.weights) or self.model.weights,
-            # overrides are already applied; those of other roles do not matter
-            "training": self.options.model_dump(mode="json", exclude={"overrides"}),
+            # overrides are already applied; those of other roles do not matter, nor does where the
+            # training runs, so that it continues on another number of devices
+            "training": self.options.model_dump(mode="json", exclude={"overrides", "devices"}),
             "distillation": distillation,
             "seed": [self.seed, self.view_seed],
             "start_seed": self.start_seed,

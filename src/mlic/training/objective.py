@@ -14,6 +14,7 @@ from mlic.training.options import (
     DistillationOptions,
     TrainingOptions,
 )
+from mlic.training.ranks import count_over_ranks, num_ranks
 from mlic.utils.plugins import build_plugin
 
 __all__ = [
@@ -52,8 +53,11 @@ def check_plugins(options: TrainingOptions, distillation: DistillationOptions) -
 
 
 def count_known(states: torch.Tensor) -> torch.Tensor:
-    """Count the states that are known, at least 1, so that a mean over them is defined."""
-    return (states >= 0).sum().clamp(min=1)
+    """Count the states that are known, at least 1, so that a mean over them is defined.
+
+    Of a batch that is divided among ranks, see `mlic.training.ranks.count_over_ranks`.
+    """
+    return count_over_ranks((states >= 0).sum())
 
 
 def reduce_terms(
@@ -64,4 +68,7 @@ def reduce_terms(
     Terms that do not count are zero.
     """
     # a mean over all B · C terms would shrink where many states are unknown
-    return terms.sum() if options.reduction == "sum" else terms.sum() / count
+    if options.reduction == "mean":
+        return terms.sum() / count
+    # of the ranks' losses the mean is taken, but the sum is wanted
+    return terms.sum() * num_ranks() if num_ranks() > 1 else terms.sum()

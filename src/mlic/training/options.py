@@ -152,7 +152,15 @@ class TrainingOptions(StrictModel):
         default="auto",
         description="whether to use torch.compile; auto: in long trainings on a GPU",
     )
-    threads: int = Field(default=4, ge=1, description="CPU threads of one training")
+    devices: int = Field(
+        default=1,
+        ge=1,
+        description="GPUs of one training, on a machine without one CPU cores: each batch is "
+        "divided among as many processes, with the same result to rounding",
+    )
+    threads: int = Field(
+        default=4, ge=1, description="CPU threads of one training, on each of its devices"
+    )
     overrides: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="other values for baseline, teacher or student, except for augmentation",
@@ -162,6 +170,15 @@ class TrainingOptions(StrictModel):
     def _check_sharpness(self) -> Self:
         if self.sharpness_radius and self.accumulation > 1:
             raise ValueError("sharpness_radius needs accumulation: 1, because it repeats one batch")
+        return self
+
+    @model_validator(mode="after")
+    def _check_devices(self) -> Self:
+        if self.devices > self.batch_size:
+            raise ValueError(
+                f"devices: {self.devices} must not exceed batch_size: {self.batch_size}, because "
+                "each batch is divided among them"
+            )
         return self
 
     @model_validator(mode="after")

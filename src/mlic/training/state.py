@@ -14,9 +14,12 @@ import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
+from mlic.models.sync_norm import synchronise_norms
 from mlic.training.device import compiles, make_fabric
 from mlic.training.optimiser import count_steps, make_optimiser, one_cycle
 from mlic.training.options import TrainingOptions
+from mlic.training.ranks import num_ranks, rank
+from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
     from timm.utils import ModelEmaV3
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Best", "Learner", "TrainingState", "rng_scope"]
 
-RandomState = list[torch.Tensor]  # of the CPU, then of every GPU
+RandomState = list[torch.Tensor]  # of the CPU, then of the GPU in use
 
 
 class Trainable(Protocol):
@@ -81,6 +84,8 @@ class Learner:
         from timm.utils import ModelEmaV3
 
         self.options = options
+        if num_ranks() > 1:
+            synchronise_norms(model, fabric.device)
         # channels last, because convolutions are faster
         self.model: torch.nn.Module = fabric.to_device(model.to(memory_format=torch.channels_last))
         optimiser = make_optimiser(self.model, options)
@@ -120,7 +125,9 @@ class Learner:
             return
         model = self.average.module if is_averaged else self.model
         # copied, because the next step changes the model in place
-        weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+        # and on rank 0 alone, which returns the result
+        kept = {} if rank() else model.state_dict()
+        weights = {name: value.detach().cpu().clone() for name, value in kept.items()}
         self.best = Best(epoch, is_averaged, score, scores, weights)
 
     def state_dict(self) -> dict[str, Any]:
@@ -168,8 +175,7 @@ class TrainingState:
         self.learners = []
         for number, seed in enumerate(task.seeds):
             # the learner's own stream starts with its initial weights; nobody else's is touched
-            with torch.random.fork_rng():
-                torch.manual_seed(seed)
+            with _own_random_numbers(seed):
                 model = task.build(number)
                 self.learners.append(Learner(model, options, steps, self.fabric, compiled))
         # a generator of its own: what a model draws does not change the order of the images
@@ -177,6 +183,16 @@ class TrainingState:
         self.epoch = 0
         self.seconds = 0.0
         self.history: list[list[dict[str, float]]] = [[] for _ in task.jobs]
+
+    def start_epoch(self, epoch: int) -> None:
+        """Prepare all learners for training in an epoch, counted from 1."""
+        for learner, seed in zip(self.learners, self.task.seeds, strict=True):
+            learner.module.train()
+            if rank() > 0:
+                # Rank 0 continues its stream. The others must not draw the same dropout for other
+                # images, and their streams are not saved: they start anew in every epoch.
+                with _own_random_numbers(derive_seed(seed, f"rank {rank()}, epoch {epoch}")):
+                    learner.random = _get_random_state()
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimisers, schedules, generators, epoch, best weights and history."""
@@ -227,16 +243,27 @@ def rng_scope(learner: Learner) -> Iterator[None]:
         _set_random_state(outside)
 
 
+@contextmanager
+def _own_random_numbers(seed: int) -> Iterator[None]:
+    """Let torch draw from a stream of its own; the one outside is not touched."""
+    outside = _get_random_state()
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        _set_random_state(outside)
+
+
 def _get_random_state() -> RandomState:
-    """State of torch's generators: the CPU's, then every GPU's."""
+    """State of torch's generators: the CPU's, then that of the GPU in use."""
     on_gpu = torch.cuda.is_available()
-    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if on_gpu else [])]
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if on_gpu else [])]
 
 
 def _set_random_state(state: RandomState) -> None:
     torch.set_rng_state(state[0])
-    if len(state) > 1:  # a state from a machine without a GPU has the CPU's only
-        torch.cuda.set_rng_state_all(state[1:])
+    if len(state) > 1 and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state[1])
 
 
 def _mean(scores: Sequence[float]) -> float:

@@ -36,8 +36,9 @@ def measure_step(
     """Time training steps on random square images, with optimiser and averaged weights.
 
     The model has `num_labels` labels, or has so many in each of its branches. The first step has
-    two images, and each further one twice as many, up to the batch size, while two seconds last. An
-    unbranched model has the weights that the options name, so that missing weights are noticed.
+    two images, and each further one twice as many, up to the batch size of one device, while two
+    seconds last. An unbranched model has the weights that the options name, so that missing weights
+    are noticed.
 
     Returns
     -------
@@ -73,7 +74,8 @@ def measure_step(
             loss.item()  # waits for a GPU
             return time.perf_counter() - start
 
-        seconds = _time_growing_steps(step, options.batch_size)
+        # several devices divide a batch
+        seconds = _time_growing_steps(step, -(-options.batch_size // options.devices))
     return seconds, sum(p.numel() for p in model.parameters())
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from mlic.errors import TrainingError
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.device import memory_advice
 from mlic.training.fit import fit
 from mlic.training.job import TrainingJob
+from mlic.training.launch import Send, launch
+from mlic.training.ranks import num_ranks, rank
 from mlic.training.state import TrainingState
 from mlic.training.tasks.base import TrainingTask
 from mlic.training.tasks.classification import ClassificationTask
@@ -34,12 +37,19 @@ def train(
     Reports, if any, are one for each job too; a training that continues reports the epochs before
     first. `unfinished` holds the state after every epoch. The weights are float32, on the CPU.
 
+    With several devices the training runs in as many processes; reports are called in this one.
+
     Raises
     ------
     TrainingError
-        If memory runs out, the loss stops being finite, or there is no training image.
+        If memory runs out, the loss stops being finite, there is no training image, or one of
+        several processes is killed.
+    ParameterError
+        If there are not so many devices.
     """
     options = task.jobs[0].options
+    if options.devices > 1 and num_ranks() == 1:
+        return _train_on_ranks(task, reports, unfinished)
 
     def report_each(epoch: int, figures: Sequence[Mapping[str, float]]) -> None:
         for report, own in zip(reports, figures, strict=bool(reports)):
@@ -47,7 +57,7 @@ def train(
 
     def keep(epoch: int, figures: Sequence[Mapping[str, float]]) -> None:
         # Kept first: an epoch that was kept but not reported is reported by whoever continues.
-        if unfinished is not None:
+        if unfinished is not None and rank() == 0:
             unfinished.save(state)
         report_each(epoch, figures)
 
@@ -58,7 +68,31 @@ def train(
             for epoch, past in enumerate(zip(*state.history, strict=True), 1):
                 report_each(epoch, past)
         fit(task, task.make_data(), options, state, keep)
-    return task.checkpoints(state)
+    return [] if rank() else task.checkpoints(state)
+
+
+def _train_on_ranks(
+    task: TrainingTask, reports: Sequence[JobReport], unfinished: UnfinishedTraining | None
+) -> list[Checkpoint]:
+    """Train in one process for each device; reports are called here."""
+
+    def receive(message: tuple[int, int, Mapping[str, float]]) -> None:
+        number, epoch, figures = message
+        reports[number](epoch, figures)
+
+    arguments = task, len(reports), unfinished
+    trained: list[Checkpoint] = launch(_train_rank, arguments, task.jobs[0].options, receive)
+    return trained
+
+
+def _train_rank(
+    send: Send, task: TrainingTask, num_reports: int, unfinished: UnfinishedTraining | None
+) -> list[Checkpoint]:
+    def report(number: int, epoch: int, figures: Mapping[str, float]) -> None:
+        send((number, epoch, dict(figures)))
+
+    own = [partial(report, number) for number in range(0 if rank() else num_reports)]
+    return train(task, own, unfinished)
 
 
 def peers_of(job: TrainingJob) -> list[TrainingJob]:

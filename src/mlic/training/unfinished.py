@@ -44,6 +44,14 @@ class UnfinishedTraining:
         self.runs: dict[str, str] = {}  # id of the MLflow run by job
         self._found = self._load()
 
+    # A rank reads the file itself: arrays that are as large as the weights need not be sent.
+    def __getstate__(self) -> dict[str, Any]:
+        return {"store": self.store, "components": self.components, "runs": self.runs}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._found = self.store.load(_KIND, self.components)
+
     def _load(self) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:
         found = self.store.load(_KIND, self.components)
         if found is not None:

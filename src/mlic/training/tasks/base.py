@@ -22,6 +22,7 @@ from mlic.training.data import TrainingData
 from mlic.training.job import TrainingJob
 from mlic.training.label_mask import LabelMask
 from mlic.training.objective import build_loss, count_known, reduce_terms
+from mlic.training.ranks import count_over_ranks, num_ranks, sum_over_ranks
 from mlic.training.state import Best, TrainingState
 
 __all__ = ["TrainingTask", "input_spec", "make_checkpoint", "to_arrays"]
@@ -66,7 +67,8 @@ class TrainingTask(ABC):
     @property
     def states(self) -> NDArray[np.int8]:
         """Label states of all images, the labels of all jobs side by side; shape (n, C)."""
-        return np.concatenate([job.labels.states for job in self.jobs], axis=1)
+        parts = [job.labels.states for job in self.jobs]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def learner_name(self, index: int) -> str:
         """Name of a learner in messages."""
@@ -118,7 +120,7 @@ class TrainingTask(ABC):
         if self.options.reduction == "sum":
             return losses.sum(), terms
         # Means weighted by their counts are the mean over all: a job counts as much as its labels.
-        counts = torch.stack([(own >= 0).sum() for _, own in parts])
+        counts = sum_over_ranks(torch.stack([(own >= 0).sum() for _, own in parts]))
         return (losses * (counts / counts.sum().clamp(min=1))).sum(), terms
 
     def reduce_hard_loss(self, logits: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
@@ -134,7 +136,9 @@ class TrainingTask(ABC):
         count: int | torch.Tensor = distances.numel()
         if known is not None:
             is_hidden = known < 0
-            distances, count = distances.where(is_hidden, 0), is_hidden.sum().clamp(min=1)
+            distances, count = distances.where(is_hidden, 0), count_over_ranks(is_hidden.sum())
+        elif num_ranks() > 1:
+            count = count_over_ranks(torch.tensor(count, device=distances.device))
         return reduce_terms(distances, count, self.options)
 
     def scores(
