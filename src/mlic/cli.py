@@ -34,8 +34,9 @@ def _with_our_runners(command: click.Command) -> click.Command:
         ["--runner", "-r"],
         default="SequentialRunner",
         callback=_resolve_runner,
-        help="SequentialRunner, or ParallelRunner for trainings side by side; both skip nodes that "
-        "are up to date. Kedro's own runners run everything: kedro.runner.SequentialRunner, …",
+        help="SequentialRunner; ParallelRunner for trainings side by side; RayRunner for several "
+        "machines. All skip nodes that are up to date. Kedro's own runners run everything: "
+        "kedro.runner.SequentialRunner, …",
     )
     ours.params = [option if each.name == "runner" else each for each in command.params]
     return ours

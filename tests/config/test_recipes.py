@@ -510,8 +510,22 @@ def test_every_environment_has_folders_of_its_own():
     for name, loader in [*loaders.items(), *reversed(loaders.items())]:
         entries = loader["catalog"]
         written = [e.get("filepath", "") for n, e in entries.items() if n != "user_groups"]
-        own = [path for path in written if path.startswith("data/")]
+        data = str(CONF.parent / "data")
+        own = [path.removeprefix(data) for path in written if path.startswith(data)]
         assert own and all(f"/{name}" in path for path in own), own
+
+
+def test_paths_below_data_start_at_the_data_folder():
+    def load(**runtime):
+        options = {"base_env": "base", "default_run_env": "base", "runtime_params": runtime}
+        loader = RecipeConfigLoader(str(CONF), **options)
+        return loader["parameters"]["data_folder"], loader["catalog"]["labels"]["filepath"]
+
+    project = str(CONF.parent)
+    own = "03_primary/base/labels.parquet"
+    assert load() == (f"{project}/data", f"{project}/data/{own}")
+    assert load(data_folder="/mnt/shared") == ("/mnt/shared", f"/mnt/shared/{own}")
+    assert load(data_folder="disk") == (f"{project}/disk", f"{project}/disk/{own}")
 
 
 def leaves(tree, prefix=""):

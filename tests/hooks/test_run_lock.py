@@ -19,18 +19,27 @@ import sys
 from types import SimpleNamespace
 from mlic.hooks.run_lock import RunLock
 lock = RunLock()
-loader = SimpleNamespace(folder=sys.argv[2])
-lock.after_context_created(SimpleNamespace(project_path=sys.argv[1], config_loader=loader))
+class Loader(dict):
+    folder = sys.argv[2]
+loader = Loader(parameters={"data_folder": sys.argv[1] + "/data"})
+lock.after_context_created(SimpleNamespace(config_loader=loader))
 lock.before_pipeline_run()
 print("held", flush=True)
 sys.stdin.read()
 """
 
 
+class Loader(dict):
+    """A configuration with an environment."""
+
+    folder: str
+
+
 def make_lock(project, environment="base"):
     lock = RunLock()
-    loader = SimpleNamespace(folder=environment)
-    lock.after_context_created(SimpleNamespace(project_path=project, config_loader=loader))
+    loader = Loader(parameters={"data_folder": str(project / "data")})
+    loader.folder = environment
+    lock.after_context_created(SimpleNamespace(config_loader=loader))
     return lock
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from mlic.config.cluster import RayOptions
 from mlic.errors import ParameterError
 from mlic.explain.options import ExplainOptions
 from mlic.images.options import DataOptions, SyntheticOptions
@@ -68,6 +69,9 @@ class Parameters(StrictModel):
 
     seed: int = Field(ge=0, description="seed of all random numbers of a run")
     environment: str = Field(default="base", description="folder of the results; not to be set")
+    data_folder: str = Field(
+        default="data", description="folder for data/ of the catalog, such as a mounted one"
+    )
     recipe: str | None = Field(default=None, description="name of a file in conf/recipes")
     folder: str | None = Field(default=None, description="folder of the data set of --env")
     test_manifest: str | None = Field(default=None, description="path of a manifest of test images")
@@ -102,6 +106,7 @@ class Parameters(StrictModel):
     evaluation: EvaluationOptions
     explain: ExplainOptions = ExplainOptions()
     registry: RegistryOptions = RegistryOptions()
+    ray: RayOptions = RayOptions()
 
     @model_validator(mode="after")
     def _check_sections(self) -> Self:
@@ -110,6 +115,7 @@ class Parameters(StrictModel):
             *(self._check_shares(), self._check_num_parts()),
             *(self._check_weights(), self._check_scale(), self._check_peers()),
             *(self._check_links(), self._check_averaging(), self._check_sizes()),
+            self._check_data_folder(),
         )
         if mistakes := [mistake for mistake in rules if mistake]:
             raise ValueError("\n  ".join(mistakes))
@@ -184,6 +190,15 @@ class Parameters(StrictModel):
     def _has_one_loss(self) -> bool:
         losses = [self.training.for_role(role).loss for role in ROLES]
         return all(loss == losses[0] for loss in losses)
+
+    def _check_data_folder(self) -> str | None:
+        if "://" not in self.data_folder:
+            return None
+        # arrays are mapped to memory, which needs files
+        return (
+            f"data_folder: {self.data_folder} is an address: give a folder, a mounted one too, or "
+            "set ray.storage to the address and run with --runner=RayRunner"
+        )
 
     def _check_weights(self) -> str | None:
         # not checked by ModelOptions, which checkpoints take to machines without this file

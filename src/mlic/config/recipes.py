@@ -18,7 +18,8 @@ from mlic.utils.suggestions import did_you_mean
 __all__ = ["RecipeConfigLoader", "merge_layers", "read_recipe"]
 
 
-_PATH_KEYS = ("folder", "classes", "test_filepath", "names")  # of the catalog's entries
+_DATA = "data"  # first folder of paths in the catalog that data_folder replaces
+_PATH_KEYS = ("filepath", "folder", "classes", "test_filepath", "names")  # of its entries
 # Parameters that may name a file.
 _PATHS = (
     *((key,) for key in ("folder", "test_manifest", "images", "trained_model", "known")),
@@ -42,7 +43,7 @@ class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
         # Kedro finds the files of a configuration by a pattern, which such a folder never matches.
         if {"[", "]"} & set(str(Path(self.conf_source).absolute())):
             raise ParameterError(
-                f"the project lies in {Path(self.conf_source).absolute().parent}: Kedro cannot "
+                f"the project lies in {self._project}: Kedro cannot "
                 "read a configuration in a folder with [ or ] in its path; rename the folder",
                 path=self.conf_source,
             )
@@ -66,11 +67,16 @@ class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
 
     def _place_entries(self, catalog: Mapping[str, Any]) -> dict[str, Any]:
         """Copy the entries with paths that do not depend on the working directory."""
-        placed, project = copy.deepcopy(dict(catalog)), Path(self.conf_source).absolute().parent
+        placed, project = copy.deepcopy(dict(catalog)), self._project
+        data = Path(self["parameters"].get("data_folder", project / _DATA))
         for entry in (one for one in placed.values() if isinstance(one, dict)):
-            # Kedro does the same for filepath alone.
-            paths = {k: entry[k] for k in _PATH_KEYS if isinstance(entry.get(k), str)}
-            entry |= {key: str(project / value) for key, value in paths.items()}
+            # Kedro makes filepath absolute too, but knows no data_folder.
+            for key in _PATH_KEYS:
+                if isinstance(entry.get(key), str) and "://" not in entry[key]:
+                    path = Path(entry[key])
+                    moved = path.is_relative_to(_DATA)
+                    path = data / path.relative_to(_DATA) if moved else project / path
+                    entry[key] = path.as_posix()
             if "source" in entry:
                 entry["source"] = self._from_project(entry["source"])
             address = str(entry.get("tracking_uri"))
@@ -114,14 +120,21 @@ class RecipeConfigLoader(OmegaConfigLoader):  # type: ignore[misc]
                 section = inner if isinstance(inner, dict) else {}
             if keys[-1] in section:
                 section[keys[-1]] = self._from_project(section[keys[-1]])
+        if "data_folder" in merged and "://" not in str(merged["data_folder"]):
+            # not only if it exists: runs make it
+            merged["data_folder"] = str(self._project / str(merged["data_folder"]))
         return merged
+
+    @property
+    def _project(self) -> Path:
+        return Path(self.conf_source).absolute().parent
 
     def _from_project(self, value: Any) -> Any:
         """Return a path that starts at the project's folder, if there is such a file or folder."""
         # Names of other things, such as runs of MLflow or entries of the catalog, stay as they are.
         if not isinstance(value, str) or not value:
             return value
-        path = Path(self.conf_source).absolute().parent / value
+        path = self._project / value
         return str(path) if path.exists() else value
 
     def _read_environment(self, name: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class RunLock:
         """Remember which data the runs of this session use."""
         loader: Any = context.config_loader  # Kedro types it as its base class
         self._environment = loader.folder
-        self._file = Path(context.project_path) / "data" / f".run_{self._environment}.lock"
+        self._file = Path(loader["parameters"]["data_folder"], f".run_{self._environment}.lock")
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self) -> None:

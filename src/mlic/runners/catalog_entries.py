@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Entry", "read_entry"]
+__all__ = ["Entry", "is_parameter", "read_configuration", "read_entry"]
 
 _PATH_KEYS = ("filepath", "path", "folder")  # keys that name files, whether they exist or not
 _IGNORED_KEYS = ("metadata", "credentials")  # keys that do not change the data
@@ -45,13 +45,14 @@ class Entry:
 
 def read_entry(catalog: Any, name: str) -> Entry:
     """Look up a parameter or a dataset in Kedro's catalog; datasets need not be importable."""
-    if name == "parameters" or name.startswith("params:"):
+    if is_parameter(name):
         from pydantic_core import to_jsonable_python
 
         value = _complete(name.removeprefix("params:"), catalog.get(name).load())
         value = to_jsonable_python(value, fallback=repr)
         return Entry(json.dumps(value, sort_keys=True), tuple(_find_paths(value)), False, True)
-    configuration = _read_configuration(catalog, name)
+    found = read_configuration(catalog, name)
+    configuration = {key: value for key, value in found.items() if key not in _IGNORED_KEYS}
     paths = tuple(_find_paths(configuration, _PATH_KEYS))
     return Entry(
         json.dumps(configuration, sort_keys=True, default=str),
@@ -62,13 +63,18 @@ def read_entry(catalog: Any, name: str) -> Entry:
     )
 
 
-def _read_configuration(catalog: Any, name: str) -> dict[str, Any]:
+def is_parameter(name: str) -> bool:
+    """Whether a name of the catalog is that of a parameter, or of all of them."""
+    return name == "parameters" or name.startswith("params:")
+
+
+def read_configuration(catalog: Any, name: str) -> dict[str, Any]:
+    """Return the configuration of a dataset; empty if it is not in the catalog's files."""
     resolver = catalog.config_resolver
     known = name in resolver.config or resolver.match_dataset_pattern(name)
     if not known and resolver.match_user_catch_all_pattern(name) is None:
         return {}
-    configuration = resolver.resolve_pattern(name)
-    return {key: value for key, value in configuration.items() if key not in _IGNORED_KEYS}
+    return dict(resolver.resolve_pattern(name))
 
 
 def _complete(name: str, value: Any) -> Any:

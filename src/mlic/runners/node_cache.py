@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -23,12 +24,11 @@ from mlic.caching.code_version import source_tree
 from mlic.caching.content_state import ContentState, FileState, Signature, scan_files
 from mlic.caching.fingerprint import fingerprint_tree
 from mlic.errors import DataError
-from mlic.runners.catalog_entries import Entry, read_entry
+from mlic.runners.catalog_entries import Entry, ImageList, is_parameter, read_entry
 from mlic.runners.listed_files import ListedFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from kedro.io import CatalogProtocol
     from kedro.pipeline.node import Node
@@ -117,6 +117,19 @@ class NodeCache:
         yield
         self._write(node, before, _sign(self._after(node)))
 
+    def list_paths(self, node: Node) -> NodePaths:
+        """Files and folders of a node; parameters that name files are left out."""
+        read, filled = list[Path](), list[Path]()
+        for entry in map(self._entry, (n for n in node.inputs if not is_parameter(n))):
+            if entry.is_filled_by_reader:
+                filled += entry.paths
+            else:
+                read += entry.paths
+                read += [one.folder / file for one in entry.lists for file in self._names(one)]
+        written = [path for name in node.outputs for path in self._entry(name).paths]
+        parts = [folder / part for folder in filled for part in _own_parts(node)]
+        return NodePaths(read, written, filled, parts)
+
     def _require_as_written(self, read: Mapping[str, Signature]) -> None:
         """Compare inputs with what the nodes that wrote them recorded."""
         for path in self._newest_first():
@@ -154,11 +167,8 @@ class NodeCache:
     def _after(self, node: Node) -> dict[str, ContentState]:
         """States of everything that a node writes."""
         filled = [name for name in node.inputs if self._entry(name).is_filled_by_reader]
-        # Nodes share a folder that they fill: of ``store``, the node with the output
-        # ``baseline.checkpoint`` has the folder ``baseline``.
-        own = sorted({output.removesuffix(".checkpoint") for output in node.outputs})
         states = {name: self._state(name) for name in node.outputs}
-        return {name: self._state(name, own) for name in filled} | states
+        return {name: self._state(name, _own_parts(node)) for name in filled} | states
 
     def _state(self, name: str, parts: Sequence[str] = ()) -> ContentState:
         """State of an entry, or of what there is of some parts of its folder."""
@@ -171,13 +181,12 @@ class NodeCache:
 
     def _listed(self, entry: Entry) -> tuple[FileState, ...]:
         """States of the files that an entry's lists name; a missing one has a state too."""
-        names = (
-            one.folder / name
-            for one in entry.lists
-            for name in (self._lists.read(one.file, one.columns) if self._lists else ())
-        )
+        names = (one.folder / name for one in entry.lists for name in self._names(one))
         found = ((path, self._scan(path)) for path in names)
         return tuple(file for path, files in found for file in files or ((str(path), -1, -1),))
+
+    def _names(self, one: ImageList) -> list[str]:
+        return self._lists.read(one.file, one.columns) if self._lists else []
 
     def _path(self, node: Node) -> Path:
         assert self._folder is not None
@@ -197,6 +206,15 @@ class NodeCache:
             record = {"read": read, "written": written}
             signed = {"digest": fingerprint_tree(record), **record}
             file.write_text(json.dumps(signed, indent=1), encoding="utf-8")
+
+
+class NodePaths(NamedTuple):
+    """Files and folders of a node."""
+
+    read: list[Path]
+    written: list[Path]
+    filled: list[Path]  # folders that it is given to fill
+    parts: list[Path]  # its own ones in these, if other nodes fill them too
 
 
 class _Record(NamedTuple):
@@ -220,6 +238,14 @@ def _read_record(path: Path) -> _Record:
 
 def _sign(states: Mapping[str, ContentState]) -> dict[str, Signature]:
     return {name: state.sign() for name, state in states.items()}
+
+
+def _own_parts(node: Node) -> list[str]:
+    """Folders of a node in a folder that several nodes fill.
+
+    Of ``store``, the node with the output ``baseline.checkpoint`` has the folder ``baseline``.
+    """
+    return sorted({output.removesuffix(".checkpoint") for output in node.outputs})
 
 
 def _without_at(names: Iterable[str]) -> set[str]:

@@ -39,9 +39,11 @@ if TYPE_CHECKING:
 __all__ = [
     "TrainingRun",
     "close_parent",
+    "join_parent",
     "open_parent",
     "parent_id",
     "parent_run",
+    "parent_settings",
     "parent_uri",
     "provenance",
     "tracked_training",
@@ -190,6 +192,22 @@ def parent_id() -> str:
     return os.environ[_RUN]
 
 
+def parent_settings() -> dict[str, str]:
+    """Return what `join_parent` needs in a process on another machine; empty without a parent."""
+    return {name: os.environ[name] for name in (_RUN, _STORE, _SAMPLING) if name in os.environ}
+
+
+@contextmanager
+def join_parent(settings: Mapping[str, str]) -> Iterator[None]:
+    """Let the trainings in this block be children of a parent that another process has opened."""
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for variable in settings:
+            os.environ.pop(variable, None)
+
+
 def close_parent(status: str) -> None:
     """Close the parent run, if one is open, as ``"FINISHED"``, ``"FAILED"`` or ``"KILLED"``.
 
@@ -197,9 +215,9 @@ def close_parent(status: str) -> None:
     """
     if _RUN in os.environ:
         client = connect(os.environ[_STORE])
-        if status != "FINISHED":
-            with warn_if_refused("the status of trainings that were killed"):
-                close_children(client, os.environ[_RUN])
+        # a finished run has such children too, if a lost machine was replaced
+        with warn_if_refused("the status of trainings that were killed"):
+            close_children(client, os.environ[_RUN])
         _close(client, os.environ[_RUN], status)
     # A later run of the same process must not log to this one.
     for variable in (_RUN, _STORE, _SAMPLING):
