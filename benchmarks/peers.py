@@ -2,14 +2,14 @@
 
     python benchmarks/peers.py --corel FOLDER --weights FILE --lightly PYTHON --write
 
-Corel5k's words that at least 7 training images have, as JPEG files, on a fixed split of our own; "as they
-are" 192 × 128 pixels, "enlarged" to 640 pixels, as large as the files of COCO. The sides are the
-scripts of `peers_study`: the same crops and mirrors, every epoch judged on the validation images.
-Each has the learning rate of `RATES` with the best validation mAP of seed 0, searched on the files
-as they are; loss, optimiser and schedule are each side's own: binary cross-entropy and one cycle of
-AdamW for the loop, lightly-train's and mlic's defaults. lightly-train 0.18 cannot train a
-MobileNetV2 (its classifier expects 1,280 features, its wrapper gives 112): it takes part with a
-ResNet-10 from random weights.
+Corel5k's words that at least 7 training images have, as JPEG files, on a fixed split of our own;
+"as they are" 192 × 128 pixels, "enlarged" to 640 pixels, as large as the files of COCO. The sides
+are the scripts of `peers_study`: the same crops and mirrors, every epoch judged on the validation
+images. Each has the learning rate of `RATES` with the best validation mAP of seed 0, searched on
+the files as they are; loss, optimiser and schedule are each side's own: binary cross-entropy and
+one cycle of AdamW for the loop, lightly-train's and mlic's defaults. lightly-train 0.18 cannot
+train a MobileNetV2 (its classifier expects 1,280 features, its wrapper gives 112): it takes part
+with a ResNet-10 from random weights.
 
 "images/s" is training images a second between a short and a long training, so that what a side does
 once does not count; "wall s" is the whole command, with everything. "memory MB" is the highest
@@ -215,7 +215,7 @@ def _processor_seconds() -> float:
 def _score(file: Path, states: Any) -> float:
     logits = np.load(file)
     file.unlink()
-    return 100 * float(mean_average_precision(logits, states))
+    return float(100 * mean_average_precision(logits, states))
 
 
 def count_lines(script: Path) -> int:
