@@ -1,0 +1,1 @@
+"""The sides of `peers.py`, each as its user would write it."""
