@@ -58,9 +58,7 @@ def extend_below(link: Callable[[Tensor], Tensor], pole: float) -> Callable[[Ten
     return partial(_extended, link=link, knot=knot, bend=bend)
 
 
-def _extended(
-    logits: Tensor, link: Callable[[Tensor], Tensor], knot: float, bend: float
-) -> Tensor:
+def _extended(logits: Tensor, link: Callable[[Tensor], Tensor], knot: float, bend: float) -> Tensor:
     # clamped first: the gradient of an infinite value would be NaN even where it is not used
     inside = link(logits.clamp(min=knot))
     below = LOWEST + torch.where(logits < bend, TAIL_SLOPE, _STEEPEST) * (logits - bend)
