@@ -48,7 +48,7 @@ def extend_below(link: Callable[[Tensor], Tensor], pole: float) -> Callable[[Ten
     --------
     >>> link = extend_below(torch.log, 0.0)
     >>> link(torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64)).round(decimals=2).tolist()
-    [0.0, -9.21, -9.31]
+    [0.0, -4.4, -9.29]
     """
     lowest = _bisect(lambda logit: _evaluate(link, logit)[0] < LOWEST, pole)
     knot = max(_bisect(lambda logit: _evaluate(link, logit)[1] > _STEEPEST, pole), lowest)
@@ -76,7 +76,7 @@ def _bisect(is_below: Callable[[float], bool], pole: float) -> float:
 
 def _evaluate(link: Callable[[Tensor], Tensor], logit: float) -> tuple[float, float]:
     """Log-odds and slope of a link at one logit, in double precision."""
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():  # a model may be built in that mode
         point = torch.tensor(logit, dtype=torch.float64, device="cpu", requires_grad=True)
         odds = link(point)
         (slope,) = torch.autograd.grad(odds, point)
