@@ -20,6 +20,7 @@ from mlic.training.device import send
 from mlic.training.job import TrainingJob
 from mlic.training.label_mask import LabelMask
 from mlic.training.prefetch import prefetch
+from mlic.training.splicing import Splicer
 
 __all__ = ["EVAL_BATCH_FACTOR", "ImageData", "TrainingData", "View", "make_sampler", "read_images"]
 
@@ -40,12 +41,18 @@ class TrainingData(ABC):
         Label states of all images; shape (n, C), int8.
     mask
         Which states the model is shown; None if its head has no use for them.
+    splicer
+        Splices images of every batch; None if none are spliced.
     """
 
     def __init__(
-        self, job: TrainingJob, states: NDArray[np.int8], mask: LabelMask | None = None
+        self,
+        job: TrainingJob,
+        states: NDArray[np.int8],
+        mask: LabelMask | None = None,
+        splicer: Splicer | None = None,
     ) -> None:
-        self.job, self.states, self.mask = job, states, mask
+        self.job, self.states, self.mask, self.splicer = job, states, mask, splicer
         self.train_rows = job.train_rows
         self.validation_rows = job.labels.rows("validation")
         self.num_batches = job.num_batches
@@ -62,16 +69,20 @@ class TrainingData(ABC):
         view = (epoch - 1) % self.num_views
         positions = self._shuffle(order)
         draw = self.mask.start(epoch) if self.mask else None
+        splice = self.splicer.start(epoch) if self.splicer else None
         # Where the CPU also trains, a reading thread would only take its cores.
         ahead = fabric.device.type != "cpu"
         for batch, read in prefetch(positions, lambda batch: self._read(batch, view), ahead):
             rows = self.train_rows[batch]
+            images = self._preprocess(read, rows, epoch, view, fabric)
+            states = send(self.states[rows], fabric)
             yield Batch(
-                images=self._preprocess(read, rows, epoch, view, fabric),
-                states=send(self.states[rows], fabric),
+                images=images,
+                states=states,
                 rows=rows,
                 known=send(draw(self.states[rows]), fabric) if draw else None,
                 soft_targets=self._soft_targets(batch, view, fabric),
+                splices=splice(images, states) if splice else None,
             )
 
     def _shuffle(self, order: np.random.Generator) -> Iterator[NDArray[np.intp]]:
@@ -115,8 +126,9 @@ class ImageData(TrainingData):
         states: NDArray[np.int8],
         spec: InputSpec,
         mask: LabelMask | None = None,
+        splicer: Splicer | None = None,
     ) -> None:
-        super().__init__(job, states, mask)
+        super().__init__(job, states, mask, splicer)
         self.spec, self.views = spec, make_sampler(job)
 
     def validation_batches(self, fabric: Fabric) -> Iterator[torch.Tensor]:
