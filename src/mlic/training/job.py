@@ -163,7 +163,7 @@ class TrainingJob:
         # learned embeddings start from the seed, whatever the catalog holds
         uses_embeddings = self.model.embeddings.source != "learned"
         embeddings = self.context.embeddings if uses_embeddings else None
-        groups = self.context.partition
+        groups = self.context.partition if self.options.splice.uses_groups else None
         return {
             "data": self.images.fingerprint,
             "labels": self.labels.fingerprint,
