@@ -29,6 +29,7 @@ from gain.harness import RESULTS, Study, write_report
 
 STUDIES = {  # and the module of each
     "finetune": "finetune",
+    "folds": "folds",  # candidates for a larger gain, each seed with test images of its own
     "ucmerced_5": "finetune",  # images per class
     "ucmerced_10": "finetune",
     "ucmerced_20": "finetune",

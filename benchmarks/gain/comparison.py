@@ -40,6 +40,11 @@ def difference(
 ) -> tuple[float, float]:
     """Mean of the differences seed by seed, and half the width of its 95 % t-interval.
 
+    Where each seed has test images of its own, the column ``overlap`` says how many there are per
+    training image. The training images of two seeds then overlap, and the variance of the mean is
+    ``(1 / n + overlap) · s²`` (Nadeau and Bengio, "Inference for the generalization error", Machine
+    Learning 52, 2003).
+
     Examples
     --------
     >>> import pandas as pd
@@ -55,8 +60,9 @@ def difference(
     gains = (rows.loc[ours, column] - rows.loc[other, column]).dropna()
     if len(gains) < 2:  # one difference says nothing about its spread
         return float(gains.mean()), float("inf")
-    half = student_t.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / len(gains) ** 0.5
-    return float(gains.mean()), float(half)
+    overlap = rows["overlap"].max() if "overlap" in rows else 0.0
+    error = gains.std(ddof=1) * (1 / len(gains) + overlap) ** 0.5
+    return float(gains.mean()), float(student_t.ppf(0.975, len(gains) - 1) * error)
 
 
 def best(rows: DataFrame, fits: Callable[[Setting], bool]) -> Setting:

@@ -32,12 +32,17 @@ VALIDATION = 5  # validation images per class of UC Merced, whatever the number 
 SIZES_OF = {"random": "cgp", "random_2": "dgp"}  # random groups have the sizes of these
 
 
+def read_corel(folder: Path) -> ImageRecords:
+    """Encoded images and all labels of ``corel5k_train.parquet``."""
+    return ManifestDataset(str(folder / "corel5k_train.parquet")).load()
+
+
 def load_corel(folder: Path) -> ImageRecords:
     """Encoded images and labels of ``corel5k_train.parquet``, split and without rare labels.
 
     About 3,000 images to train on, 500 to choose by and 1,000 to test on, stratified by labels.
     """
-    raw = ManifestDataset(str(folder / "corel5k_train.parquet")).load()
+    raw = read_corel(folder)
     split = stratified_split(raw.labels.states, FRACTIONS, SPLIT_SEED)
     counts = (raw.labels.states[split == "train"] == 1).sum(axis=0)
     frequent = np.flatnonzero(counts >= FEWEST).tolist()

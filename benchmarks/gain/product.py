@@ -22,7 +22,7 @@ from mlic.pipelines.baseline_training import nodes as baseline_nodes
 from mlic.pipelines.distillation import nodes as distillation_nodes
 from mlic.pipelines.teacher_training import nodes as teacher_nodes
 from mlic.training.checkpoint import Checkpoint
-from mlic.training.options import DistillationOptions, TeacherOptions
+from mlic.training.options import AveragingOptions, DistillationOptions, TeacherOptions
 from mlic.training.predict import predict_checkpoint
 
 
@@ -65,6 +65,12 @@ class Trainings:
         folder = self.folder / f"{epochs}_epochs"
         return replace(self, inputs={**self.inputs, "training": training}, folder=folder)
 
+    def with_sizes(self, sizes: tuple[int, ...]) -> Trainings:
+        """The same trainings with teachers whose images grow, kept in a folder inside this one."""
+        own = {"overrides": {"teacher": {"sizes": sizes}}}
+        inputs = {**self.inputs, "training": self.inputs["training"].model_copy(update=own)}
+        return replace(self, inputs=inputs, folder=self.folder / "_".join(map(str, sizes)))
+
     @cached_property
     def baseline(self) -> Trained:
         """One model of all labels."""
@@ -100,6 +106,13 @@ class Trainings:
         given = {"soft_targets": targets, "distillation": distillation}
         made, seconds = self._timed(folder.name, distillation_nodes.train_student, **given)
         return Trained((made,), (), seconds)
+
+    def soup(self, student: Trained, averaging: AveragingOptions) -> Trained:
+        """Average a student with the baseline; the seconds are those of the average alone."""
+        start = time.process_time()
+        pair = {"baseline": self.baseline.checkpoints[0], "student": student.checkpoints[0]}
+        made = distillation_nodes.average_student(averaging=averaging, **pair, **self.inputs)
+        return Trained((made,), (), time.process_time() - start)
 
     def predict(
         self, models: Sequence[Trained], images: ImageStore, rows: NDArray[np.intp]

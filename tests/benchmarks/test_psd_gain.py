@@ -151,6 +151,29 @@ def test_intervals_are_those_of_a_paired_t_test(gain):
     assert (value - half, value + half) == pytest.approx((low, high))
 
 
+def test_interval_of_overlapping_training_images_is_wider(gain):
+    comparison, rows = gain("comparison"), make_rows(EFFECTS)
+    value, half = comparison.difference(rows, OURS, comparison.BASELINE)
+    rows["overlap"] = 0.25  # with six seeds, (1/6 + 1/4) / (1/6) of the variance
+    same, wider = comparison.difference(rows, OURS, comparison.BASELINE)
+    assert same == value and wider == pytest.approx(half * 2.5**0.5)
+
+
+def test_folds_of_a_division_cover_every_image_once(gain):
+    folds = gain("folds")
+    states = (np.random.default_rng(0).random((200, 6)) < 0.3).astype(np.int8)
+    splits = [folds.fold_split(states, seed) for seed in range(2 * folds.FOLDS)]
+    tests = np.array([split == "test" for split in splits])
+    assert (tests[: folds.FOLDS].sum(axis=0) == 1).all()
+    assert (tests[folds.FOLDS :].sum(axis=0) == 1).all()
+    assert (tests[0] != tests[folds.FOLDS]).any()  # another division
+    assert tests.sum(axis=1).tolist() == [40] * 10
+    assert {name: (splits[3] == name).sum() for name in folds.LEARNING} == {
+        "train": 140,
+        "validation": 20,
+    }
+
+
 def test_settings_are_chosen_on_validation_and_compared_at_equal_cost(gain):
     comparison, rows = gain("comparison"), make_rows(EFFECTS)
     assert comparison.best(rows, lambda one: one[0] == OURS[0]) == OURS
@@ -305,6 +328,23 @@ def test_finetune_rows_include_the_models_of_equal_cost(gain, measurement):
     cost = rows["cost"].droplevel(["parts", "distiller", "seed"])
     assert cost["student: CGP + DGP"] > cost["ensemble: CGP + DGP"] and cost["baseline"] == 1
     finetune.measure(measurement, names)
+    assert len(measurement.store.rows()) == len(rows)
+
+
+@pytest.mark.slow
+def test_candidates_are_measured_beside_the_standing_rows(gain, measurement, monkeypatch):
+    folds = gain("folds")
+    monkeypatch.setattr(folds, "SIZES", (16, 32))
+    folds.measure(measurement, tuple(folds.CANDIDATES))
+    rows = measurement.store.rows()
+    cost = rows["cost"].droplevel("seed")
+    assert cost[folds.SOUP] > cost[folds.SAME_START] > 1
+    found = {setting for setting in cost.index}
+    assert {folds.GROWING, folds.GROWN_TEACHER, folds.PLAIN, *folds.STANDING.values()} <= found
+    assert {(folds.PLAIN[0], 0, name) for name in folds.LINKED} <= found
+    names = {claim.name for claim in folds.claims(rows)}
+    assert "screened: soup_above_baseline" in names and "default_above_baseline" in names
+    folds.measure(measurement, tuple(folds.CANDIDATES))
     assert len(measurement.store.rows()) == len(rows)
 
 

@@ -105,6 +105,13 @@ def test_larger_images_cost_as_much_as_their_pixels(make_parameters, mode):
     assert count_psd(parameters) == pytest.approx(groups + 2 * teacher + TEACHER + 10)
 
 
+def test_spliced_images_cost_their_share(make_parameters):
+    own = {"student": {"splice": {"share": 0.25}}}
+    parameters = make_parameters("baseline", overrides=own)
+    assert count_psd(parameters) == pytest.approx(TEACHER + 12.5)
+    assert count_passes(parameters, "student", BRANCH_SHARE) == 12.5
+
+
 def test_average_predicts_views_and_validation_images_of_every_share():
     off, few = AveragingOptions(), AveragingOptions(enabled=True, shares=(0.25, 0.75), images=100)
     assert count_averaged_images(off, 500, 50) == 0

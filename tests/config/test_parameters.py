@@ -6,6 +6,7 @@ import pytest
 
 from mlic.config.parameters import Parameters, check_parameters
 from mlic.config.recipes import RecipeConfigLoader
+from mlic.config.shape import RunShape
 from mlic.errors import ParameterError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -172,6 +173,22 @@ def test_sizes_of_teachers(raw, written):
 )
 def test_sizes_that_cannot_be_trained_are_refused(raw, section, values, named):
     raw["training"]["overrides"] = {"teacher": {"sizes": [24, 48]}}
+    raw[section] |= values
+    assert named in str(refuse(raw))
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "named"),
+    [
+        ("training", {"splice": {"share": 0.25}}, "only baseline and student"),
+        ("training", {"overrides": {"baseline": {"splice": {"share": 1}, "peers": 1}}}, "peers"),
+        ("partition", {"strategies": "baseline"}, "CGP"),
+    ],
+)
+def test_splices_that_cannot_be_trained_are_refused(raw, section, values, named):
+    own = {"splice": {"share": 0.25, "partners": "other_group"}}
+    raw["training"]["overrides"] = {"student": own}
+    assert RunShape.from_parameters(check_parameters(raw)).context == {"splice_groups"}
     raw[section] |= values
     assert named in str(refuse(raw))
 

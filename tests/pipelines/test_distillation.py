@@ -97,6 +97,18 @@ def test_student_starts_from_the_baseline_and_is_averaged_with_it(inputs, labels
     assert found.info.name == "student" and found.info.averaging.student == student.fingerprint
 
 
+def test_student_with_spliced_images_learns_from_its_teachers_too(inputs, labels, tmp_path):
+    baseline = train_baseline(**inputs)
+    logits = predict_teacher_logits(baseline, teachers=TeacherOptions(), **inputs)
+    targets = join_logits(labels, tmp_path, logits)
+    splice = {"share": 0.5, "consistency": 1.0, "partners": "other_group"}
+    training = inputs["training"].model_copy(update={"overrides": {"student": {"splice": splice}}})
+    groups = Partition(labels.space, "cgp", ((0, 3), (1, 2)))
+    checkpoint = distil(targets, inputs, training=training, splice_groups=groups)
+    terms = {"loss_hard", "loss_cells", "loss_baseline"}
+    assert terms <= set(checkpoint.info.history[0])
+
+
 def test_averaged_student_takes_the_place_of_the_student():
     shape = RunShape(strategies=("cgp",), averaging=True)
     pipeline = create_pipeline(shape)

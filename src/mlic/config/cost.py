@@ -109,4 +109,4 @@ def count_psd_passes(
     baseline = (BASELINE in partition.strategies) * _teacher_passes(
         training, "baseline", image_size
     )
-    return groups + full_label + baseline + training.for_role("student").epochs
+    return groups + full_label + baseline + training.for_role("student").passes

@@ -115,7 +115,7 @@ class Parameters(StrictModel):
             *(self._check_shares(), self._check_num_parts()),
             *(self._check_weights(), self._check_scale(), self._check_peers()),
             *(self._check_links(), self._check_averaging(), self._check_sizes()),
-            self._check_data_folder(),
+            *(self._check_data_folder(), self._check_splices()),
         )
         if mistakes := [mistake for mistake in rules if mistake]:
             raise ValueError("\n  ".join(mistakes))
@@ -169,6 +169,22 @@ class Parameters(StrictModel):
                 f"training.overrides.teacher.sizes: {max(teacher)} pixels are more than the stored "
                 f"images have ({side}); set data.store_size to at least {max(teacher)}"
             )
+        return None
+
+    def _check_splices(self) -> str | None:
+        baseline, teacher, student = (
+            self.training.for_role(role) for role in ("baseline", "teacher", "student")
+        )
+        if teacher.splice.share:
+            return (
+                "training.splice: only baseline and student may have spliced images; use "
+                "training.overrides.baseline and training.overrides.student"
+            )
+        if baseline.splice.share and baseline.peers:
+            return "training.splice: a baseline with peers has no spliced images; set one to 0"
+        uses_groups = baseline.splice.uses_groups or student.splice.uses_groups
+        if uses_groups and "cgp" not in self.partition.strategies:
+            return "training.splice.partners: groups are those of CGP; add cgp to the strategies"
         return None
 
     def _check_links(self) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mlic.distillation.teacher_id import TeacherId, list_teachers
 from mlic.labels.options import BASELINE, FULL_LABEL
+from mlic.training.options import ROLES
 
 if TYPE_CHECKING:
     from mlic.config.parameters import Parameters
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["RunShape", "get_shape", "set_shape"]
 
 LISTS = (".csv", ".parquet", ".pq")  # endings of lists of images
-_CONTEXT_ENTRIES = {"embeddings": "label_embeddings"}  # catalog entry of a label-context member
+# catalog entry of a label-context member
+_CONTEXT_ENTRIES = {"embeddings": "label_embeddings", "splice_groups": "partition_cgp"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class RunShape:
     The fields are copies of the parameters of the same names: the source of the images, the
     strategies whose teachers the student learns from (with ``"baseline"``, the baseline is a
     teacher too), and how the teachers of parts are trained. `context` names the members of the
-    label context that the model's head reads from the catalog. With `averaging`, the student is
+    label context that are read from the catalog. With `averaging`, the student is
     averaged with the baseline. The last three are the entries of
     the images and of the model of the pipeline ``inference``, and whether labels are known.
 
@@ -55,14 +57,16 @@ class RunShape:
         """Read the shape off the parameters of a run."""
         partition, model = parameters.partition, parameters.model
         # learned embeddings start from random numbers, so that nothing is read from the catalog
-        is_given = model.embeddings.source != "learned"
+        read = {"embeddings"} if model.embeddings.source != "learned" else set()
+        if any(parameters.training.for_role(role).splice.uses_groups for role in ROLES):
+            read.add("splice_groups")
         return cls(
             source=parameters.data.source,
             strategies=partition.strategies,
             num_parts=partition.num_parts,
             num_full_label=partition.num_full_label,
             mode=parameters.teachers.mode,
-            context=frozenset({"embeddings"} if is_given else ()),
+            context=frozenset(read),
             budget_matched_baseline=parameters.controls.budget_matched_baseline,
             averaging=parameters.averaging.enabled,
             head=model.head,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +31,12 @@ class MultiLabelClassifier(nn.Module):
         self.backbone = backbone
         self.head = head
 
-    def forward(self, images: torch.Tensor, known: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self,
+        images: torch.Tensor,
+        known: torch.Tensor | None = None,
+        cut: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> Any:
         """Compute the logits; shape (B, C).
 
         Parameters
@@ -40,8 +45,15 @@ class MultiLabelClassifier(nn.Module):
             Normalised images; shape (B, 3, H, W).
         known
             Label states that the head may use (1 present, 0 absent, −1 unknown); shape (B, C).
+        cut
+            Cuts the feature maps, shape (B, F, h, w), into further ones whose logits are computed
+            too, without known states; the result is then a pair, images first.
         """
         features = self.backbone.forward_features(images)  # type: ignore[operator]
+        logits = self._classify(features, known)
+        return logits if cut is None else (logits, self._classify(cut(features), None))
+
+    def _classify(self, features: torch.Tensor, known: torch.Tensor | None) -> torch.Tensor:
         if self.head.pooled:
             features = pool_features(self.backbone, features)
         logits: torch.Tensor = self.head(features, known)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from mlic.training.splicing import Splices
 
 __all__ = ["Batch"]
 
@@ -29,6 +33,8 @@ class Batch:
         Label states that the model may use, coded like `states`; shape (B, C). None if none.
     soft_targets
         Logits of the teachers by strategy; shape (B, C) each, float32.
+    splices
+        Images that show several of the batch's images; None if none.
     """
 
     images: torch.Tensor
@@ -36,6 +42,7 @@ class Batch:
     rows: NDArray[np.intp]
     known: torch.Tensor | None = None
     soft_targets: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    splices: Splices | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -21,6 +21,7 @@ from mlic.training.job import TrainingJob
 from mlic.training.label_mask import LabelMask
 from mlic.training.prefetch import prefetch
 from mlic.training.ranks import num_ranks, own_part
+from mlic.training.splicing import Splicer
 
 __all__ = ["EVAL_BATCH_FACTOR", "ImageData", "TrainingData", "View", "make_sampler", "read_images"]
 
@@ -41,12 +42,18 @@ class TrainingData(ABC):
         Label states of all images; shape (n, C), int8.
     mask
         Which states the model is shown; None if its head has no use for them.
+    splicer
+        Splices images of every batch; None if none are spliced.
     """
 
     def __init__(
-        self, job: TrainingJob, states: NDArray[np.int8], mask: LabelMask | None = None
+        self,
+        job: TrainingJob,
+        states: NDArray[np.int8],
+        mask: LabelMask | None = None,
+        splicer: Splicer | None = None,
     ) -> None:
-        self.job, self.states, self.mask = job, states, mask
+        self.job, self.states, self.mask, self.splicer = job, states, mask, splicer
         self.train_rows = job.train_rows
         self.validation_rows = job.labels.rows("validation")
         self.num_batches = job.num_batches
@@ -66,6 +73,7 @@ class TrainingData(ABC):
         view = (epoch - 1) % self.num_views
         positions = self._shuffle(order)
         draw = self.mask.start(epoch) if self.mask else None
+        splice = self.splicer.start(epoch) if self.splicer else None
         # Where the CPU also trains, a reading thread would only take its cores.
         ahead = fabric.device.type != "cpu"
 
@@ -78,12 +86,15 @@ class TrainingData(ABC):
             rows = self.train_rows[batch]
             # drawn for the whole batch, so that the draws do not depend on the number of ranks
             known = draw(self.states[self.train_rows[whole]])[own] if draw else None
+            images = self._preprocess(read, rows, epoch, view, fabric)
+            states = send(self.states[rows], fabric)
             yield Batch(
-                images=self._preprocess(read, rows, epoch, view, fabric),
-                states=send(self.states[rows], fabric),
+                images=images,
+                states=states,
                 rows=rows,
                 known=None if known is None else send(known, fabric),
                 soft_targets=self._soft_targets(batch, view, fabric),
+                splices=splice(images, states) if splice else None,
             )
 
     def _shuffle(self, order: np.random.Generator) -> Iterator[NDArray[np.intp]]:
@@ -127,8 +138,9 @@ class ImageData(TrainingData):
         states: NDArray[np.int8],
         spec: InputSpec,
         mask: LabelMask | None = None,
+        splicer: Splicer | None = None,
     ) -> None:
-        super().__init__(job, states, mask)
+        super().__init__(job, states, mask, splicer)
         self.spec, self.views = spec, make_sampler(job)
 
     def validation_batches(self, fabric: Fabric) -> Iterator[torch.Tensor]:

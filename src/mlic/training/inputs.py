@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlic.images.options import DataOptions
 from mlic.images.store import ImageStore
@@ -20,6 +20,10 @@ from mlic.training.options import TrainingOptions
 from mlic.utils.plugins import find_plugin
 from mlic.utils.seeds import derive_seed
 from mlic.utils.strict_model import StrictModel
+
+if TYPE_CHECKING:
+    # Not imported at run time, so that a change of the partition code retrains nothing.
+    from mlic.labels.partition import Partition
 
 __all__ = ["TrainingInputs"]
 
@@ -41,6 +45,8 @@ class TrainingInputs:
         Seed of the run.
     embeddings
         Label embeddings, if the model's head uses given ones.
+    splice_groups
+        Groups of the labels, if the partners of spliced images depend on them.
 
     Raises
     ------
@@ -55,6 +61,7 @@ class TrainingInputs:
     training: TrainingOptions
     seed: int
     embeddings: LabelEmbeddings | None = None
+    splice_groups: Partition | None = None
 
     def __post_init__(self) -> None:
         kinds: dict[str, type[StrictModel]]
@@ -74,7 +81,8 @@ class TrainingInputs:
             statistics = count_labels(train.states, train.space)
         if "graph" in needs and statistics is not None:
             graph = label_graph(statistics, "cgp", EXPONENTS["cgp"])
-        return LabelContext(self.labels.space, statistics, graph, self.embeddings)
+        groups = self.splice_groups
+        return LabelContext(self.labels.space, statistics, graph, self.embeddings, groups)
 
     def make_job(
         self, name: str, role: str, label_names: list[str] | None = None, **changes: Any

@@ -163,11 +163,13 @@ class TrainingJob:
         # learned embeddings start from the seed, whatever the catalog holds
         uses_embeddings = self.model.embeddings.source != "learned"
         embeddings = self.context.embeddings if uses_embeddings else None
+        groups = self.context.partition if self.options.splice.uses_groups else None
         return {
             "data": self.images.fingerprint,
             "labels": self.labels.fingerprint,
             "targets": self.targets.fingerprint if self.targets else None,
             "embeddings": embeddings.subset(self.labels.space).fingerprint if embeddings else None,
+            "splice_groups": groups.fingerprint if groups else None,
             "provenance": self.provenance or {},
             "image_size": self.image_size,
             # of files the content counts, wherever they lie

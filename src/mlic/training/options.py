@@ -21,6 +21,7 @@ __all__ = [
     "Choice",
     "DistillationOptions",
     "LabelMaskOptions",
+    "SpliceOptions",
     "TeacherOptions",
     "TrainingOptions",
 ]
@@ -70,6 +71,37 @@ class LabelMaskOptions(StrictModel):
     never_known: tuple[str, ...] = Field(
         default=(), description="labels that are never known; a name may contain * and ?"
     )
+
+
+class SpliceOptions(StrictModel):
+    """Spliced images in training (SpliceMix); see `mlic.training.splicing`."""
+
+    share: float = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="spliced images in addition to each batch, as a share of its images, such as "
+        "0.25, at as much more cost; 0: off",
+    )
+    blank: float = Field(
+        default=0.3, ge=0, le=1, description="share of the spliced images with blank cells"
+    )
+    consistency: float = Field(
+        default=0,
+        ge=0,
+        description="weight of the distance between the prediction of a cell and that of the "
+        "image it shows",
+    )
+    partners: Literal["random", "other_group", "same_group"] = Field(
+        default="random",
+        description="the other images of a spliced image: any of the batch, or first those whose "
+        "labels lie in other groups of CGP, or in the same one",
+    )
+
+    @property
+    def uses_groups(self) -> bool:
+        """Whether the partners depend on groups of labels."""
+        return self.share > 0 and self.partners != "random"
 
 
 class TrainingOptions(StrictModel):
@@ -140,6 +172,7 @@ class TrainingOptions(StrictModel):
         default="mean", description="mean over the known states, or sum over batch and labels"
     )
     label_mask: LabelMaskOptions = LabelMaskOptions()
+    splice: SpliceOptions = SpliceOptions()
     augmentation: AugmentationOptions = AugmentationOptions()
     normalise: bool = Field(
         default=True,
@@ -203,14 +236,14 @@ class TrainingOptions(StrictModel):
 
     @property
     def passes(self) -> float:
-        """Training passes over the images, each model's forward passes for its peers included.
+        """Training passes over the images, spliced ones and forward passes for peers included.
 
         Examples
         --------
         >>> TrainingOptions(epochs=9, batch_size=8, learning_rate=1e-3, peers=1).passes
         24.0
         """
-        return self.epochs * (1 + self.peers) * (1 + self.peers / 3)
+        return self.epochs * (1 + self.splice.share) * (1 + self.peers) * (1 + self.peers / 3)
 
     def size_at(self, epoch: int) -> int | None:
         """Side of the training images in an epoch, counted from 1; None: data.image_size.

@@ -32,9 +32,8 @@ class DistillationTask(ClassificationTask):
         self, index: int, model: torch.nn.Module, batch: Batch
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Compute the objective; its terms are ``hard`` and one for each strategy."""
-        logits = model(batch.images, batch.known)
-        terms = {"hard": self.reduce_hard_loss(logits, batch.hidden_states)}
-        total = self.distillation.hard_weight * terms["hard"]
+        logits, hard, terms = self.predict_and_compare(model, batch)
+        total = self.distillation.hard_weight * hard
         # One loss for each strategy, not one for the mean of their targets: only for squared
         # distances would the gradients be the same.
         strategies = list(batch.soft_targets)
