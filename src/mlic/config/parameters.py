@@ -182,6 +182,8 @@ class Parameters(StrictModel):
             )
         if baseline.splice.share and baseline.peers:
             return "training.splice: a baseline with peers has no spliced images; set one to 0"
+        if any(role.splice.share and role.devices > 1 for role in (baseline, student)):
+            return "training.splice: images of one device are spliced; set training.devices to 1"
         uses_groups = baseline.splice.uses_groups or student.splice.uses_groups
         if uses_groups and "cgp" not in self.partition.strategies:
             return "training.splice.partners: groups are those of CGP; add cgp to the strategies"
