@@ -119,12 +119,13 @@ def test_suppressed_cause_is_not_searched():
         assert find_mlic_error(error) is None
 
 
-def test_kedros_log_line_is_dropped_for_errors_of_mlic_only():
+def test_kedros_log_line_is_dropped_for_errors_that_are_one_message():
     record = logging.LogRecord("kedro.pipeline.node", logging.ERROR, "", 0, "failed", (), None)
-    for error, kept in [(DataError("x"), False), (ValueError("x"), True)]:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    for error, kept in [(DataError("x"), False), (full, False), (ValueError("x"), True)]:
         try:
             raise error
-        except (DataError, ValueError):
+        except (DataError, OSError, ValueError):
             assert is_news(record) is kept
     assert is_news(record)
 

@@ -9,7 +9,7 @@ from mlic.caching.store import ArtifactStore
 from mlic.errors import DataError
 from mlic.models.options import ModelOptions
 from mlic.training.train import make_task, train
-from mlic.training.unfinished import UnfinishedTraining
+from mlic.training.unfinished import UnfinishedTraining, discard_unfinished, is_unfinished
 
 TINY = ModelOptions(
     backbone="resnet10t",
@@ -113,6 +113,8 @@ def test_ids_of_runs_are_kept_and_the_file_can_be_discarded(job, store):
         train(make_task(job), [stop_after(1)], unfinished)
     again = UnfinishedTraining(store, [job])
     assert again.runs == {job.name: "abc"}
-    again.discard()
+    assert is_unfinished(store, [job])
+    discard_unfinished(store)
+    assert not is_unfinished(store, [job])
     assert UnfinishedTraining(store, [job]).runs == {}
     assert not list(store.folder.glob("*.safetensors"))

@@ -169,7 +169,8 @@ def _is_deliberate(error: BaseException) -> bool:
 
 def is_news(record: logging.LogRecord) -> bool:
     """Filter Kedro's log: drop errors that the excepthook is about to print anyway."""
-    return record.levelno < logging.ERROR or find_mlic_error(sys.exc_info()[1]) is None
+    error = sys.exc_info()[1]
+    return record.levelno < logging.ERROR or error is None or _plain_message(error) is None
 
 
 class PlainExcepthook:

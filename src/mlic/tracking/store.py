@@ -196,10 +196,10 @@ def explain_refusal(uri: str) -> Iterator[None]:
 
 @contextmanager
 def warn_if_refused(what: str) -> Iterator[None]:
-    """Log a warning if MLflow refuses a request, and continue."""
+    """Log a warning if MLflow refuses a request or cannot write a file, and continue."""
     from mlflow.exceptions import MlflowException
 
     try:
         yield
-    except MlflowException as error:
+    except (MlflowException, OSError) as error:
         logger.warning("MLflow could not store %s: %s", what, error)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlic.training.job import TrainingJob
     from mlic.training.state import TrainingState
 
-__all__ = ["UnfinishedTraining"]
+__all__ = ["UnfinishedTraining", "discard_unfinished", "is_unfinished"]
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,7 @@ class UnfinishedTraining:
     """
 
     def __init__(self, store: ArtifactStore, jobs: Sequence[TrainingJob]) -> None:
-        self.store = store
-        self.components = {"jobs": {job.name: job.components() for job in jobs}}
+        self.store, self.components = store, _components(jobs)
         self.runs: dict[str, str] = {}  # id of the MLflow run by job
         self._found = self._load()
 
@@ -68,6 +67,16 @@ class UnfinishedTraining:
         except DataError as error:
             log.warning("%s: a stop now would lose this training: %s", self.store.name, error)
 
-    def discard(self) -> None:
-        """Delete the file, if there is one."""
-        self.store.path(_KIND).unlink(missing_ok=True)
+
+def is_unfinished(store: ArtifactStore, jobs: Sequence[TrainingJob]) -> bool:
+    """Whether the training of exactly these jobs has not ended, or not stored all its results."""
+    return store.find(_KIND, _components(jobs)) is not None
+
+
+def discard_unfinished(store: ArtifactStore) -> None:
+    """Delete the file of a training whose checkpoints are stored, if there is one."""
+    store.path(_KIND).unlink(missing_ok=True)
+
+
+def _components(jobs: Sequence[TrainingJob]) -> dict[str, Any]:
+    return {"jobs": {job.name: job.components() for job in jobs}}
