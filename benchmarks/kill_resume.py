@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -52,15 +53,19 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write benchmarks/results")
     options = parser.parse_args()
     preload()
-    with tempfile.TemporaryDirectory() as folder:
-        study = Study(Path(folder), options.seed)
+    # not a TemporaryDirectory, which every forked run would delete when it ends
+    folder = Path(tempfile.mkdtemp())
+    try:
+        study = Study(folder, options.seed)
         if options.quick:
             rows = [study.kill(study.case(number)) for number in QUICK]
             refused, saving = [], measure_saving("resnet10t", 224, 96)
         else:
             rows = study.run_missing(options.kills, options.rows)
-            refused = refuse_all(Path(folder), study.unbroken(SETUPS[0]), study.size)
+            refused = refuse_all(folder, study.unbroken(SETUPS[0]), study.size)
             saving = measure_saving(options.backbone, 224, 96)
+    finally:
+        shutil.rmtree(folder)
     claims = [*_claims(rows, options.seed), *_refusal_claims(refused), _saving_claim(saving)]
     emit(__file__, [*_summarise(rows), *map(_without_verdict, refused)], claims, options.write)
 
