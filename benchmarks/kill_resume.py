@@ -52,11 +52,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two kills")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results")
     options = parser.parse_args()
-    preload()
+    loading = preload()
     # not a TemporaryDirectory, which every forked run would delete when it ends
     folder = Path(tempfile.mkdtemp())
     try:
-        study = Study(folder, options.seed)
+        study = Study(folder, options.seed, loading)
         if options.quick:
             rows = [study.kill(study.case(number)) for number in QUICK]
             refused, saving = [], measure_saving("resnet10t", 224, 96)
@@ -73,9 +73,9 @@ def main() -> None:
 class Study:
     """Kills, and the unbroken runs that they are compared with."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.seed = folder, seed
-        self.database = make_database(folder / "database")
+    def __init__(self, folder: Path, seed: int, loading: float) -> None:
+        self.folder, self.seed, self.loading = folder, seed, loading
+        self.database, self.database_seconds = make_database(folder / "database")
         self.size = 0  # of a project after a run, in bytes
         self._unbroken: dict[str, Unbroken] = {}
 
@@ -93,6 +93,7 @@ class Study:
                 (project / "replaced").read_text().split(),
                 steps_of(project / "steps"),
                 read_results(project),
+                self.database_seconds,
             )
         return self._unbroken[setup.name]
 
@@ -113,7 +114,10 @@ class Study:
 
     def kill(self, case: Case) -> dict[str, Any]:
         """Kill a run, give its command again, and compare."""
-        setup, known, moment = case.setup, self.unbroken(case.setup), case.moment
+        setup, known = case.setup, self.unbroken(case.setup)
+        # a new interpreter loads first; the unbroken run of workers did so too
+        loading = self.loading if case.cold and not setup.is_parallel else 0
+        moment = case.moment * (known.seconds + loading)
         while True:
             project = make_project(
                 self.folder / "killed", None if case.kind == "mlflow" else self.database
@@ -121,7 +125,7 @@ class Study:
             environment = {child.STEPS: str(project / "steps")}
             asked = ask_kill(**case.asked) if case.asked else {}
             run = Run(project, setup.arguments, environment | asked, case.cold)
-            if case.asked or run.kill_after(moment * known.seconds, case.kind == "worker"):
+            if case.asked or run.kill_after(moment, case.kind == "worker"):
                 killed = run.end()
                 if killed.code != 0:
                     break
@@ -154,8 +158,7 @@ class Study:
         found, (running, epochs) = read_results(project), read_runs(project, EPOCHS)
         differs = [name for name in known.results if found.get(name) != known.results[name]]
         done = steps_of(project / "steps")
-        # an epoch is the interval between two saves
-        twice = max((done[name] - own) / (own / EPOCHS) for name, own in known.steps.items())
+        twice = max((done[name] - own) / setup.interval(own) for name, own in known.steps.items())
         return {
             "ended": True,
             "equal": found == known.results,

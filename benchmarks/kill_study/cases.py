@@ -23,11 +23,16 @@ class Setup:
     name: str
     params: str = ""  # beside the size
     options: tuple[str, ...] = ()
+    saves_each_step: bool = False
 
     @property
     def arguments(self) -> list[str]:
         """Arguments of ``kedro``."""
         return ["run", *self.options, "--params", SIZE + self.params]
+
+    def interval(self, steps: int) -> float:
+        """Steps between two saves of a training that has so many in all."""
+        return 1 if self.saves_each_step else steps / EPOCHS
 
     @property
     def is_parallel(self) -> bool:
@@ -38,7 +43,8 @@ class Setup:
 JOINT = Setup("joint teachers")
 FROZEN = Setup("frozen teachers", ",teachers.mode=frozen")
 PARALLEL = Setup("parallel", ",teachers.mode=separate", ("--runner", "ParallelRunner"))
-SETUPS = [JOINT, FROZEN, PARALLEL]
+OFTEN = Setup("saved each step", ",training.save_every_steps=1", saves_each_step=True)
+SETUPS = [JOINT, FROZEN, OFTEN, PARALLEL]
 
 # What is killed when, for twenty kills in a row: any part of the list has all kinds.
 # fmt: off
@@ -57,6 +63,7 @@ class Unbroken:
     replaced: Sequence[str]  # kind of each file that was replaced, in order
     steps: dict[str, int]  # by training
     results: dict[str, Any]
+    database_seconds: float  # that MLflow needs to create its database
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,8 @@ def make_case(number: int, seed: int, unbroken: Callable[[Setup], Unbroken]) -> 
     random = Random(f"{seed} {number}")
     kind = ROUND[number % len(ROUND)]
     serial = number // len(ROUND)  # the round
-    setup = PARALLEL if kind in ("parent", "worker") else (JOINT, FROZEN)[number % 3 == 0]
+    single = random.choice([JOINT, JOINT, FROZEN, OFTEN])
+    setup = PARALLEL if kind in ("parent", "worker") else single
     known = unbroken(setup)
     asked: dict[str, Any] = {}
     if kind == "file":
@@ -100,6 +108,6 @@ def make_case(number: int, seed: int, unbroken: Callable[[Setup], Unbroken]) -> 
         time = random.randint(1, known.steps[name])
         asked = {"step": name, "time": time, "after": round(random.uniform(0, 0.3), 3)}
     elif kind == "mlflow":
-        asked = {"mlflow": True, "after": round(random.uniform(0, 4), 3)}
+        asked = {"mlflow": True, "after": round(random.uniform(0, known.database_seconds), 3)}
     cold = setup.is_parallel or number % 8 == 0
     return Case(number, setup, kind, cold, round(random.random(), 3), asked)

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +37,16 @@ def make_project(folder: Path, database: Path | None = None) -> Path:
     return folder
 
 
-def make_database(folder: Path) -> Path:
-    """Let MLflow create its tables."""
+def make_database(folder: Path) -> tuple[Path, float]:
+    """Let MLflow create its tables; the file, and the seconds that it took."""
     folder.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
     # in a process of its own, because MLflow keeps connections, which must not be forked
     if (process := os.fork()) == 0:
         connect(uri_of(folder / DATABASE))
         os._exit(0)
     os.waitpid(process, 0)
-    return folder / DATABASE
+    return folder / DATABASE, time.monotonic() - start
 
 
 def read_results(project: Path) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def _compare(
         "alive": len(refused.alive),
         "tracebacks": int(refused.has_traceback or again.has_traceback),
         "most twice": max(
-            (done.get(name, 0) - own) / (own / EPOCHS) for name, own in known.steps.items()
+            (done.get(name, 0) - own) / JOINT.interval(own) for name, own in known.steps.items()
         ),
     }
     row["holds"] = row["equal"] and not (row["tracebacks"] or row["RUNNING"] or row["partial"])

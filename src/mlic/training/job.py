@@ -172,8 +172,11 @@ class TrainingJob:
                 mode="json", exclude={"weights": True, "embeddings": {"file"}}
             ),
             "weights": fingerprint_file(self.model.weights) or self.model.weights,
-            # overrides are already applied; those of other roles do not matter
-            "training": self.options.model_dump(mode="json", exclude={"overrides"}),
+            # Overrides are already applied; those of other roles do not matter. When the state is
+            # saved changes no weight.
+            "training": self.options.model_dump(
+                mode="json", exclude={"overrides", "save_every_steps"}
+            ),
             "distillation": distillation,
             "seed": [self.seed, self.view_seed],
             "code": training_code_version(),

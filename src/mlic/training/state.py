@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mlic.training.job import TrainingJob
 
-__all__ = ["Best", "Learner", "TrainingState", "rng_scope"]
+__all__ = ["Best", "EpochProgress", "Learner", "TrainingState", "rng_scope"]
 
 RandomState = list[torch.Tensor]  # of the CPU, then of every GPU
 
@@ -62,6 +62,19 @@ class Best:
     score: float = math.nan
     scores: list[float] = field(default_factory=list)
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class EpochProgress:
+    """How far the epoch in progress is; at its start, nothing is done.
+
+    The means of loss and terms are sums of the shares of the batches that are done, on the device,
+    for each learner.
+    """
+
+    batches: int = 0
+    seconds: float = 0.0
+    means: list[dict[str, torch.Tensor]] = field(default_factory=list)
 
 
 class Learner:
@@ -176,15 +189,31 @@ class TrainingState:
         self.order = np.random.default_rng(task.order_seed)
         self.epoch = 0
         self.seconds = 0.0
+        self._start_epoch()
         self.history: list[list[dict[str, float]]] = [[] for _ in task.jobs]
 
+    def finish_epoch(self, seconds: float) -> None:
+        """Count an epoch that took so many seconds; the next one begins."""
+        self.epoch += 1
+        self.seconds += seconds
+        self._start_epoch()
+
+    def _start_epoch(self) -> None:
+        self.progress = EpochProgress(means=[{} for _ in self.task.seeds])
+        self._order_at_start = self.order.bit_generator.state
+
     def state_dict(self) -> dict[str, Any]:
-        """Weights, optimisers, schedules, generators, epoch, best weights and history."""
+        """Weights, optimisers, schedules, generators, epoch, best weights and history.
+
+        In the middle of an epoch, it is right only between two steps, when there is no gradient.
+        """
         return {
             "epoch": self.epoch,
+            "progress": asdict(self.progress),
             "seconds": self.seconds,
             "history": self.history,
-            "order": self.order.bit_generator.state,
+            # from which the epoch in progress is shuffled again
+            "order": self._order_at_start,
             # of 16-bit training: the gradient scaler
             "precision": self.fabric.strategy.precision.state_dict(),
             "task": self.task.state_dict(),
@@ -196,6 +225,12 @@ class TrainingState:
         self.epoch, self.seconds = state["epoch"], state["seconds"]
         self.history = [list(epochs) for epochs in state["history"]]
         self.order.bit_generator.state = state["order"]
+        self._start_epoch()
+        self.progress = EpochProgress(**state["progress"])
+        self.progress.means = [
+            {name: value.to(self.fabric.device) for name, value in own.items()}
+            for own in self.progress.means
+        ]
         self.fabric.strategy.precision.load_state_dict(state["precision"])
         self.task.load_state_dict(state["task"])
         for learner, own in zip(self.learners, state["learners"], strict=True):

@@ -25,7 +25,7 @@ _RUNS = "runs"  # entry of the metadata
 
 
 class UnfinishedTraining:
-    """State of the training of some jobs, saved after every epoch and deleted at the end.
+    """State of the training of some jobs, saved from time to time and deleted at the end.
 
     It is one safetensors file in the store, replaced as a whole, and used only by a training that
     is made from the same components.
@@ -55,8 +55,11 @@ class UnfinishedTraining:
             return
         state.load_tensors(*self._found)
         self._found = None
-        name = self.store.name
-        log.info("%s: continues after epoch %d of %d", name, state.epoch, epochs)
+        batches = state.progress.batches
+        place = f" and {batches} batches of the next one" if batches else ""
+        log.info(
+            "%s: continues after epoch %d of %d%s", self.store.name, state.epoch, epochs, place
+        )
 
     def save(self, state: TrainingState) -> None:
         """Replace the file; without space for it, the training goes on and a warning says so."""
