@@ -25,7 +25,7 @@ from kill_study.runs import Outcome, Run, steps_of
 __all__ = ["refuse_all"]
 
 DISKS = (0.02, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)  # as a share of what a whole run needs
-MEMORY = (800, 1600, 2400, 3200, 3600, 4000, 4400)  # MB of addresses
+MEMORY = (800, 2400, 3600, 4800, 4900, 5000)  # MB of addresses
 CURES = r"free space|free some space|allow access|write access|lower |raise the limit|move "
 _DROP, _OVERRIDE = 24, 1  # PR_CAPBSET_DROP and CAP_DAC_OVERRIDE of Linux
 

@@ -83,6 +83,10 @@ def full_disk(folder):
     raise OSError(errno.ENOSPC, "No space left on device", str(folder))
 
 
+def full_memory(folder):
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+
 def wrong_yaml(folder):
     (folder / "base").mkdir()
     (folder / "base" / "catalog.yml").write_text("mine:\n\ttype: x\n")
@@ -97,6 +101,7 @@ def wrong_yaml(folder):
         (wrong_yaml, ["catalog.yml", "line 1"]),
         (lambda _: Pipeline([]).filter(node_names=["trian"]), ["trian"]),
         (full_disk, ["No space left", "free space"]),
+        (full_memory, ["can't allocate memory", "raise the limit"]),
     ],
 )
 def test_mistakes_that_kedro_finds_are_printed_without_a_traceback(

@@ -19,6 +19,7 @@ from mlic.runners.node_cache import filter_stale_nodes
 from mlic.tracking import runs
 from mlic.tracking.metrics import run_metrics
 from mlic.tracking.settings import describe_run, read_settings
+from mlic.utils.memory import require_room_for_libraries
 from mlic.utils.signals import exit_on_sigterm
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class RunTracking:
             If a stored partition does not fit the teachers.
         TrainingError
             If MLflow's store cannot be reached, or the thread runner is to train.
+        MlicError
+            If this process may use less memory than its libraries need.
         """
         self._close("KILLED")  # an earlier, interrupted run of this process
         if self._context is None:
@@ -67,6 +70,8 @@ class RunTracking:
         if _trains(pipeline):
             self._check(run_params, pipeline, catalog)
         stale = filter_stale_nodes(pipeline, catalog, run_params.get("run_id"))
+        if stale.nodes:
+            require_room_for_libraries()
         if _trains(stale):
             self._announce(pipeline, stale, catalog)
             self._open(run_params)
