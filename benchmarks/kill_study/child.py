@@ -14,6 +14,9 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import wraps
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +39,17 @@ def run_kedro(arguments: list[str]) -> None:
 
 def observe() -> None:
     """Count and kill as the environment asks for, if it does."""
-    if STEPS not in os.environ:
-        return
-    from mlic.tracking import store
+    if STEPS in os.environ:
+        kill = _Kill(json.loads(os.environ.get(KILL, "{}")))
+        _observe_files(kill)
+        # not earlier than the run itself imports them
+        _when_imported("mlic.tracking.store", lambda: _observe_mlflow(kill))
+        _when_imported("mlic.training.train", lambda: _observe_training(kill))
+
+
+def _observe_training(kill: _Kill) -> None:
     from mlic.training import state, train
 
-    kill = _Kill(json.loads(os.environ.get(KILL, "{}")))
     training: list[str] = []  # the one in progress
 
     @wraps(fit := train.fit)
@@ -55,6 +63,10 @@ def observe() -> None:
             step(learner)
             _append(os.environ[STEPS], training[0])
 
+    train.fit, state.Learner.step = named_fit, counted_step
+
+
+def _observe_files(kill: _Kill) -> None:
     @wraps(replace := os.replace)
     def listed_replace(source: Any, target: Any) -> None:
         kind = kind_of(os.path.relpath(target))
@@ -63,19 +75,48 @@ def observe() -> None:
             if WRITES in os.environ:
                 _append(os.environ[WRITES], kind)
 
+    os.replace = listed_replace
+
+
+def _observe_mlflow(kill: _Kill) -> None:
+    from mlic.tracking import store
+
     @wraps(make := store._make_database)
     def timed_make(path: Path) -> None:
         kill.start_of("mlflow")
         make(path)
 
-    changes: list[tuple[Any, str, Callable[..., Any]]] = [
-        (train, "fit", named_fit),
-        (state.Learner, "step", counted_step),
-        (os, "replace", listed_replace),
-        (store, "_make_database", timed_make),
-    ]
-    for owner, name, function in changes:
-        setattr(owner, name, function)
+    store._make_database = timed_make
+
+
+def _when_imported(name: str, action: Callable[[], None]) -> None:
+    if name in sys.modules:
+        action()
+    else:
+        sys.meta_path.insert(0, _Watcher(name, action))
+
+
+class _Watcher(MetaPathFinder):
+    """Acts when a module has been imported."""
+
+    def __init__(self, name: str, action: Callable[[], None]) -> None:
+        self.name, self.action = name, action
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        """Find the module by the other finders, and act after it was executed."""
+        if name != self.name:
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(name)
+        loader: Any = spec.loader if spec else None
+        execute = loader.exec_module
+
+        def execute_and_act(module: Any) -> None:
+            execute(module)
+            self.action()
+
+        loader.exec_module = execute_and_act
+        return spec
 
 
 def kind_of(path: str) -> str:

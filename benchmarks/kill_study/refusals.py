@@ -106,17 +106,25 @@ def _compare(
             (done.get(name, 0) - own) / JOINT.interval(own) for name, own in known.steps.items()
         ),
     }
+    # a training whose state has no room on the disk is lost, and the log says so
+    allowed = EPOCHS if "would lose this training" in refused.text else 1
     row["holds"] = row["equal"] and not (row["tracebacks"] or row["RUNNING"] or row["partial"])
-    row["holds"] = bool(row["holds"] and row["most twice"] <= 1 and not epochs and _is_one(refused))
-    print(what, row, *_messages(refused), sep="\n  ", flush=True)
+    row["holds"] = bool(
+        row["holds"] and row["most twice"] <= allowed and not epochs and _is_one(refused)
+    )
+    print(what, row, *_messages(refused)[:12], sep="\n  ", flush=True)
     return row
 
 
-def _messages(refused: Outcome) -> list[str]:
-    return [line for line in refused.text.splitlines() if " INFO " not in line][:12]
+def _messages(ended: Outcome) -> list[str]:
+    """What the user read beside the log."""
+    lines = ended.text.splitlines()
+    return [
+        line for line in lines if not re.match(r"\[?\d+[-/]\d+[-/]\d+ .* (INFO|WARNING) ", line)
+    ]
 
 
 def _is_one(refused: Outcome) -> bool:
     """Whether the run ended with one message, which names a cure."""
-    errors = [line for line in refused.text.splitlines() if "error: " in line or " ERROR " in line]
-    return len(errors) == 1 and re.search(CURES, errors[0]) is not None
+    messages = _messages(refused)
+    return len(messages) == 1 and re.search(CURES, messages[0]) is not None

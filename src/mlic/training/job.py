@@ -125,7 +125,8 @@ class TrainingJob:
         if not same_views or not np.array_equal(self.train_ids, targets.ids):
             raise DataError(
                 "the soft targets were written for other training images or other views "
-                "(training.augmentation, seed): run the teacher_training pipeline again"
+                "(training.augmentation, seed): run the baseline_training and teacher_training "
+                "pipelines again"
             )
 
     @property
