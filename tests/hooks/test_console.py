@@ -83,6 +83,10 @@ def full_disk(folder):
     raise OSError(errno.ENOSPC, "No space left on device", str(folder))
 
 
+def full_memory(folder):
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+
 def wrong_yaml(folder):
     (folder / "base").mkdir()
     (folder / "base" / "catalog.yml").write_text("mine:\n\ttype: x\n")
@@ -97,6 +101,7 @@ def wrong_yaml(folder):
         (wrong_yaml, ["catalog.yml", "line 1"]),
         (lambda _: Pipeline([]).filter(node_names=["trian"]), ["trian"]),
         (full_disk, ["No space left", "free space"]),
+        (full_memory, ["can't allocate memory", "raise the limit"]),
     ],
 )
 def test_mistakes_that_kedro_finds_are_printed_without_a_traceback(
@@ -119,12 +124,13 @@ def test_suppressed_cause_is_not_searched():
         assert find_mlic_error(error) is None
 
 
-def test_kedros_log_line_is_dropped_for_errors_of_mlic_only():
+def test_kedros_log_line_is_dropped_for_errors_that_are_one_message():
     record = logging.LogRecord("kedro.pipeline.node", logging.ERROR, "", 0, "failed", (), None)
-    for error, kept in [(DataError("x"), False), (ValueError("x"), True)]:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    for error, kept in [(DataError("x"), False), (full, False), (ValueError("x"), True)]:
         try:
             raise error
-        except (DataError, ValueError):
+        except (DataError, OSError, ValueError):
             assert is_news(record) is kept
     assert is_news(record)
 

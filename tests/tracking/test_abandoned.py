@@ -8,7 +8,7 @@ import sys
 import pytest
 from mlflow import MlflowClient
 
-from mlic.tracking.abandoned import close_abandoned, process_tags
+from mlic.tracking.abandoned import close_abandoned, close_left_open, process_tags
 from mlic.tracking.settings import read_settings
 from mlic.tracking.store import open_experiment
 
@@ -55,3 +55,20 @@ def test_runs_of_living_processes_other_hosts_and_other_programs_stay_open(store
     assert status_after(store, {**ended, "mlic.host": "elsewhere"}) == "RUNNING"
     assert status_after(store, {}) == "RUNNING"
     assert int(process_tags()["mlic.process"]) == os.getpid()
+
+
+def test_runs_that_were_left_open_are_closed_without_opening_a_new_one(tmp_path, ended):
+    settings = read_settings({}, tmp_path)
+    close_left_open(settings)
+    assert not list(tmp_path.iterdir())  # no database is made
+    client = MlflowClient(tracking_uri=settings.tracking_uri)
+    experiment = open_experiment(client, settings)
+    open_run, closed = (client.create_run(experiment, tags=tags) for tags in ({}, ended))
+    close_left_open(settings)
+    states = [client.get_run(run.info.run_id).info.status for run in (open_run, closed)]
+    assert states == ["RUNNING", "KILLED"]
+
+
+def test_a_damaged_database_does_not_disturb_a_run_that_does_not_train(tmp_path):
+    (tmp_path / "mlflow.db").write_text("hello" * 1000)
+    close_left_open(read_settings({}, tmp_path))

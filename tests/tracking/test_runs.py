@@ -1,6 +1,7 @@
 """MLflow runs: parents and children, what they hold, and how they end."""
 
 import base64
+import errno
 import json
 import math
 import multiprocessing
@@ -313,6 +314,18 @@ def test_store_that_fails_later_causes_a_warning_only(parent, monkeypatch, caplo
         run.log_epoch(7, {"loss": 1.0})
     assert "epoch 7" in caplog.text
     assert "disk full" in caplog.text
+
+
+def test_a_disk_that_is_full_costs_the_attached_file_only(parent, monkeypatch, caplog, tmp_path):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "file").write_text("text")
+    with tracked_training("a", {}, {}) as run:
+        monkeypatch.setattr("shutil.copyfileobj", refuse)
+        monkeypatch.setattr("shutil.copyfile", refuse)
+        run.log_file(tmp_path / "file", "folder")
+    assert f"could not store the file {tmp_path / 'file'}: [Errno" in caplog.text
 
 
 def test_a_user_without_a_name_is_known_by_number(monkeypatch):

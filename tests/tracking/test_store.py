@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from mlic.errors import TrainingError
 from mlic.tracking.runs import close_parent, open_parent
@@ -43,6 +44,21 @@ def test_a_damaged_database_is_one_error_whose_cure_works(tmp_path, damage, capl
         open_run(tmp_path)
     assert "\n" not in str(caught.value) and not caplog.records
     (tmp_path / "mlflow.db").rename(tmp_path / "kept.db")
+    assert open_run(tmp_path)
+
+
+@pytest.mark.parametrize("reason", ["attempt to write a readonly database", "disk is full"])
+def test_a_database_that_cannot_be_written_is_not_to_be_moved_away(tmp_path, monkeypatch, reason):
+    def refuse(*_, **__):
+        text = f"(sqlite3.OperationalError) {reason}\n[SQL: INSERT ...]\n(Background ...)"
+        raise MlflowException(text)
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingError) as caught:
+        patch.setattr("mlflow.MlflowClient.create_run", refuse)
+        open_run(tmp_path)
+    message = str(caught.value)
+    assert f"({reason}" in message.replace("(sqlite3.OperationalError) ", "(")
+    assert "give write access" in message and "move" not in message and "SQL:" not in message
     assert open_run(tmp_path)
 
 

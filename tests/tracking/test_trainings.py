@@ -10,8 +10,10 @@ from mlic.caching.store import ArtifactStore
 from mlic.tracking.runs import close_parent, open_parent
 from mlic.tracking.settings import read_settings
 from mlic.tracking.trainings import train_or_reuse, train_or_reuse_all
+from mlic.training.state import Learner, TrainingState
+from mlic.training.tasks.mutual import MutualTask
 from mlic.training.train import make_task, train
-from mlic.training.unfinished import UnfinishedTraining
+from mlic.training.unfinished import UnfinishedTraining, is_unfinished
 
 NAMES = ["teachers.cgp_0", "teachers.cgp_1", "teachers.cgp_2"]
 
@@ -72,6 +74,47 @@ def test_all_inseparable_trainings_are_trained_if_one_is_missing(jobs, stores, t
     train_or_reuse_all(jobs, stores, trainer, inseparable=True)
     train_or_reuse_all(jobs, stores, trainer, inseparable=True)
     assert trainer.trained == [NAMES, NAMES]
+
+
+def train_and_stop(jobs, stores, monkeypatch, last):
+    """Train side by side, and stop when the checkpoint of one of the jobs is to be stored."""
+
+    def save(store, kind, *arguments):
+        if kind == "checkpoint" and store.name == last:
+            raise KeyboardInterrupt
+        return original(store, kind, *arguments)
+
+    original = ArtifactStore.save
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ArtifactStore, "save", save)
+        train_or_reuse_all(jobs, stores, train_together)
+
+
+def train_together(jobs, reports, unfinished):
+    return train(MutualTask(jobs), reports, unfinished)
+
+
+@pytest.mark.parametrize("last", NAMES)
+def test_a_stop_while_checkpoints_are_stored_costs_no_epoch(
+    jobs, stores, monkeypatch, tmp_path, last
+):
+    train_and_stop(jobs, stores, monkeypatch, last)
+    assert is_unfinished(stores[0], jobs)
+    steps = []
+    monkeypatch.setattr(Learner, "step", lambda _: steps.append(1))
+    again = train_or_reuse_all(jobs, stores, train_together)
+    assert not steps
+    monkeypatch.undo()
+    fresh = [ArtifactStore(tmp_path / "fresh" / name, name) for name in NAMES]
+    assert fingerprints(again) == fingerprints(train_or_reuse_all(jobs, fresh, train_together))
+
+
+def test_no_file_of_a_training_is_left_if_it_was_killed_just_before_its_end(jobs, stores, trainer):
+    train_or_reuse_all(jobs, stores, trainer)
+    state = TrainingState(make_task(jobs[0]), jobs[0].options)
+    UnfinishedTraining(stores[0], jobs).save(state)
+    train_or_reuse_all(jobs, stores, trainer)
+    assert not list(stores[0].folder.glob("unfinished*"))
 
 
 def test_changed_job_is_trained_again(jobs, stores, trainer, make_job):

@@ -9,7 +9,7 @@ from mlic.caching.store import ArtifactStore
 from mlic.errors import DataError
 from mlic.models.options import ModelOptions
 from mlic.training.train import make_task, train
-from mlic.training.unfinished import UnfinishedTraining
+from mlic.training.unfinished import UnfinishedTraining, discard_unfinished, is_unfinished
 
 TINY = ModelOptions(
     backbone="resnet10t",
@@ -70,6 +70,25 @@ def test_a_training_that_was_stopped_twice_loses_nothing(job, store):
     assert go_on(job, store)[0].fingerprint == unbroken.fingerprint
 
 
+def test_a_training_continues_within_an_epoch(job, store, make_job, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, logger="mlic")
+    (unbroken,) = train(make_task(job))
+    often = make_job(model=TINY, epochs=4, batch_size=5, save_every_steps=3)
+
+    def save(unfinished, state):
+        original(unfinished, state)
+        if state.epoch == 1 and state.progress.batches:
+            raise StopError
+
+    original = UnfinishedTraining.save
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        patch.setattr(UnfinishedTraining, "save", lambda *both: save(*both))
+        train(make_task(often), (), UnfinishedTraining(store, [often]))
+    go_on_from = UnfinishedTraining(store, [job])  # when it is saved does not matter
+    assert train(make_task(job), (), go_on_from)[0].fingerprint == unbroken.fingerprint
+    assert "continues after epoch 1 of 4 and 1 batches" in caplog.text
+
+
 def test_another_training_does_not_continue_it(job, store, make_job):
     stop(job, store)
     other = make_job(model=TINY, epochs=4, batch_size=5, learning_rate=0.02)
@@ -113,6 +132,8 @@ def test_ids_of_runs_are_kept_and_the_file_can_be_discarded(job, store):
         train(make_task(job), [stop_after(1)], unfinished)
     again = UnfinishedTraining(store, [job])
     assert again.runs == {job.name: "abc"}
-    again.discard()
+    assert is_unfinished(store, [job])
+    discard_unfinished(store)
+    assert not is_unfinished(store, [job])
     assert UnfinishedTraining(store, [job]).runs == {}
     assert not list(store.folder.glob("*.safetensors"))

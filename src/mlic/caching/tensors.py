@@ -67,8 +67,8 @@ def load_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         raise DataError(
             f"{path} does not exist: correct the path, or make the file by `kedro run`", path=path
         ) from error
-    # A header may name a type that NumPy does not have, or sizes that no memory has.
-    except (OSError, SafetensorError, ValueError, TypeError, KeyError, MemoryError) as error:
+    # A header may name a type that NumPy does not have. Its sizes are those of the file.
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
         raise damaged(path, f"{type(error).__name__}: {error}") from error
     if _DIGEST not in metadata:
         raise damaged(path, "it has no digest, or it is no file of mlic")

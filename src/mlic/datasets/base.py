@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.io import AbstractDataset, DatasetError
 
 from mlic.errors import DataError, MlicError
+from mlic.utils.memory import is_out_of_memory
 from mlic.utils.names import look_alike
 from mlic.utils.reading import one_line
 
@@ -105,7 +106,7 @@ def _as_data_error(place: Path | str, error: BaseException) -> DatasetDataError:
 
 
 def _advice(error: BaseException) -> str:
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         return "end other programs, or raise the memory limit of this one"
     # Errors of the system have a number; the others come from the content of the file.
     if not isinstance(error, OSError) or error.errno is None:

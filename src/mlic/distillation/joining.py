@@ -103,7 +103,8 @@ def _require_same_images(teachers: Sequence[TeacherLogits]) -> None:
         if not np.array_equal(first.ids, member.ids) or first.views != member.views:
             raise CheckpointError(
                 f"'{member.teacher}' wrote logits for other images or views than "
-                f"'{first.teacher}': run the teacher_training pipeline again",
+                f"'{first.teacher}': run the baseline_training and teacher_training pipelines "
+                "again",
                 name=member.teacher,
             )
 

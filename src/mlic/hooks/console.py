@@ -17,6 +17,8 @@ from rich.text import Text
 from mlic.errors import MlicError
 from mlic.report.names import MODELS, list_models
 from mlic.utils.logging import log_format
+from mlic.utils.memory import is_out_of_memory
+from mlic.utils.reading import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -149,10 +151,11 @@ def _plain_message(error: BaseException) -> str | None:
         return str(known)
     if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
         return f"{error}: free space on the disk, or allow access to it; {_RESUME}"
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
+        reason = one_line(error) or type(error).__name__
         return (
-            "memory ran out: lower training.batch_size, end other programs, or raise the limit of "
-            f"this one; {_RESUME}"
+            f"memory ran out ({reason}): lower training.batch_size, "
+            f"end other programs, or raise the limit of this one; {_RESUME}"
         )
     return str(error).strip() if _is_deliberate(error) else None
 
@@ -169,7 +172,8 @@ def _is_deliberate(error: BaseException) -> bool:
 
 def is_news(record: logging.LogRecord) -> bool:
     """Filter Kedro's log: drop errors that the excepthook is about to print anyway."""
-    return record.levelno < logging.ERROR or find_mlic_error(sys.exc_info()[1]) is None
+    error = sys.exc_info()[1]
+    return record.levelno < logging.ERROR or error is None or _plain_message(error) is None
 
 
 class PlainExcepthook:

@@ -17,8 +17,10 @@ from mlic.hooks.console import main_figures
 from mlic.hooks.results import entry_files, load_summary, result_files, short_path
 from mlic.runners.node_cache import filter_stale_nodes
 from mlic.tracking import runs
+from mlic.tracking.abandoned import close_left_open
 from mlic.tracking.metrics import run_metrics
-from mlic.tracking.settings import describe_run, read_settings
+from mlic.tracking.settings import TrackingSettings, describe_run, read_settings
+from mlic.utils.memory import require_room_for_libraries
 from mlic.utils.signals import exit_on_sigterm
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ class RunTracking:
             If a training asks for more devices than there are.
         TrainingError
             If MLflow's store cannot be reached, or the thread runner is to train.
+        MlicError
+            If this process may use less memory than its libraries need.
         """
         self._close("KILLED")  # an earlier, interrupted run of this process
         if self._context is None:
@@ -69,10 +73,14 @@ class RunTracking:
         if _trains(pipeline):
             self._check(run_params, pipeline, catalog)
         stale = filter_stale_nodes(pipeline, catalog, run_params.get("run_id"))
+        if stale.nodes:
+            require_room_for_libraries()
         if _trains(stale):
             self._announce(pipeline, stale, catalog)
             self._open(run_params)
-        elif not stale.nodes:
+            return
+        close_left_open(self._settings())
+        if not stale.nodes:
             files = ", ".join(map(short_path, result_files(pipeline, catalog)))
             logger.info("Everything is up to date%s", f": {files}" if files else "")
 
@@ -94,9 +102,7 @@ class RunTracking:
         logger.info("%s%s", estimate_cost(stale, self._parameters(), catalog), suffix)
 
     def _open(self, run_params: dict[str, Any]) -> None:
-        assert self._context is not None
-        loader = self._context.config_loader
-        settings = read_settings(loader["mlflow"], Path(self._context.project_path))
+        settings = self._settings()
         logger.info("MLflow: experiment '%s' in %s", settings.experiment, settings.tracking_uri)
         name, tags = describe_run(run_params, self._parameters())
         exit_on_sigterm()
@@ -111,6 +117,11 @@ class RunTracking:
             return
         self._is_open = True
         atexit.register(self._close, "KILLED")  # Kedro calls no hook on Ctrl-C
+
+    def _settings(self) -> TrackingSettings:
+        assert self._context is not None
+        loader = self._context.config_loader
+        return read_settings(loader["mlflow"], Path(self._context.project_path))
 
     def _parameters(self) -> Parameters:
         # Here, because Kedro loads the hooks for every command, and pydantic is slow to load.

@@ -5,14 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
+
+from mlic.utils.sqlite import file_of, is_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from mlflow import MlflowClient
 
-__all__ = ["close_abandoned", "close_children", "process_tags"]
+    from mlic.tracking.settings import TrackingSettings
+
+__all__ = ["close_abandoned", "close_children", "close_left_open", "process_tags"]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +47,35 @@ def close_abandoned(client: MlflowClient, experiment_id: str) -> None:
     if gone:
         names = ", ".join(sorted({str(run.info.run_name) for run in gone}))
         log.info("MLflow: runs of processes that no longer exist are closed as KILLED: %s", names)
+
+
+def close_left_open(settings: TrackingSettings) -> None:
+    """Close what killed processes left open in a local database, for runs that open none.
+
+    MLflow is loaded only if there is such a run. A database that cannot be read is left alone.
+    """
+    uri = settings.tracking_uri
+    if not (is_sqlite(uri) and _has_running(file_of(uri))):
+        return
+    from mlic.tracking.store import connect
+
+    client = connect(uri)
+    experiment = client.get_experiment_by_name(settings.experiment)
+    if experiment is not None:
+        close_abandoned(client, experiment.experiment_id)
+
+
+def _has_running(database: Path) -> bool:
+    if not database.is_file():
+        return False
+    try:
+        with closing(
+            sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
+        ) as opened:
+            query = "SELECT 1 FROM runs WHERE status = 'RUNNING' LIMIT 1"
+            return opened.execute(query).fetchone() is not None
+    except sqlite3.Error:
+        return False
 
 
 def close_children(client: MlflowClient, parent_id: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import shlex
 import sqlite3
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mlic.errors import TrainingError
 from mlic.tracking.settings import TrackingSettings, flatten
 from mlic.tracking.views import experiment_tags
+from mlic.utils.reading import one_line
 from mlic.utils.sqlite import file_of, is_sqlite, uri_of
 
 if TYPE_CHECKING:
@@ -95,7 +98,8 @@ def open_experiment(client: MlflowClient, settings: TrackingSettings) -> str:
     if experiment.lifecycle_stage == "deleted":
         raise TrainingError(
             f"MLflow's experiment '{settings.experiment}' was deleted in {settings.tracking_uri}: "
-            f"run `mlflow experiments restore -x {experiment.experiment_id}` "
+            f"run `MLFLOW_TRACKING_URI={shlex.quote(settings.tracking_uri)} mlflow experiments "
+            f"restore -x {experiment.experiment_id}` "
             "or set another experiment in mlflow.yml",
             name=settings.experiment,
         )
@@ -179,27 +183,36 @@ def explain_refusal(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except (SQLAlchemyError, CommandError, sqlite3.Error) as error:
+    except (SQLAlchemyError, CommandError, sqlite3.Error, MlflowException) as error:
+        # MLflow wraps errors of its database only where it expects them
+        of_database = not isinstance(error, MlflowException) or "(sqlite3." in str(error)
+        reason = _reason(error)
+        cure = _cure_of_database(reason) if of_database else "start the server"
         raise TrainingError(
-            f"MLflow's database {uri} cannot be used, it may be damaged or incomplete "
-            f"({str(error).splitlines()[0]}): move the file away, and the next run makes a new "
-            "one, or set another tracking_uri in mlflow.yml",
+            f"MLflow cannot open a run in {uri} ({reason}): {cure}, or set another tracking_uri in "
+            "mlflow.yml",
             name=uri,
         ) from error
-    except MlflowException as error:
-        raise TrainingError(
-            f"MLflow cannot open a run in {uri}: {error}; "
-            "start the server, or set another tracking_uri in mlflow.yml",
-            name=uri,
-        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Message of an error, without the SQL statement and its values."""
+    found = re.search(r"\(sqlite3\.\w+\) [^\n]*", str(error))
+    return found[0] if found else one_line(error)
+
+
+def _cure_of_database(reason: str) -> str:
+    if re.search(r"readonly|unable to open|is full|disk I/O|locked", reason):
+        return "free space on its disk, or give write access to the file and its folder"
+    return "it may be damaged or incomplete; move the file away, and the next run makes a new one"
 
 
 @contextmanager
 def warn_if_refused(what: str) -> Iterator[None]:
-    """Log a warning if MLflow refuses a request, and continue."""
+    """Log a warning if MLflow refuses a request or cannot write a file, and continue."""
     from mlflow.exceptions import MlflowException
 
     try:
         yield
-    except MlflowException as error:
-        logger.warning("MLflow could not store %s: %s", what, error)
+    except (MlflowException, OSError) as error:
+        logger.warning("MLflow could not store %s: %s", what, _reason(error))

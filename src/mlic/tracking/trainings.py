@@ -14,7 +14,7 @@ from mlic.tracking.runs import TrainingRun, tracked_training
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.job import TrainingJob
 from mlic.training.train import JobReport, make_task, peers_of, train
-from mlic.training.unfinished import UnfinishedTraining
+from mlic.training.unfinished import UnfinishedTraining, discard_unfinished, is_unfinished
 
 __all__ = ["train_or_reuse", "train_or_reuse_all"]
 
@@ -46,8 +46,8 @@ def train_or_reuse_all(
     """Return the checkpoints of several jobs; those that are not up to date are trained together.
 
     ``train_jobs`` trains some of the jobs, reports their epochs, and continues where an earlier
-    process stopped. Jobs that are ``inseparable``,
-    because they share weights, are all trained again if one is not up to date.
+    process stopped. Jobs that are ``inseparable``, because they share weights, are all trained
+    again if one is not up to date.
     """
     by_name = {job.name: store for job, store in zip(jobs, stores, strict=True)}
     stored = {job.name: by_name[job.name].load("checkpoint", job.components()) for job in jobs}
@@ -58,8 +58,14 @@ def train_or_reuse_all(
         names = ", ".join(job.name for job in missing)
         log.info("All %d jointly trained teachers are trained again: %s must be", len(jobs), names)
         done, missing = {}, list(jobs)
+    elif done and missing and is_unfinished(stores[0], jobs):
+        # trained together, but not all checkpoints were stored: the last epoch is read again
+        done, missing = {}, list(jobs)
     if missing:
         done |= _train_tracked(missing, by_name, train_jobs)
+    # only now, when every checkpoint is stored: perhaps by a process that was killed right then
+    for store in stores:
+        discard_unfinished(store)
     return [done[job.name] for job in jobs]
 
 
@@ -84,7 +90,6 @@ def _train_tracked(
             run.log_file(path, "checkpoint")
             run.log_epoch(checkpoint.info.epoch, _outcome(checkpoint))
             done[job.name] = checkpoint
-    unfinished.discard()  # only now: every checkpoint is stored
     return done
 
 

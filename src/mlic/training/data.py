@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -64,16 +65,22 @@ class TrainingData(ABC):
         """Label states of the validation images; shape (m, C)."""
         return self.states[self.validation_rows]
 
-    def batches(self, epoch: int, order: np.random.Generator, fabric: Fabric) -> Iterator[Batch]:
+    def batches(
+        self, epoch: int, order: np.random.Generator, fabric: Fabric, skip: int = 0
+    ) -> Iterator[Batch]:
         """Batches of one epoch, counted from 1, shuffled by the generator `order`.
 
-        Every rank has its part of each batch, of the same order.
+        So many of the first ones are left out, and are not read; the others are the same. Every
+        rank has its part of each batch, of the same order.
         """
         # Views repeat after `num_views` epochs, because teachers store logits for each of them.
         view = (epoch - 1) % self.num_views
         positions = self._shuffle(order)
         draw = self.mask.start(epoch) if self.mask else None
-        splice = self.splicer.start(epoch) if self.splicer else None
+        splice = self.splicer.start(epoch, skip) if self.splicer else None
+        for batch in islice(positions, skip):
+            if draw:  # the masks of all batches come from one stream
+                draw(self.states[self.train_rows[batch]])
         # Where the CPU also trains, a reading thread would only take its cores.
         ahead = fabric.device.type != "cpu"
 

@@ -28,7 +28,7 @@ from mlic.training.ranks import (
 from mlic.training.sharpness import sharpen_gradient
 from mlic.training.state import Learner, TrainingState, rng_scope
 from mlic.training.tasks.base import TrainingTask
-from mlic.utils.progress import progress
+from mlic.utils.progress import progress as progress_bar
 
 __all__ = ["Report", "evaluate", "fit"]
 
@@ -46,31 +46,33 @@ def fit(
     options: TrainingOptions,
     state: TrainingState,
     report: Report,
+    save: Callable[[], object] = lambda: None,
 ) -> None:
-    """Train from the epoch that the state has reached to the last one; update the state in place.
+    """Train from where the state is to the end of the last epoch; update the state in place.
 
     After every epoch the raw and the averaged weights are evaluated on the validation split; the
     better of the two of the best epoch are kept in the state. The test split is never read.
+    ``save`` is called within epochs, as often as ``options.save_every_steps`` asks for.
 
     Raises
     ------
     TrainingError
         If the loss or the logits stop being finite.
     """
-    fabric, num_images = state.fabric, len(data.train_rows)
-    total, done = options.epochs * num_images, state.epoch * num_images
-    with progress(total=total, what=task.name, unit="image", initial=done) as bar:
+    fabric, num_images, progress = state.fabric, len(data.train_rows), state.progress
+    done = state.epoch * num_images + progress.batches * options.batch_size
+    total = options.epochs * num_images
+    with progress_bar(total=total, what=task.name, unit="image", initial=done) as bar:
         for epoch in range(state.epoch + 1, options.epochs + 1):
             # asked before an epoch, so that a continued training stops where an unbroken one does
             if _is_patience_over(state, options):
                 log.info("%s: no better epoch for %d epochs: stopped", task.name, options.patience)
                 break
-            start = time.perf_counter()
-            # Sums stay on the device and are read once an epoch: reading waits for the device.
-            sums: list[dict[str, torch.Tensor]] = [{} for _ in state.learners]
-            state.start_epoch(epoch)
-            batches = data.batches(epoch, state.order, fabric)
-            for number, batch in enumerate(batches, 1):
+            progress = state.progress
+            start = time.perf_counter() - progress.seconds
+            state.prepare_epoch(epoch)
+            batches = data.batches(epoch, state.order, fabric, progress.batches)
+            for number, batch in enumerate(batches, progress.batches + 1):
                 share = _accumulation_share(number, data.num_batches, options)
                 is_step = number % options.accumulation == 0 or number == data.num_batches
                 # One batch is read once and serves all learners in turn.
@@ -86,30 +88,57 @@ def fit(
                             sharpen_gradient(learner.model, options.sharpness_radius, again)
                         if is_step:
                             learner.step()
-                    _add_means(sums[index], {"loss": loss, **terms}, data.num_batches)
+                    _add_means(progress.means[index], {"loss": loss, **terms}, data.num_batches)
+                progress.batches = number
                 bar.update(len(batch) * num_ranks())
+                if is_step and number < data.num_batches and _is_save_due(state, options):
+                    progress.seconds = time.perf_counter() - start
+                    progress.share_means()
+                    save()
+                    start = time.perf_counter() - progress.seconds
             # measured before the evaluation, so that it is the speed of training alone
             rate = {"images_per_second": num_images / (time.perf_counter() - start)}
-            figures: list[dict[str, float]] = []
-            for index, learner in enumerate(state.learners):
-                losses = _loss_figures(sums[index], learner, epoch, task.name)
-                # both, as in PSD: in a short training the average lags behind the raw weights
-                raw = evaluate(task, index, learner.model, data, fabric)
-                averaged = evaluate(task, index, learner.average.module, data, fabric)
-                learner.keep_best(epoch, raw, averaged)
-                figures += task.job_figures(index, {**losses, **rate}, raw, averaged)
-            # without a defined score, an epoch has no such figure
-            best = [
-                max((v for k, v in own.items() if k.startswith("validation_mAP")), default=math.nan)
-                for own in figures
-            ]
-            bar.set_postfix_str(f"validation mAP {100 * float(np.mean(best)):.1f} %")
+            figures = _evaluate_epoch(task, data, state, epoch, rate)
+            bar.set_postfix_str(f"validation mAP {100 * _mean_of_best(figures):.1f} %")
             for history, own in zip(state.history, figures, strict=True):
                 history.append(own)
-            state.epoch = epoch
-            state.seconds += time.perf_counter() - start
+            state.finish_epoch(time.perf_counter() - start)
             report(epoch, figures)
     _log_outcome(task, state)
+
+
+def _is_save_due(state: TrainingState, options: TrainingOptions) -> bool:
+    every = options.save_every_steps
+    return every is not None and state.learners[0].steps_done % every == 0
+
+
+def _evaluate_epoch(
+    task: TrainingTask,
+    data: TrainingData,
+    state: TrainingState,
+    epoch: int,
+    rate: Mapping[str, float],
+) -> list[dict[str, float]]:
+    """Evaluate all learners, keep their best weights, and return the figures of all jobs."""
+    figures: list[dict[str, float]] = []
+    for index, learner in enumerate(state.learners):
+        losses = _loss_figures(state.progress.means[index], learner, epoch, task.name)
+        # both, as in PSD: in a short training the average lags behind the raw weights
+        raw = evaluate(task, index, learner.model, data, state.fabric)
+        averaged = evaluate(task, index, learner.average.module, data, state.fabric)
+        learner.keep_best(epoch, raw, averaged)
+        figures += task.job_figures(index, {**losses, **rate}, raw, averaged)
+    return figures
+
+
+def _mean_of_best(figures: Sequence[Mapping[str, float]]) -> float:
+    """Mean over the jobs of the better validation mAP; NaN if one of them has none."""
+    # without a defined score, an epoch has no such figure
+    best = [
+        max((v for k, v in own.items() if k.startswith("validation_mAP")), default=math.nan)
+        for own in figures
+    ]
+    return float(np.mean(best))
 
 
 def _is_patience_over(state: TrainingState, options: TrainingOptions) -> bool:
@@ -165,6 +194,7 @@ def _add_means(
     sums: dict[str, torch.Tensor], terms: Mapping[str, torch.Tensor], num_batches: int
 ) -> None:
     """Add a batch's share to the epoch's mean of every term."""
+    # They stay on the device and are read once an epoch: reading waits for the device.
     for name, value in terms.items():
         mean = value.detach() / num_batches
         sums[name] = sums.get(name, torch.zeros_like(mean)) + mean

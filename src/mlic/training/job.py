@@ -128,7 +128,8 @@ class TrainingJob:
         if not same_views or not np.array_equal(self.train_ids, targets.ids):
             raise DataError(
                 "the soft targets were written for other training images or other views "
-                "(training.augmentation, seed): run the teacher_training pipeline again"
+                "(training.augmentation, seed): run the baseline_training and teacher_training "
+                "pipelines again"
             )
 
     @property
@@ -177,9 +178,11 @@ class TrainingJob:
                 mode="json", exclude={"weights": True, "embeddings": {"file"}}
             ),
             "weights": fingerprint_file(self.model.weights) or self.model.weights,
-            # overrides are already applied; those of other roles do not matter, nor does where the
-            # training runs, so that it continues on another number of devices
-            "training": self.options.model_dump(mode="json", exclude={"overrides", "devices"}),
+            # overrides are already applied; those of other roles do not matter. Neither do the places
+            # where a training runs, and when its state is saved: no weight depends on them.
+            "training": self.options.model_dump(
+                mode="json", exclude={"overrides", "devices", "save_every_steps"}
+            ),
             "distillation": distillation,
             "seed": [self.seed, self.view_seed],
             "start_seed": self.start_seed,

@@ -194,6 +194,12 @@ class TrainingOptions(StrictModel):
     threads: int = Field(
         default=4, ge=1, description="CPU threads of one training, on each of its devices"
     )
+    save_every_steps: int | None = Field(
+        default=None,
+        ge=1,
+        description="save what a stopped training needs to continue after so many optimiser steps "
+        "too; null: at the end of each epoch only",
+    )
     overrides: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="other values for baseline, teacher or student, except for augmentation",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Self
 
 import numpy as np
@@ -96,16 +97,19 @@ class Splicer:
             )
         return cls(options, job.seed, job.context.partition.membership)
 
-    def start(self, epoch: int) -> Draw:
+    def start(self, epoch: int, skip: int = 0) -> Draw:
         """Return a function that splices the images of the next batch of an epoch.
+
+        The first call is for the batch after so many that are skipped.
 
         It takes images of shape (B, 3, H, W) and states of shape (B, C); a batch that is too small
         for one spliced image yields None.
         """
-        # seeded by the epoch, so that a training which is resumed draws the same
-        rng = np.random.default_rng([self._seed, epoch])
+        numbers = count(skip)
 
         def draw(images: torch.Tensor, states: torch.Tensor) -> Splices | None:
+            # seeded by the batch, so that a training which is resumed draws the same
+            rng = np.random.default_rng([self._seed, epoch, next(numbers)])
             rows, columns = GRIDS[rng.choice(len(GRIDS), p=SHARES)]
             grid = (columns, rows) if rng.random() < 0.5 else (rows, columns)
             number = round(self.options.share * len(images))

@@ -18,7 +18,7 @@ from mlic.models.sync_norm import synchronise_norms
 from mlic.training.device import compiles, make_fabric
 from mlic.training.optimiser import count_steps, make_optimiser, one_cycle
 from mlic.training.options import TrainingOptions
-from mlic.training.ranks import num_ranks, rank
+from mlic.training.ranks import num_ranks, rank, sum_over_ranks
 from mlic.utils.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mlic.training.job import TrainingJob
 
-__all__ = ["Best", "Learner", "TrainingState", "rng_scope"]
+__all__ = ["Best", "EpochProgress", "Learner", "TrainingState", "rng_scope"]
 
 RandomState = list[torch.Tensor]  # of the CPU, then of the GPU in use
 
@@ -65,6 +65,25 @@ class Best:
     score: float = math.nan
     scores: list[float] = field(default_factory=list)
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class EpochProgress:
+    """How far the epoch in progress is; at its start, nothing is done.
+
+    The means of loss and terms are sums of the shares of the batches that are done, on the device,
+    for each learner.
+    """
+
+    batches: int = 0
+    seconds: float = 0.0
+    means: list[dict[str, torch.Tensor]] = field(default_factory=list)
+
+    def share_means(self) -> None:
+        """Replace the means of every rank by those of all, which the saved state stands for."""
+        if num_ranks() > 1:
+            shared = [{k: sum_over_ranks(v) for k, v in own.items()} for own in self.means]
+            self.means = [{k: v / num_ranks() for k, v in own.items()} for own in shared]
 
 
 class Learner:
@@ -182,9 +201,20 @@ class TrainingState:
         self.order = np.random.default_rng(task.order_seed)
         self.epoch = 0
         self.seconds = 0.0
+        self._start_epoch()
         self.history: list[list[dict[str, float]]] = [[] for _ in task.jobs]
 
-    def start_epoch(self, epoch: int) -> None:
+    def finish_epoch(self, seconds: float) -> None:
+        """Count an epoch that took so many seconds; the next one begins."""
+        self.epoch += 1
+        self.seconds += seconds
+        self._start_epoch()
+
+    def _start_epoch(self) -> None:
+        self.progress = EpochProgress(means=[{} for _ in self.task.seeds])
+        self._order_at_start = self.order.bit_generator.state
+
+    def prepare_epoch(self, epoch: int) -> None:
         """Prepare all learners for training in an epoch, counted from 1."""
         for learner, seed in zip(self.learners, self.task.seeds, strict=True):
             learner.module.train()
@@ -195,12 +225,17 @@ class TrainingState:
                     learner.random = _get_random_state()
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights, optimisers, schedules, generators, epoch, best weights and history."""
+        """Weights, optimisers, schedules, generators, epoch, best weights and history.
+
+        In the middle of an epoch, it is right only between two steps, when there is no gradient.
+        """
         return {
             "epoch": self.epoch,
+            "progress": asdict(self.progress),
             "seconds": self.seconds,
             "history": self.history,
-            "order": self.order.bit_generator.state,
+            # from which the epoch in progress is shuffled again
+            "order": self._order_at_start,
             # of 16-bit training: the gradient scaler
             "precision": self.fabric.strategy.precision.state_dict(),
             "task": self.task.state_dict(),
@@ -212,6 +247,12 @@ class TrainingState:
         self.epoch, self.seconds = state["epoch"], state["seconds"]
         self.history = [list(epochs) for epochs in state["history"]]
         self.order.bit_generator.state = state["order"]
+        self._start_epoch()
+        self.progress = EpochProgress(**state["progress"])
+        self.progress.means = [
+            {name: value.to(self.fabric.device) for name, value in own.items()}
+            for own in self.progress.means
+        ]
         self.fabric.strategy.precision.load_state_dict(state["precision"])
         self.task.load_state_dict(state["task"])
         for learner, own in zip(self.learners, state["learners"], strict=True):

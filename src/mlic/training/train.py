@@ -35,7 +35,7 @@ def train(
     """Run a task and return its weights that do best on validation, one checkpoint for each job.
 
     Reports, if any, are one for each job too; a training that continues reports the epochs before
-    first. `unfinished` holds the state after every epoch. The weights are float32, on the CPU.
+    first. `unfinished` holds the state that was saved last. The weights are float32, on the CPU.
 
     With several devices the training runs in as many processes; reports are called in this one.
 
@@ -55,10 +55,13 @@ def train(
         for report, own in zip(reports, figures, strict=bool(reports)):
             report(epoch, own)
 
-    def keep(epoch: int, figures: Sequence[Mapping[str, float]]) -> None:
-        # Kept first: an epoch that was kept but not reported is reported by whoever continues.
+    def save() -> None:
         if unfinished is not None and rank() == 0:
             unfinished.save(state)
+
+    def keep(epoch: int, figures: Sequence[Mapping[str, float]]) -> None:
+        # Saved first: an epoch that was saved but not reported is reported by whoever continues.
+        save()
         report_each(epoch, figures)
 
     with memory_advice(options, task.name):
@@ -67,7 +70,7 @@ def train(
             unfinished.restore(state, options.epochs)
             for epoch, past in enumerate(zip(*state.history, strict=True), 1):
                 report_each(epoch, past)
-        fit(task, task.make_data(), options, state, keep)
+        fit(task, task.make_data(), options, state, keep, save)
     return [] if rank() else task.checkpoints(state)
 
 

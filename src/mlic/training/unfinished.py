@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlic.training.job import TrainingJob
     from mlic.training.state import TrainingState
 
-__all__ = ["UnfinishedTraining"]
+__all__ = ["UnfinishedTraining", "discard_unfinished", "is_unfinished"]
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _RUNS = "runs"  # entry of the metadata
 
 
 class UnfinishedTraining:
-    """State of the training of some jobs, saved after every epoch and deleted at the end.
+    """State of the training of some jobs, saved from time to time and deleted at the end.
 
     It is one safetensors file in the store, replaced as a whole, and used only by a training that
     is made from the same components.
@@ -39,8 +39,7 @@ class UnfinishedTraining:
     """
 
     def __init__(self, store: ArtifactStore, jobs: Sequence[TrainingJob]) -> None:
-        self.store = store
-        self.components = {"jobs": {job.name: job.components() for job in jobs}}
+        self.store, self.components = store, _components(jobs)
         self.runs: dict[str, str] = {}  # id of the MLflow run by job
         self._found = self._load()
 
@@ -64,8 +63,11 @@ class UnfinishedTraining:
             return
         state.load_tensors(*self._found)
         self._found = None
-        name = self.store.name
-        log.info("%s: continues after epoch %d of %d", name, state.epoch, epochs)
+        batches = state.progress.batches
+        place = f" and {batches} batches of the next one" if batches else ""
+        log.info(
+            "%s: continues after epoch %d of %d%s", self.store.name, state.epoch, epochs, place
+        )
 
     def save(self, state: TrainingState) -> None:
         """Replace the file; without space for it, the training goes on and a warning says so."""
@@ -76,6 +78,16 @@ class UnfinishedTraining:
         except DataError as error:
             log.warning("%s: a stop now would lose this training: %s", self.store.name, error)
 
-    def discard(self) -> None:
-        """Delete the file, if there is one."""
-        self.store.path(_KIND).unlink(missing_ok=True)
+
+def is_unfinished(store: ArtifactStore, jobs: Sequence[TrainingJob]) -> bool:
+    """Whether the training of exactly these jobs has not ended, or not stored all its results."""
+    return store.find(_KIND, _components(jobs)) is not None
+
+
+def discard_unfinished(store: ArtifactStore) -> None:
+    """Delete the file of a training whose checkpoints are stored, if there is one."""
+    store.path(_KIND).unlink(missing_ok=True)
+
+
+def _components(jobs: Sequence[TrainingJob]) -> dict[str, Any]:
+    return {"jobs": {job.name: job.components() for job in jobs}}

@@ -1,0 +1,1 @@
+"""Whole runs that are killed, and what the next run makes of it; see ``kill_resume.py``."""
