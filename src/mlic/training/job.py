@@ -178,7 +178,7 @@ class TrainingJob:
                 mode="json", exclude={"weights": True, "embeddings": {"file"}}
             ),
             "weights": fingerprint_file(self.model.weights) or self.model.weights,
-            # overrides are already applied; those of other roles do not matter. Neither do the places
+            # overrides are already applied; those of other roles do not matter, nor do the places
             # where a training runs, and when its state is saved: no weight depends on them.
             "training": self.options.model_dump(
                 mode="json", exclude={"overrides", "devices", "save_every_steps"}
