@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import statistics
-import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import Any
 
@@ -43,20 +41,8 @@ def codec_rows(squares: NDArray[np.uint8], repeats: int) -> list[dict[str, Any]]
             taken = [cpu_seconds(lambda d=decode, p=payloads: [d(one) for one in p])[1]
                      for _ in range(repeats + 1)]  # fmt: skip
             rows.append({**row, "read by": library,
-                         "read/s a core": len(squares) / statistics.median(taken[1:]),
-                         "cores of 2 threads": _cores(decode, payloads, repeats)})  # fmt: skip
+                         "read/s a core": len(squares) / statistics.median(taken[1:])})  # fmt: skip
     return rows
-
-
-def _cores(decode: Decoder, payloads: list[bytes], repeats: int) -> float:
-    """Processor time by wall time of two threads: 1 if each waits for the other; the best pass."""
-    found = []
-    with ThreadPoolExecutor(2) as pool:
-        for _ in range(repeats):
-            start = time.perf_counter()
-            _, seconds = cpu_seconds(lambda: list(pool.map(decode, payloads * 2)))
-            found.append(seconds / (time.perf_counter() - start))
-    return max(found)
 
 
 def _save(square: NDArray[np.uint8], form: str, options: dict[str, Any]) -> bytes:
