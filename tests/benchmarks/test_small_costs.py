@@ -95,6 +95,8 @@ def test_stores_must_agree_and_their_memory_stay_flat(script):
 
     check_claims = script("image_stores").check_claims
     rows = [store("pixels", 1.0), store("encoded"), store("files")]
+    bits = {"table": "formats", "name": "mlic", "silent of 40 changed bits": 1}
+    assert holds(check_claims([*rows, bits]))[-1] is False
     flat = [memory(10, 100.0), memory(1000, 104.9), memory(10, 1.0, "pixels")]
     assert all(holds(check_claims([*rows, *flat])))
     assert holds(check_claims([*rows, memory(10, 100.0), memory(1000, 106.0)]))[-1] is False

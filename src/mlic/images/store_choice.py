@@ -63,7 +63,7 @@ class StoreSizes(NamedTuple):
         ]
         if kind == "auto" and not fitting:
             raise DataError(
-                f"no store of the images takes at most half of the {_gigabytes(free)} that are "
+                f"no store of the images takes at most half of the {_show(free)} that are "
                 f"free in {folder} ({self._list()}): free some space, lower data.store_size, or "
                 "set data.store to encoded and a data.store_quality",
                 path=folder,
@@ -74,7 +74,7 @@ class StoreSizes(NamedTuple):
         log.info(
             "Images on the disk: %s; %s are free; data.store is %s%s",
             self._list(),
-            _gigabytes(free),
+            _show(free),
             kind,
             f", which takes {chosen}" if kind == "auto" else "",
         )
@@ -84,9 +84,9 @@ class StoreSizes(NamedTuple):
         return chosen
 
     def _list(self) -> str:
-        files = "files impossible" if self.files is None else "files nothing but a list of them"
-        encoded = f"encoded about {_gigabytes(self.encoded)} ({self.codec.name})"
-        return f"pixels {_gigabytes(self.pixels)}, {encoded}, {files}"
+        files = "files nothing but a list" if self.files is not None else "no files to read from"
+        encoded = f"encoded about {_show(self.encoded)} ({self.codec.name})"
+        return f"pixels {_show(self.pixels)}, {encoded}, {files}"
 
 
 def estimate_stores(raw: ImageRecords, size: int, codec: Codec) -> StoreSizes:
@@ -104,5 +104,6 @@ def estimate_stores(raw: ImageRecords, size: int, codec: Codec) -> StoreSizes:
     return StoreSizes(pixels, round(len(raw) * mean), 0 if in_files else None, codec)
 
 
-def _gigabytes(number: int) -> str:
-    return f"{number / 1e9:.2g} GB" if number < 1e11 else f"{number / 1e9:.0f} GB"
+def _show(number: int) -> str:
+    unit, name = next((u for u in ((10**12, "TB"), (10**9, "GB")) if number >= u[0]), (10**6, "MB"))
+    return f"{number / unit:.1f} {name}"
