@@ -1,6 +1,7 @@
 """Logits of teachers: joined by label name, whatever their order."""
 
 import itertools
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -108,6 +109,12 @@ def test_files_bring_both_back(tmp_path):
     assert loaded.values.dtype == np.float32
     assert np.array_equal(loaded.values, TEACHERS[0].values)
     assert assemble_targets(SPACE, {"cgp": [loaded, *TEACHERS[1:]]}).space == SPACE
+
+    # workers get the name of the folder
+    sent = pickle.dumps(loaded)
+    assert len(sent) < 300
+    assert np.array_equal(pickle.loads(sent).values, TEACHERS[0].values)
+    assert np.array_equal(pickle.loads(pickle.dumps(TEACHERS[0])).values, TEACHERS[0].values)
 
     soft = MemmapDataset(str(tmp_path / "targets"), cls=f"{PATH}.SoftTargets")
     targets = assemble_targets(SPACE, {"dgp": TEACHERS[::-1], "cgp": TEACHERS})

@@ -97,6 +97,14 @@ def test_all_trainings_are_counted(make_parameters, labels):
 
 
 @pytest.mark.usefixtures("timed")
+def test_devices_divide_the_time(make_parameters, labels):
+    overrides = {"teacher": {"devices": 4}, "student": {"devices": 2}}
+    parameters = make_parameters(training={"overrides": overrides})
+    estimate = estimate_cost(ALL, parameters, catalog_of(labels))
+    assert minutes_of(estimate) == round((10 + 4 * TEACHER / 4 + 10 / 2) * EPOCH / 60)
+
+
+@pytest.mark.usefixtures("timed")
 def test_single_training_is_in_the_singular(make_parameters, labels):
     shape = RunShape(strategies=("cgp",), num_parts=1, mode="separate")
     teacher = teacher_training.create_pipeline(shape)

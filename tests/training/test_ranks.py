@@ -13,6 +13,7 @@ import psutil
 import pytest
 import torch
 from mlflow import MlflowClient
+from pydantic import ValidationError
 from torch import distributed, nn
 
 from mlic.caching.store import ArtifactStore
@@ -37,9 +38,11 @@ NARROW = {
     "backbone": "resnet10t",
     "backbone_options": {"channels": [8, 8, 16, 16], "stem_width": 8},
 }
+NO_NORM = ModelOptions(backbone="test_vit", backbone_options={"img_size": 32, "patch_size": 16})
 C_TRAN = ModelOptions(**NARROW, head="c_tran", head_options={"width": 16, "dropout": 0.0})
 # 24 training images: four batches of five and one of four, divided as 2 + 3 and 2 + 2
-COMMON = {"epochs": 2, "batch_size": 5, "optimizer": "sgd", "learning_rate": 0.05}
+# a low rate: norms of a few images would enlarge rounding errors from step to step
+COMMON = {"epochs": 2, "batch_size": 5, "optimizer": "sgd", "learning_rate": 0.005}
 PARTS = [[2, 0], [3, 1]]
 CPU = torch.device("cpu")
 needs_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores")
@@ -115,7 +118,7 @@ def unknown_labels(labels):
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_unknown_labels_and_accumulation(make_job, unknown_labels, reduction, accumulation):
     changes = {"reduction": reduction, "accumulation": accumulation, "labels": unknown_labels}
-    rate = 0.05 if reduction == "mean" else 0.005
+    rate = 0.005 if reduction == "mean" else 0.0005
     one, two = (
         train(plain(make_job, devices=n, **{**COMMON, **changes, "learning_rate": rate}))
         for n in (1, 2)
@@ -192,13 +195,13 @@ def test_distillation(make_job, tmp_path):
 
 @needs_cores
 @pytest.mark.slow
-def test_ranks_without_any_row_of_a_batch_or_of_validation(make_job, labels, monkeypatch):
+def test_fewer_images_than_ranks_in_a_batch_and_in_validation(make_job, labels, monkeypatch):
     """Three ranks, batches of 11, 11 and 2 images, and two validation images."""
     monkeypatch.setattr(launch_module, "_count_devices", lambda: (3, "devices"))
     split = labels.split.copy()
     split[labels.rows("validation")[2:]] = "test"
     few = replace(labels, split=split)
-    changes = {**COMMON, "batch_size": 11, "labels": few}
+    changes = {**COMMON, "batch_size": 11, "labels": few, "model": NO_NORM}
     one, three = (train(plain(make_job, devices=n, **changes)) for n in (1, 3))
     require_equal(three, one)
 
@@ -260,15 +263,20 @@ def fail_as_asked(send, how):
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["killed", "mlic", "bug", "exit"])
 def test_the_end_of_one_process_ends_all_with_one_error(make_job, how):
-    pids, start = [], time.monotonic()
+    pids, times = [], []
+
+    def receive(pid):
+        pids.append(pid)
+        times.append(time.monotonic())
+
     error = ParameterError if how == "mlic" else TrainingError
     with pytest.raises(error) as caught:
-        launch(fail_as_asked, [how], make_job(devices=2).options, pids.append)
+        launch(fail_as_asked, [how], make_job(devices=2).options, receive)
     assert caught.value.fields == ({"parameter": "p"} if how == "mlic" else {"rank": 1})
     words = {"killed": "SIGKILL", "mlic": "wrong", "bug": "a bug", "exit": "exit code 3"}
     assert words[how] in str(caught.value)
     assert not any(map(psutil.pid_exists, pids))
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - times[0] < 30
 
 
 TRAIN_FOR_EVER = """
@@ -350,7 +358,20 @@ def test_one_device_starts_no_process(make_job, monkeypatch):
     assert train(make_task(make_job()))
 
 
+def test_the_number_of_devices_is_no_part_of_the_fingerprint(make_job):
+    assert make_job(devices=2).components() == make_job().components()
+    with pytest.raises(ValidationError):
+        make_job(devices=9)  # more than the 8 images of a batch
+
+
 # Parts
+
+
+def test_a_sum_over_a_batch_that_cannot_be_divided_is_refused(make_job, monkeypatch):
+    monkeypatch.setattr(launch_module, "_count_devices", lambda: (3, "devices"))
+    with pytest.raises(TrainingError) as caught:  # 24 images
+        train(make_task(make_job(devices=3, batch_size=11, reduction="sum")))
+    assert caught.value.fields["rest"] == 2
 
 
 @pytest.mark.parametrize(("rows", "ranks"), [(10, 3), (2, 4), (0, 2), (7, 7)])

@@ -97,7 +97,7 @@ class ViewSampler:
         (B, H, W, 3), uint8. `pixels` itself is returned if neither is asked for.
         """
         options = self.options
-        if not len(pixels) or not (options.cutout or options.rand_augment):
+        if not options.cutout and not options.rand_augment:
             return pixels
         keys = self._keys[np.asarray(rows, dtype=np.intp)]
         first = _FIRST_PIXEL_DRAW + (view % self.num_views) * _PIXEL_DRAWS

@@ -21,7 +21,7 @@ from mlic.training.device import send
 from mlic.training.job import TrainingJob
 from mlic.training.label_mask import LabelMask
 from mlic.training.prefetch import prefetch
-from mlic.training.ranks import num_ranks, own_part
+from mlic.training.ranks import batch_part, num_ranks, own_part
 from mlic.training.splicing import Splicer
 
 __all__ = ["EVAL_BATCH_FACTOR", "ImageData", "TrainingData", "View", "make_sampler", "read_images"]
@@ -85,10 +85,10 @@ class TrainingData(ABC):
         ahead = fabric.device.type != "cpu"
 
         def read_own(batch: NDArray[np.intp]) -> NDArray[Any]:
-            return self._read(batch[own_part(len(batch))], view)
+            return self._read(batch[batch_part(len(batch))], view)
 
         for whole, read in prefetch(positions, read_own, ahead):
-            own = own_part(len(whole))
+            own = batch_part(len(whole))
             batch = whole[own]
             rows = self.train_rows[batch]
             # drawn for the whole batch, so that the draws do not depend on the number of ranks

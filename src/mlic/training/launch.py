@@ -13,6 +13,7 @@ import pickle
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,7 @@ import numpy as np
 import torch
 from torch import distributed
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
+from tqdm import tqdm
 
 from mlic.errors import MlicError, ParameterError, TrainingError
 from mlic.training.options import TrainingOptions
@@ -205,6 +207,8 @@ def _run(own: _Rank, writer: Connection) -> None:
     # Ctrl-C reaches all processes of a terminal: the parent alone decides, and ends its ranks.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     set_up_logging()
+    # tqdm's own lock is a semaphore of the system, which would outlive the exit below
+    tqdm.set_lock(threading.RLock())
     if own.number > 0:  # rank 0 says what all of them do
         logging.disable(logging.WARNING)
     # for Fabric: the processes exist already

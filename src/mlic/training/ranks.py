@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import distributed
 
 __all__ = [
+    "batch_part",
     "count_over_ranks",
     "gather_rows",
     "mean_over_ranks",
@@ -47,6 +48,15 @@ def own_part(number: int, of: int | None = None) -> slice:
     """
     ranks, own = num_ranks(), rank() if of is None else of
     return slice(own * number // ranks, (own + 1) * number // ranks)
+
+
+def batch_part(number: int) -> slice:
+    """Return this rank's part of a batch of so many images: all of them if there are fewer images.
+
+    No part is empty, because many models cannot compute nothing. A mean is the same if all ranks
+    compute the same; a sum is not, see `mlic.training.train`.
+    """
+    return slice(0, number) if number < num_ranks() else own_part(number)
 
 
 def sum_over_ranks(values: torch.Tensor) -> torch.Tensor:

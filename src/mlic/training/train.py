@@ -12,6 +12,7 @@ from mlic.training.device import memory_advice
 from mlic.training.fit import fit
 from mlic.training.job import TrainingJob
 from mlic.training.launch import Send, launch
+from mlic.training.options import TrainingOptions
 from mlic.training.ranks import num_ranks, rank
 from mlic.training.state import TrainingState
 from mlic.training.tasks.base import TrainingTask
@@ -78,6 +79,8 @@ def _train_on_ranks(
     task: TrainingTask, reports: Sequence[JobReport], unfinished: UnfinishedTraining | None
 ) -> list[Checkpoint]:
     """Train in one process for each device; reports are called here."""
+    job = task.jobs[0]
+    _check_last_batch(job.name, len(job.train_rows), job.options)
 
     def receive(message: tuple[int, int, Mapping[str, float]]) -> None:
         number, epoch, figures = message
@@ -86,6 +89,20 @@ def _train_on_ranks(
     arguments = task, len(reports), unfinished
     trained: list[Checkpoint] = launch(_train_rank, arguments, task.jobs[0].options, receive)
     return trained
+
+
+def _check_last_batch(name: str, num_images: int, options: TrainingOptions) -> None:
+    rest = num_images % options.batch_size
+    # such a batch is not divided: of its sum, all devices together would make a multiple
+    if options.reduction == "sum" and 1 < rest < options.devices:
+        raise TrainingError(
+            f"{name}: the last batch of an epoch has {rest} images, fewer than "
+            f"training.devices={options.devices}, and with training.reduction=sum they cannot be "
+            "divided: choose another training.batch_size",
+            name=name,
+            parameter="training.batch_size",
+            rest=rest,
+        )
 
 
 def _train_rank(
