@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "Parcel", "Place", "pack", "run_parcel"]
 
 _MARK = "data_folder://"
-_PUSH_SECONDS = 5.0  # between two looks for the state of a training
 
 
 @dataclass(frozen=True)
@@ -133,8 +132,8 @@ def run_parcel(parcel: Parcel) -> Outcome:
         if mirror is not None:
             mirror.pull([*parcel.reads, *parcel.continues])
             if parcel.continues:
-                kept = mirror.kept_up_to_date(parcel.continues, _PUSH_SECONDS)
-                stack.enter_context(kept)
+                # the state of a training, above all
+                stack.enter_context(mirror.kept_up_to_date(parcel.continues))
         outputs = parcel.node.run({name: catalog.load(name) for name in parcel.node.inputs})
         values = {name: outputs.pop(name) for name in [*outputs] if name not in datasets}
         for name, data in outputs.items():
