@@ -93,7 +93,9 @@ TWO = Pipeline(
 def catalog(tmp_path):
     def catalog():
         data = tmp_path / "data"
-        found = {n: {"type": "json.JSONDataset", "filepath": f"{data}/{n}.json"} for n in "abc"}
+        names = [*"abc", *(f"x{i}" for i in range(6))]
+        entry = {"type": "json.JSONDataset"}
+        found = {name: {**entry, "filepath": f"{data}/{name}.json"} for name in names}
         place = {"type": "mlic.datasets.DirectoryDataset", "filepath": str(data / ".records")}
         made = DataCatalog.from_config({**found, "node_records": place})
         made["params:data_folder"], made["params:ray"] = str(data), {"retries": 2}
@@ -175,6 +177,24 @@ def test_data_without_a_file_pass_through_memory(cluster, catalog):
     assert catalog().load("c") == 5
 
 
+def test_changes_are_looked_for_by_one_thread_at_a_time(cluster, catalog, monkeypatch):
+    """CPython parses code in one thread at a time only; this is so until 3.12."""
+    cluster()
+    before, inside, most = ray_runner.NodeCache._before, [], []
+
+    def slow_before(*arguments):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.005)
+        inside.pop()
+        return before(*arguments)
+
+    monkeypatch.setattr(ray_runner.NodeCache, "_before", slow_before)
+    nodes = [Node(operator.neg, "a", f"x{i}", name=f"n{i}") for i in range(6)]
+    RayRunner().run(Pipeline(nodes), catalog())
+    assert max(most, default=0) == 1
+
+
 def test_signal_stops_what_runs_on_other_machines(cluster, catalog, tmp_path):
     ray, started, cancelled = cluster(), threading.Event(), threading.Event()
 
@@ -203,6 +223,7 @@ PARAMETERS = {
     "training": {
         **{"epochs": 2, "teacher_epoch_factor": 1, "student_epoch_factor": 1},
         "threads": 1,
+        "overrides": {"baseline": {"epochs": 12}},  # long enough to be lost in the middle
     },
     "partition": {"num_parts": 2},
     "teachers": {"mode": "separate"},
