@@ -110,12 +110,12 @@ def copy_project():
 def run_project():
     """Run pipelines of a project folder in the way `kedro run` does."""
 
-    def run(project, /, env=None, pipelines=None, **parameters):
+    def run(project, /, env=None, pipelines=None, runner=None, **parameters):
         bootstrap_project(project)
         # Kedro-Viz writes the figures of a run to .viz of the working directory's project
         session = KedroSession.create(project, env=env, runtime_params=parameters)
         with contextlib.chdir(project), session:
-            session.run(pipeline_names=pipelines)
+            session.run(pipeline_names=pipelines, runner=runner)
 
     return run
 

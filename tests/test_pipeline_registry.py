@@ -160,8 +160,8 @@ def test_every_parameter_section_is_validated_by_kedro_or_by_training_inputs(cap
         if isinstance(field.annotation, type) and issubclass(field.annotation, StrictModel)
     }
     assert found.items() <= sections.items()
-    # the controls decide the shape only, and the registry is read by a hook; no node reads them
-    missing = sections.keys() - found.keys() - {"controls", "registry"}
+    # no node reads them: the controls decide the shape, a hook reads registry, a runner ray
+    missing = sections.keys() - found.keys() - {"controls", "registry", "ray"}
     assert missing <= TrainingInputs.__dataclass_fields__.keys()
     assert not caplog.records
 

@@ -45,3 +45,11 @@ def test_commit_is_named_with_changes_of_tracked_files(commit):
 def test_there_is_no_commit_without_git(commit, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     assert commit[1]() is None
+
+
+def test_code_that_was_copied_has_the_commit_it_came_with():
+    before = module.git_commit()
+    for commit in ("0123456789ab", None):
+        with module.use_commit(commit):
+            assert module.git_commit() == commit
+    assert module.git_commit() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = ["Mirror"]
+
+log = logging.getLogger(__name__)
 
 _MEMO, _LOCK = ".copies.json", ".copies.lock"
 _STAMPS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "updated", "created")
@@ -94,13 +97,23 @@ class Mirror:
         return found
 
     @contextmanager
-    def kept_up_to_date(self, names: list[str], seconds: float) -> Iterator[None]:
-        """Push every so many seconds in the block, so that a loss of this machine loses little."""
-        stop = Event()
+    def kept_up_to_date(self, names: list[str], seconds: float = 1.0) -> Iterator[None]:
+        """Push what changes in the block, so that a loss of this machine loses little.
+
+        A look at the local files, every so many seconds, decides; without space or access at the
+        address, a warning says so.
+        """
+        stop, before = Event(), self._states(names)
 
         def watch() -> None:
+            seen = before
             while not stop.wait(seconds):
-                self.push(names)
+                if (found := self._states(names)) != seen:
+                    seen = found
+                    try:
+                        self.push(names)
+                    except DataError as error:
+                        log.warning("A loss of this machine would lose a training: %s", error)
 
         watcher = Thread(target=watch, name="mirror", daemon=True)
         watcher.start()
@@ -109,6 +122,9 @@ class Mirror:
         finally:
             stop.set()
             watcher.join()
+
+    def _states(self, names: list[str]) -> dict[str, list[int] | None]:
+        return {key: self._state(key) for name in names for key in self._list_here(name)}
 
     def _list(self, name: str) -> dict[str, dict[str, Any]]:
         """Description of each file at the address, by name."""

@@ -18,6 +18,7 @@ from mlic.runners.catalog_entries import is_parameter, read_configuration
 from mlic.runners.mirror import Mirror
 from mlic.runners.node_cache import NodeCache
 from mlic.tracking.runs import join_parent, parent_settings
+from mlic.utils.git import git_commit, use_commit
 from mlic.utils.logging import set_up_logging
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "Parcel", "Place", "pack", "run_parcel"]
 
 _MARK = "data_folder://"
-_PUSH_SECONDS = 5.0  # between two looks for the state of a training
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ class Parcel:
     fills: list[str]  # folders, of which the node may fill all or its own parts
     continues: list[str]  # those parts
     tracking: dict[str, str]
+    commit: str | None  # the code travels without its repository
     run_id: str | None = None
 
 
@@ -108,6 +109,7 @@ def pack(
         place.names(paths.filled),
         place.names(paths.parts),
         parent_settings(),
+        git_commit(),
         run_id,
     )
 
@@ -130,11 +132,12 @@ def run_parcel(parcel: Parcel) -> Outcome:
         catalog[name] = value
     with ExitStack() as stack:
         stack.enter_context(join_parent(parcel.tracking))
+        stack.enter_context(use_commit(parcel.commit))
         if mirror is not None:
             mirror.pull([*parcel.reads, *parcel.continues])
             if parcel.continues:
-                kept = mirror.kept_up_to_date(parcel.continues, _PUSH_SECONDS)
-                stack.enter_context(kept)
+                # the state of a training, above all
+                stack.enter_context(mirror.kept_up_to_date(parcel.continues))
         outputs = parcel.node.run({name: catalog.load(name) for name in parcel.node.inputs})
         values = {name: outputs.pop(name) for name in [*outputs] if name not in datasets}
         for name, data in outputs.items():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from mlic.errors import TrainingError
@@ -21,7 +23,7 @@ from mlic.runners.skip_unchanged import SkipUnchanged
 from mlic.tracking.runs import parent_settings, parent_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from kedro.io import CatalogProtocol
@@ -123,9 +125,13 @@ class _Nodes(ThreadPoolExecutor):
         self._mirror = place.mirror(place.folder)
         self._running: dict[str, Any] = {}  # Ray's reference by name of the node
         self._is_stopped = False
+        # Looking for changes parses code, which CPython cannot do in two threads at once.
+        self._lock = Lock()
 
     def submit(self, task: Task) -> Future[Node]:  # type: ignore[override]
-        if self._has_to_run(task.node, NodeCache(task.catalog)):
+        with self._lock:
+            has_to_run = self._has_to_run(task.node, NodeCache(task.catalog))
+        if has_to_run:
             return super().submit(self._run_recorded, task)
         done: Future[Node] = Future()
         done.set_result(task.node)
@@ -146,7 +152,7 @@ class _Nodes(ThreadPoolExecutor):
 
     def _run_recorded(self, task: Task) -> Node:
         node, catalog = task.node, task.catalog
-        with NodeCache(catalog).record(node):
+        with self._recorded(task):
             parcel = pack(node, catalog, self._place, task.run_id)
             if self._mirror is not None:
                 self._mirror.push([*parcel.reads, *parcel.continues])
@@ -156,6 +162,16 @@ class _Nodes(ThreadPoolExecutor):
             for name, value in values.items():
                 catalog.save(name, value)
         return node
+
+    @contextmanager
+    def _recorded(self, task: Task) -> Iterator[None]:
+        """Record a node that runs in this block; other threads wait only for the record."""
+        with ExitStack() as stack:
+            with self._lock:
+                stack.enter_context(NodeCache(task.catalog).record(task.node))
+            yield
+            with self._lock:
+                stack.close()
 
     def _run_until_done(self, parcel: Any) -> Any:
         """Run a node as a Ray task, and again if its machine or process is lost."""
