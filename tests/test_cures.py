@@ -127,7 +127,7 @@ def test_smaller_batches_that_a_message_names_train(make_job, monkeypatch, error
         raise error
 
     with monkeypatch.context() as patch, pytest.raises(TrainingError) as caught:
-        patch.setattr("mlic.training.tasks.base.TrainingTask.loss", fail)
+        patch.setattr("mlic.training.tasks.classification.ClassificationTask.loss", fail)
         train(make_task(make_job(batch_size=8)))
     named = re.search(r"batch_size=(\d+),training.accumulation=(\d+)", str(caught.value))
     size, accumulation = map(int, named.groups())

@@ -30,7 +30,14 @@ GPU = Machine("2", "gpu", "10.0.0.2", 4.0, 2.0)
     ],
 )
 def test_missing_needs_follow_the_machines(options, machines, needs):
-    assert Needs.choose(RayOptions(**options), 3, machines) == needs
+    assert Needs.choose(RayOptions(**options), 1, 3, machines) == needs
+
+
+def test_training_on_several_gpus_gets_them():
+    machine = GPU._replace(cpus=16.0, gpus=4.0)
+    assert Needs.choose(RayOptions(), 2, 3, [machine]) == (6, 2)
+    with pytest.raises(ParameterError, match="num_gpus"):
+        Needs.choose(RayOptions(), 8, 3, [machine])
 
 
 @pytest.mark.parametrize(
@@ -45,13 +52,13 @@ def test_missing_needs_follow_the_machines(options, machines, needs):
 )
 def test_more_than_there_is_is_an_error(options, machines, parameter):
     with pytest.raises(ParameterError) as error:
-        Needs.choose(RayOptions(**options), 3, machines)
+        Needs.choose(RayOptions(**options), 1, 3, machines)
     assert error.value.fields["parameter"] == parameter
 
 
 def test_cluster_without_a_machine_for_tasks_is_an_error():
     with pytest.raises(TrainingError, match="worker"):
-        Needs.choose(RayOptions(), 3, [])
+        Needs.choose(RayOptions(), 1, 3, [])
 
 
 @pytest.mark.parametrize("wrong", [{"num_gpus": -1}, {"num_gpus": 1.5}, {"num_cpus": 0}])

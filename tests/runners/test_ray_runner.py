@@ -99,7 +99,7 @@ def catalog(tmp_path):
         place = {"type": "mlic.datasets.DirectoryDataset", "filepath": str(data / ".records")}
         made = DataCatalog.from_config({**found, "node_records": place})
         made["params:data_folder"], made["params:ray"] = str(data), {"retries": 2}
-        made["params:training"] = {"threads": 3}
+        made["params:training"] = {"epochs": 1, "batch_size": 8, "learning_rate": 0.1, "threads": 3}
         return made
 
     catalog().save("a", 5)

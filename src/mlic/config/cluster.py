@@ -28,7 +28,7 @@ class RayOptions(StrictModel):
     num_gpus: float | None = Field(
         default=None,
         ge=0,
-        description="GPUs of each node that uses a model, a part of one too; null: 1 if there are",
+        description="GPUs of each node that uses a model, or a part; null: training.devices",
     )
     num_cpus: float | None = Field(
         default=None,

@@ -63,8 +63,10 @@ class Needs(NamedTuple):
     num_gpus: float
 
     @classmethod
-    def choose(cls, options: RayOptions, threads: int, machines: list[Machine]) -> Needs:
-        """Fill in what is not given by what the machines have.
+    def choose(
+        cls, options: RayOptions, devices: int, threads: int, machines: list[Machine]
+    ) -> Needs:
+        """Fill in what is not given by what a training uses and the machines have.
 
         Raises
         ------
@@ -77,12 +79,12 @@ class Needs(NamedTuple):
             )
         gpus = options.num_gpus
         if gpus is None:
-            gpus = 1.0 if any(one.gpus >= 1 for one in machines) else 0.0
+            gpus = float(devices) if any(one.gpus >= 1 for one in machines) else 0.0
         able = [one for one in machines if one.gpus >= gpus]
         if not able:
             _refuse("num_gpus", gpus, max(one.gpus for one in machines))
         # fewer processors than threads only make a training slower
-        cpus = options.num_cpus or min(float(threads), max(one.cpus for one in able))
+        cpus = options.num_cpus or min(float(devices * threads), max(one.cpus for one in able))
         if not any(one.cpus >= cpus for one in able):
             _refuse("num_cpus", cpus, max(one.cpus for one in able))
         return cls(cpus, gpus)

@@ -72,10 +72,10 @@ class RayRunner(SkipUnchanged):
     ) -> None:
         if not pipeline.nodes:
             return
-        options, threads, place = _read_parameters(catalog)
+        options, training, place = _read_parameters(catalog)
         with connected(options):
             machines = list_machines()
-            needs = Needs.choose(options, threads, machines)
+            needs = Needs.choose(options, *training, machines)
             uri = parent_uri() if parent_settings() else None
             require_travel(pipeline, catalog, place, machines, uri)
             log.info(
@@ -91,21 +91,21 @@ class RayRunner(SkipUnchanged):
         return self._pool
 
 
-def _read_parameters(catalog: CatalogProtocol[str, Any]) -> tuple[RayOptions, int, Place]:
-    """Section ``ray``, threads of a training, and the place of the data."""
+def _read_parameters(
+    catalog: CatalogProtocol[str, Any],
+) -> tuple[RayOptions, tuple[int, int], Place]:
+    """Section ``ray``, devices and threads of a training, and the place of the data."""
     from mlic.config.cluster import RayOptions
+    from mlic.training.options import ROLES, TrainingOptions
 
     raw = {name: catalog.get(f"params:{name}") for name in ("ray", "training", "data_folder")}
     given = {name: entry.load() for name, entry in raw.items() if entry is not None}
-    ray, training = given.get("ray", {}), given.get("training")
-    options = ray if isinstance(ray, RayOptions) else RayOptions.model_validate(ray)
     # Kedro completes a section only if a node of the selected pipelines reads it
-    if isinstance(training, dict):
-        threads = training.get("threads", 1)
-    else:
-        threads = getattr(training, "threads", 1)
+    options = RayOptions.model_validate(given.get("ray", {}))
+    training = TrainingOptions.model_validate(given.get("training", {}))
+    devices = max(training.for_role(role).devices for role in ROLES)
     folder = Path(given.get("data_folder", "data")).absolute()
-    return options, int(threads), Place.from_options(folder, options)
+    return options, (devices, training.threads), Place.from_options(folder, options)
 
 
 class _Nodes(ThreadPoolExecutor):
