@@ -33,16 +33,18 @@ from mlic.pipelines.data_preparation.nodes import decode_images
 from mlic.training.options import AveragingOptions, DistillationOptions, TrainingOptions
 from mlic.utils.seeds import derive_seed
 
-FOLDS, SEEDS, SCREENED = 5, 10, 3  # seeds of a complete study; seeds that compare the candidates
+FOLDS, SEEDS, SCREENED = 5, 11, 3  # seeds of a complete study; seeds that compare the candidates
 LEARNING = {"train": 7 / 8, "validation": 1 / 8}  # 3,150 and 450 of the 3,600 not in the fold
 SIZES = (64, 96, 128)  # pixels, of a teacher of growing images
 PROGRESSIVE = "growing images × 1"
-CONFIRMED: tuple[str, ...] = ()  # candidates that are measured with every seed
+CONFIRMED = ("linked",)  # candidates that are measured with every seed
+SPLICE = {"share": 0.25, "consistency": 1.0}  # of baseline or student, as in SpliceMix-CL
 
 KL = DistillationOptions.model_validate(STUDENTS["binary_kl"])
 ALIKE = KL.model_copy(update={"start": "baseline"})
+LINK = "linked binary_kl"
 LINKED = {  # weight of the soft term: the linked divergence has a scale of its own
-    "linked binary_kl": KL.model_copy(update={"linked": True}),
+    LINK: KL.model_copy(update={"linked": True}),
     "linked binary_kl, weight 1": KL.model_copy(update={"linked": True, "soft_weight": 1.0}),
 }
 PLAIN: Setting = ("student: full-label × 1", 0, "binary_kl")
@@ -54,6 +56,10 @@ STANDING: dict[str, Setting] = {  # ensembles of the claims that are stated anew
 SAME_START: Setting = ("student: full-label × 1, from the baseline's start", 0, "binary_kl")
 SOUP: Setting = ("student: soup of full-label × 1", 0, "binary_kl")
 GROWING: Setting = (f"student: {PROGRESSIVE}", 0, "binary_kl")
+SPLICED_BASELINE: Setting = ("baseline: spliced images", 0, "")
+SPLICED: dict[str, Setting] = {  # students of full-label × 1
+    name: ("student: full-label × 1, spliced images", 0, name) for name in ("binary_kl", LINK)
+}
 GROWN_TEACHER: Setting = (f"ensemble: {PROGRESSIVE}", 0, "")
 
 
@@ -119,10 +125,26 @@ def measure(one: Measurement, names: Sequence[str]) -> None:
 
 
 def _link(one: Measurement) -> None:
-    for distiller, options in LINKED.items():
-        one.ensemble("full-label × 1", (BASE,), ((PLAIN[0], 0, distiller), options))
-    name, linked = "full-label + CGP + DGP", next(iter(LINKED.items()))
-    one.ensemble(name, ENSEMBLES[name], ((DEFAULT, PARTS, linked[0]), linked[1]))
+    one.ensemble("full-label × 1", (BASE,), ((PLAIN[0], 0, LINK), LINKED[LINK]))
+
+
+def _link_more(one: Measurement) -> None:
+    heavier = next(name for name in LINKED if name != LINK)
+    one.ensemble("full-label × 1", (BASE,), ((PLAIN[0], 0, heavier), LINKED[heavier]))
+    name = "full-label + CGP + DGP"
+    one.ensemble(name, ENSEMBLES[name], ((DEFAULT, PARTS, LINK), LINKED[LINK]))
+
+
+def _splice(one: Measurement) -> None:
+    if one.store.lacks(SPLICED_BASELINE, one.seed):
+        made = [one.trainings.with_splices("baseline", SPLICE).baseline]
+        one.keep(SPLICED_BASELINE, made, one.cost(made))
+    teacher, own = [one.trainings.team(BASE)], one.trainings.with_splices("student", SPLICE)
+    for name, setting in SPLICED.items():
+        if one.store.lacks(setting, one.seed):
+            options = KL if name == "binary_kl" else LINKED[LINK]
+            made = [own.student("full-label × 1", teacher, options)]
+            one.keep(setting, made, one.cost(teacher) + one.cost(made))
 
 
 def _average(one: Measurement) -> None:
@@ -143,8 +165,10 @@ def _grow(one: Measurement) -> None:
 
 CANDIDATES: dict[str, Callable[[Measurement], None]] = {
     "linked": _link,
+    "linked otherwise": _link_more,
     "soup": _average,
     "progressive": _grow,
+    "spliced": _splice,
 }
 
 
@@ -197,6 +221,10 @@ def claims(rows: DataFrame) -> list[Claim]:
         ("self_distillation_above_baseline", PLAIN, BASELINE, 0.0),
         ("groups_above_self_distillation", STANDING["CGP + DGP"], PLAIN, 0.0),
     ]
+    confirmed = [
+        ("linked_above_baseline", (PLAIN[0], 0, LINK), BASELINE, 2.0),
+        ("linked_above_raw", (PLAIN[0], 0, LINK), PLAIN, 0.0),
+    ]
     linked: list[Setting] = [(PLAIN[0], 0, name) for name in LINKED]
     default = STANDING["full-label + CGP + DGP"]
     screened = [
@@ -208,10 +236,18 @@ def claims(rows: DataFrame) -> list[Claim]:
         ("teacher_of_growing_images_above_baseline", GROWN_TEACHER, BASELINE, 2.0),
         ("student_of_growing_images_above_baseline", GROWING, BASELINE, 2.0),
         ("student_of_growing_images_above_student", GROWING, PLAIN, 0.0),
+        ("spliced_baseline_above_baseline", SPLICED_BASELINE, BASELINE, 0.0),
+        ("spliced_student_above_student", SPLICED["binary_kl"], PLAIN, 0.0),
+        ("spliced_linked_student_above_spliced_baseline", SPLICED[LINK], SPLICED_BASELINE, 0.0),
+        ("spliced_linked_student_above_baseline", SPLICED[LINK], BASELINE, 2.0),
     ]
-    there, first = settings(rows), rows[rows.index.get_level_values("seed") < SCREENED]
+    seeds, there = rows.index.get_level_values("seed"), settings(rows)
+    first, fresh = rows[seeds < SCREENED], rows[seeds >= SCREENED]
+    later = settings(fresh)
     return [
         *(gain_claim(rows, *one) for one in standing if {one[1], one[2]} <= {*there}),
+        # by seeds that took no part in the choice
+        *(gain_claim(fresh, *one) for one in confirmed if {one[1], one[2]} <= {*later}),
         *(_screen(first, *one) for one in screened if {one[1], one[2]} <= {*there}),
     ]
 
@@ -225,7 +261,7 @@ def _screen(rows: DataFrame, name: str, ours: Setting, other: Setting, least: fl
 
 def ingredients(rows: DataFrame) -> list[Ingredient]:
     """One step after the other."""
-    link = (PLAIN[0], 0, next(iter(LINKED)))
+    link: Setting = (PLAIN[0], 0, LINK)
     return [
         ("distillation from one full-label model", PLAIN, BASELINE),
         ("DGP and CGP in addition", STANDING["full-label + CGP + DGP"], PLAIN),
@@ -234,4 +270,7 @@ def ingredients(rows: DataFrame) -> list[Ingredient]:
         ("the start of the baseline instead of another", SAME_START, PLAIN),
         ("the average with the baseline", SOUP, SAME_START),
         ("a teacher of growing images instead of the baseline", GROWING, PLAIN),
+        ("spliced images for the baseline", SPLICED_BASELINE, BASELINE),
+        ("spliced images for the student", SPLICED["binary_kl"], PLAIN),
+        ("spliced images for the linked student", SPLICED[LINK], link),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -70,6 +70,12 @@ class Trainings:
         own = {"overrides": {"teacher": {"sizes": sizes}}}
         inputs = {**self.inputs, "training": self.inputs["training"].model_copy(update=own)}
         return replace(self, inputs=inputs, folder=self.folder / "_".join(map(str, sizes)))
+
+    def with_splices(self, role: str, splice: Mapping[str, Any]) -> Trainings:
+        """The same trainings with spliced images for a role, kept in a folder inside this one."""
+        own = {"overrides": {role: {"splice": splice}}}
+        inputs = {**self.inputs, "training": self.inputs["training"].model_copy(update=own)}
+        return replace(self, inputs=inputs, folder=self.folder / f"spliced_{role}")
 
     @cached_property
     def baseline(self) -> Trained:
