@@ -81,14 +81,14 @@ def test_small_batches():
 
 
 @pytest.mark.parametrize(("size", "grid"), [((4, 4), (2, 2)), ((4, 6), (2, 3)), ((3, 3), (2, 2))])
-def test_every_cell_has_its_largest_feature(size, grid):
+def test_every_cell_has_its_part_of_the_maps(size, grid):
     maps = torch.randn(2, 5, *size)
     found = cut_cells(maps, grid)
-    assert found.shape == (2 * grid[0] * grid[1], 5, 1, 1)
-    height, width = size[0] // grid[0], size[1] // grid[1]
+    height, width = (-(-side // parts) for side, parts in zip(size, grid, strict=True))
+    assert found.shape == (2 * grid[0] * grid[1], 5, height, width)
     if size != (3, 3):  # interpolated first
-        last = maps[0, :, -height:, -width:].amax(dim=(1, 2))
-        assert torch.equal(found[grid[0] * grid[1] - 1, :, 0, 0], last)
+        assert torch.equal(found[grid[0] * grid[1] - 1], maps[0, :, -height:, -width:])
+        assert torch.equal(found[-grid[1]], maps[1, :, -height:, :width])
 
 
 def test_training_with_splices_differs_and_is_reproducible(make_job):

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import adaptive_max_pool2d, interpolate
+from torch.nn.functional import interpolate
 
 from mlic.errors import TrainingError
 from mlic.labels import UNKNOWN
@@ -193,7 +193,10 @@ def join_states(states: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
 
 
 def cut_cells(maps: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
-    """Largest feature of every cell of a grid.
+    """Cut the feature maps of spliced images into those of their cells.
+
+    The head pools each of them as it pools those of whole images. (The paper takes the maximum,
+    because its head does; a head that takes the mean would see features that are too large.)
 
     Parameters
     ----------
@@ -206,7 +209,7 @@ def cut_cells(maps: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
     Returns
     -------
     torch.Tensor
-        Shape (S · rows · columns, F, 1, 1), row by row.
+        Shape (S · rows · columns, F, h / rows, w / columns), row by row.
 
     Raises
     ------
@@ -221,5 +224,5 @@ def cut_cells(maps: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
     size = [-(-side // parts) * parts for side, parts in zip(maps.shape[-2:], grid, strict=True)]
     if size != list(maps.shape[-2:]):
         maps = interpolate(maps, size=size, mode="bilinear", align_corners=False)
-    cells = adaptive_max_pool2d(maps, grid)
-    return cells.flatten(2).transpose(1, 2).flatten(0, 1)[..., None, None]
+    cells = maps.unflatten(3, (grid[1], -1)).unflatten(2, (grid[0], -1))
+    return cells.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
