@@ -23,7 +23,7 @@ from mlic.models.classifier import build_classifier
 from mlic.pipelines.distillation.nodes import join_logits
 from mlic.training.data import ImageData, read_images
 from mlic.training.device import make_fabric
-from mlic.training.options import DistillationOptions
+from mlic.training.distillation_options import DistillationOptions
 from mlic.training.predict import predict_batches
 from mlic.training.train import make_task
 
@@ -78,7 +78,9 @@ def write_targets(bench: Bench, folder: Path) -> SoftTargets:
         shape = (bench.size.views, len(job.train_rows), len(job.labels.space))
         values = rng.normal(size=shape).astype(np.float16)
         logits.append(
-            TeacherLogits(job.name, job.labels.space, job.train_ids, values, job.views, "f")
+            TeacherLogits(
+                job.name, job.labels.space, job.train_ids, values, job.views, "f", format="float16"
+            )
         )
     return join_logits(labels, folder, *logits)
 

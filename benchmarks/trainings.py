@@ -19,10 +19,11 @@ from mlic.images.options import DataOptions
 from mlic.images.store import ImageStore
 from mlic.labels import LabelMatrix, LabelSpace
 from mlic.models.options import BranchOptions, ModelOptions
+from mlic.training.distillation_options import TeacherOptions
 from mlic.training.fit import fit
 from mlic.training.inputs import TrainingInputs
 from mlic.training.job import TrainingJob
-from mlic.training.options import TeacherOptions, TrainingOptions
+from mlic.training.options import TrainingOptions
 from mlic.training.state import TrainingState
 from mlic.training.tasks.base import TrainingTask
 

@@ -23,7 +23,8 @@ from gain.product import Measurement, Team, Trained, Trainings
 from mlic.images.options import DataOptions
 from mlic.models.options import ModelOptions
 from mlic.pipelines.data_preparation.nodes import decode_images
-from mlic.training.options import DistillationOptions, TrainingOptions
+from mlic.training.distillation_options import DistillationOptions
+from mlic.training.options import TrainingOptions
 from mlic.utils.seeds import derive_seed
 
 SEEDS, SEPARATE_SEEDS = 6, 3

@@ -30,7 +30,8 @@ from mlic.labels import LabelMatrix
 from mlic.labels.split import stratified_split
 from mlic.models.options import ModelOptions
 from mlic.pipelines.data_preparation.nodes import decode_images
-from mlic.training.options import AveragingOptions, DistillationOptions, TrainingOptions
+from mlic.training.distillation_options import AveragingOptions, DistillationOptions
+from mlic.training.options import TrainingOptions
 from mlic.utils.seeds import derive_seed
 
 FOLDS, SEEDS, SCREENED = 5, 11, 3  # seeds of a complete study; seeds that compare the candidates

@@ -22,7 +22,7 @@ from mlic.pipelines.baseline_training import nodes as baseline_nodes
 from mlic.pipelines.distillation import nodes as distillation_nodes
 from mlic.pipelines.teacher_training import nodes as teacher_nodes
 from mlic.training.checkpoint import Checkpoint
-from mlic.training.options import AveragingOptions, DistillationOptions, TeacherOptions
+from mlic.training.distillation_options import AveragingOptions, DistillationOptions, TeacherOptions
 from mlic.training.predict import predict_checkpoint
 
 

@@ -17,7 +17,8 @@ from mlic.images.options import DataOptions
 from mlic.images.store import ImageStore
 from mlic.labels import LabelMatrix, LabelSpace
 from mlic.models.options import ModelOptions
-from mlic.training.options import DistillationOptions, TrainingOptions
+from mlic.training.distillation_options import DistillationOptions
+from mlic.training.options import TrainingOptions
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 COREL = BENCHMARKS.parents[1] / "shared" / "data" / "corel5k"

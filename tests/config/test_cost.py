@@ -14,7 +14,7 @@ from mlic.config.cost import (
 )
 from mlic.config.parameters import check_parameters
 from mlic.config.recipes import RecipeConfigLoader
-from mlic.training.options import AveragingOptions
+from mlic.training.distillation_options import AveragingOptions
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 TEACHER = 10 + 3 * FORWARD_SHARE  # ten epochs, and three views whose logits are predicted

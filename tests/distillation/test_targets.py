@@ -9,7 +9,8 @@ import pytest
 
 from mlic.caching.store import ArtifactStore
 from mlic.datasets.memmap import MemmapDataset
-from mlic.distillation.joining import assemble_targets, join_targets, round_logits
+from mlic.distillation.joining import assemble_targets, join_targets
+from mlic.distillation.storage import encode_logits, stored_as
 from mlic.distillation.targets import SoftTargets, TeacherLogits
 from mlic.errors import CheckpointError, DataError, LabelError, PartitionError
 from mlic.labels import LabelSpace
@@ -182,16 +183,50 @@ def test_fingerprint_depends_on_partition_and_precision():
         members = [replace(member, **changes) for member in TEACHERS]
         return assemble_targets(SPACE, {"cgp": members}).fingerprint
 
-    half = [replace(one, values=one.values.astype(np.float16)) for one in TEACHERS]
+    half = [
+        replace(one, values=one.values.astype(np.float16), format="float16") for one in TEACHERS
+    ]
     prints = {made(), made(partition="p"), made(partition="q")}
     prints.add(assemble_targets(SPACE, {"cgp": half}).fingerprint)
     assert len(prints) == 4
 
 
-def test_logits_too_large_for_half_precision_are_refused():
+@pytest.mark.parametrize("name", ["float32", "float16", "uint8", "top_2", "top_1"])
+def test_joining_what_is_stored_is_storing_what_is_joined(tmp_path, monkeypatch, name):
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=(2, 7, 12)).astype(np.float32)
+    space = LabelSpace(tuple("abcdefghijkl"))
+    ids = np.array([f"p{i}" for i in range(7)])
+
+    def store(values):
+        _, dtype = stored_as(name, values.shape)
+        return encode_logits(values, dtype)
+
+    members = []
+    for number, labels in enumerate(("ak", "bcdefghl", "ij")):
+        own = store(truth[:, :, space.indices(labels)])
+        labels = LabelSpace(tuple(labels))
+        members.append(
+            TeacherLogits(f"teachers.cgp_{number}", labels, ids, own, {}, "f", format=name)
+        )
+    monkeypatch.setattr("mlic.distillation.joining.BLOCK_IMAGES", 3)
+    joined = join_targets(space, {"cgp": members}, ArtifactStore(tmp_path, "soft_targets"))
+    rows = np.array([6, 0, 2])
+    expected = replace(joined, values={"cgp": store(truth)})
+    assert joined.values["cgp"].dtype == expected.values["cgp"].dtype
+    for view in (0, 1):
+        ours, theirs = (one.read(view, rows)["cgp"] for one in (joined, expected))
+        # float16 halves of the rest's mean are rounded twice
+        np.testing.assert_allclose(ours, theirs, atol=4e-3 if name.startswith("top") else 0)
+        assert np.array_equal(joined.read_view("cgp", view)[rows], ours)
+    assert SoftTargets.open(tmp_path).fingerprint == joined.fingerprint
+
+
+def test_teachers_in_two_formats_are_refused():
+    half = teacher(2, "ac", values=TRUTH[:, :, [0, 2]].astype(np.float16), format="float16")
     with pytest.raises(CheckpointError) as error:
-        round_logits(np.array([1e5, 0], np.float32), "float16")
-    assert error.value.fields["value"] == 1e5
+        assemble_targets(SPACE, {"cgp": [*TEACHERS[:2], half]})
+    assert error.value.fields["name"] == "teachers.cgp_2"
 
 
 def full_label(number, order="abcde", **changes):

@@ -8,7 +8,7 @@ from mlic.errors import ParameterError
 from mlic.losses.distillation.binary_kl import BinaryKL
 from mlic.losses.distillation.class_softmax_kl import ClassSoftmaxKL
 from mlic.losses.distillation.logit_mse import LogitMSE
-from mlic.training.options import DISTILLERS
+from mlic.training.distillation_options import DISTILLERS
 from mlic.utils.plugins import build_plugin, list_plugins
 
 

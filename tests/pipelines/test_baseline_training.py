@@ -11,7 +11,7 @@ from mlic.pipelines.baseline_training.nodes import (
     train_baseline,
     train_budget_matched_baseline,
 )
-from mlic.training.options import TeacherOptions
+from mlic.training.distillation_options import TeacherOptions
 from mlic.training.predict import predict_checkpoint
 
 

@@ -12,7 +12,7 @@ from mlic.pipelines.baseline_training.nodes import predict_teacher_logits, train
 from mlic.pipelines.distillation import create_pipeline
 from mlic.pipelines.distillation.nodes import average_student, join_logits, train_student
 from mlic.pipelines.teacher_training.nodes import assign_groups, train_teacher
-from mlic.training.options import AveragingOptions, DistillationOptions, TeacherOptions
+from mlic.training.distillation_options import AveragingOptions, DistillationOptions, TeacherOptions
 from mlic.utils.seeds import derive_seed
 
 

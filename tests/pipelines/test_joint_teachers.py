@@ -16,7 +16,7 @@ from mlic.pipelines.teacher_training import create_pipeline
 from mlic.pipelines.teacher_training.nodes import assign_groups, train_teachers
 from mlic.tracking import trainings
 from mlic.tracking.runs import TrainingRun
-from mlic.training.options import TeacherOptions
+from mlic.training.distillation_options import TeacherOptions
 from mlic.training.tasks.frozen_branches import FrozenBranchesTask
 from mlic.training.tasks.joint_teachers import JointTeachersTask
 from mlic.utils.seeds import derive_seed

@@ -41,7 +41,7 @@ from mlic.pipelines.reporting.nodes import (
     tabulate_pair_errors,
     write_report,
 )
-from mlic.training.options import TeacherOptions
+from mlic.training.distillation_options import TeacherOptions
 from tests.report.example_models import (
     GROUPS,
     NAMES,

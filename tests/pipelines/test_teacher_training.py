@@ -14,7 +14,7 @@ from mlic.pipelines.teacher_training import create_pipeline
 from mlic.pipelines.teacher_training.nodes import assign_all_labels, assign_groups, train_teacher
 from mlic.tracking import trainings
 from mlic.tracking.runs import TrainingRun
-from mlic.training.options import TeacherOptions
+from mlic.training.distillation_options import TeacherOptions
 from mlic.utils.seeds import derive_seed
 
 

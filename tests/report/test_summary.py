@@ -18,7 +18,7 @@ from mlic.report.summary import (
     tabulate_average_precision,
     time_models,
 )
-from mlic.training.options import TeacherOptions
+from mlic.training.distillation_options import TeacherOptions
 from tests.report.example_models import GROUPS, NAMES, SPACE, TRAINING, matrix_of, predictions_of
 
 OPTIONS = PartitionOptions(strategies="user", num_parts=2)

@@ -10,7 +10,7 @@ import torch
 from mlic.errors import CheckpointError, TrainingError
 from mlic.training.averaging import average_checkpoints, average_weights
 from mlic.training.checkpoint import Checkpoint
-from mlic.training.options import AveragingOptions
+from mlic.training.distillation_options import AveragingOptions
 from mlic.training.state import TrainingState
 from mlic.training.train import make_task, train
 

@@ -20,9 +20,9 @@ from mlic.labels import LabelMatrix
 from mlic.models.options import ModelOptions
 from mlic.training import data as data_module
 from mlic.training.device import make_fabric
+from mlic.training.distillation_options import DistillationOptions
 from mlic.training.fit import fit
 from mlic.training.optimiser import count_batches, count_steps
-from mlic.training.options import DistillationOptions
 from mlic.training.predict import predict_training_views
 from mlic.training.state import TrainingState
 from mlic.training.tasks.classification import ClassificationTask

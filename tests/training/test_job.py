@@ -13,7 +13,7 @@ from mlic.labels.embeddings import LabelEmbeddings
 from mlic.models.classifier import build_classifier
 from mlic.models.options import ModelOptions
 from mlic.training.checkpoint import Checkpoint, CheckpointInfo
-from mlic.training.options import DistillationOptions
+from mlic.training.distillation_options import DistillationOptions
 from mlic.training.predict import predict_checkpoint
 from mlic.training.train import make_task, train
 

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from mlic.errors import ParameterError
+from mlic.training.distillation_options import DistillationOptions
 from mlic.training.objective import check_plugins, count_known, reduce_terms
-from mlic.training.options import DistillationOptions, TrainingOptions
+from mlic.training.options import TrainingOptions
 
 OPTIONS = TrainingOptions(epochs=1, batch_size=4, learning_rate=1)
 

@@ -24,9 +24,9 @@ from mlic.models.options import BranchedModelOptions, ModelOptions
 from mlic.models.sync_norm import CpuSyncBatchNorm, synchronise_norms
 from mlic.tracking.settings import read_settings
 from mlic.training import launch as launch_module
+from mlic.training.distillation_options import DistillationOptions
 from mlic.training.features import FrozenFeatures
 from mlic.training.launch import launch, require_devices
-from mlic.training.options import DistillationOptions
 from mlic.training.predict import predict_training_views
 from mlic.training.ranks import gather_rows, own_part, share_scores, sum_over_ranks
 from mlic.training.tasks.frozen_branches import FrozenBranchesTask

@@ -8,9 +8,9 @@ from safetensors.numpy import load_file, save_file
 
 from mlic.distillation.targets import SoftTargets
 from mlic.models.options import BranchedModelOptions, ModelOptions
+from mlic.training.distillation_options import DistillationOptions
 from mlic.training.features import FrozenFeatures
 from mlic.training.fit import fit
-from mlic.training.options import DistillationOptions
 from mlic.training.state import TrainingState
 from mlic.training.tasks.frozen_branches import FrozenBranchesTask
 from mlic.training.tasks.joint_teachers import JointTeachersTask

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from mlic.distillation.teacher_id import list_teachers
 from mlic.labels.options import BASELINE, FULL_LABEL
-from mlic.training.options import MIDDLE_SHARE
+from mlic.training.distillation_options import MIDDLE_SHARE
 
 if TYPE_CHECKING:
     from mlic.config.parameters import Parameters
     from mlic.labels.options import PartitionOptions
-    from mlic.training.options import AveragingOptions, TeacherOptions, TrainingOptions
+    from mlic.training.distillation_options import AveragingOptions, TeacherOptions
+    from mlic.training.options import TrainingOptions
 
 __all__ = [
     "BRANCH_SHARE",

@@ -16,13 +16,8 @@ from mlic.images.options import DataOptions, SyntheticOptions
 from mlic.inference.options import CalibrationOptions
 from mlic.labels.options import PartitionOptions
 from mlic.models.options import ModelOptions
-from mlic.training.options import (
-    ROLES,
-    AveragingOptions,
-    DistillationOptions,
-    TeacherOptions,
-    TrainingOptions,
-)
+from mlic.training.distillation_options import AveragingOptions, DistillationOptions, TeacherOptions
+from mlic.training.options import ROLES, TrainingOptions
 from mlic.utils.strict_model import StrictModel
 from mlic.utils.suggestions import closest
 

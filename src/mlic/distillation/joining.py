@@ -9,31 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlic.caching.blocks import read_rows
 from mlic.caching.store import ArtifactStore
+from mlic.distillation.storage import encode_logits, stored_as
 from mlic.distillation.targets import SoftTargets, TeacherLogits
 from mlic.errors import CheckpointError, PartitionError
 from mlic.labels import LabelSpace
 from mlic.labels.options import FULL_LABEL
 
-__all__ = ["assemble_targets", "join_targets", "round_logits"]
+__all__ = ["BLOCK_IMAGES", "assemble_targets", "join_targets"]
 
+BLOCK_IMAGES = 2**14  # whose logits are in memory at a time
 
-def round_logits(values: NDArray[np.floating[Any]], dtype: Any) -> NDArray[np.floating[Any]]:
-    """Convert logits to the precision in which they are stored.
-
-    A logit that does not fit into it is a `CheckpointError`.
-    """
-    with np.errstate(over="ignore"):  # an overflow becomes infinite, which is refused below
-        rounded: NDArray[np.floating[Any]] = values.astype(dtype)
-    if not np.isfinite(rounded).all():
-        largest = float(np.abs(values).max())
-        raise CheckpointError(
-            f"the logits of a teacher reach {largest:.3g}, which {np.dtype(dtype)} cannot hold: "
-            "the teacher has diverged, or set teachers.targets=float32",
-            value=largest,
-        )
-    return rounded
+_Parts = list[tuple[list[int], NDArray[np.floating[Any]]]]  # columns and logits of each teacher
 
 
 def assemble_targets(
@@ -48,7 +35,7 @@ def assemble_targets(
 
     The logits are given by strategy, in any order; the targets are in memory. Teachers that do not
     cover every label exactly once or belong to different partitions are a `PartitionError`; logits
-    for different images or views are a `CheckpointError`.
+    for different images or views, or in different formats, are a `CheckpointError`.
     """
     targets = _describe(space, logits)
     values = {name: np.empty_like(array) for name, array in targets.values.items()}
@@ -59,16 +46,16 @@ def assemble_targets(
 def join_targets(
     space: LabelSpace, logits: Mapping[str, Sequence[TeacherLogits]], store: ArtifactStore
 ) -> SoftTargets:
-    """Do the same as `assemble_targets` on disk, view by view, unless the store is up to date.
+    """Do the same as `assemble_targets` on disk, in blocks, unless the store is up to date.
 
     The targets are memory-mapped; the errors are the same.
     """
     targets = _describe(space, logits)
     kind, components = SoftTargets.kind, {"targets": targets.fingerprint}
     if store.find(kind, components) is None:
-        # One file holds all strategies, so that the widest precision among them holds for all.
-        arrays = list(targets.values.values())
-        shape, dtype = (len(arrays), *arrays[0].shape), np.result_type(*arrays)
+        first = next(iter(targets.values.values()))
+        # One file holds all strategies.
+        shape, dtype = (len(targets.values), *first.shape), first.dtype
         with store.fill(kind, components, shape, dtype, targets.describe()) as stacked:
             _fill(dict(zip(targets.values, stacked, strict=True)), space, logits)
     return SoftTargets.open(store.folder)
@@ -83,14 +70,15 @@ def _describe(space: LabelSpace, logits: Mapping[str, Sequence[TeacherLogits]]) 
             "there is no teacher to learn from: name at least one strategy in partition.strategies"
         )
     _require_same_images(teachers)
-    first, values = teachers[0], {}
+    first = teachers[0]
+    shape, dtype = stored_as(first.format, (len(first.values), len(first.ids), len(space)))
+    # A broadcast zero has the shape and the type of the targets but only one value in memory.
+    empty = np.broadcast_to(np.zeros((), dtype=dtype), shape)
     for strategy, members in logits.items():
         # every full-label teacher covers the labels alone, those of a partition only together
         for team in [[one] for one in members] if strategy == FULL_LABEL else [members]:
             _require_cover(space, strategy, team)
-        # A broadcast zero has the shape and the type of the targets but only one value in memory.
-        zero = np.zeros((), dtype=np.result_type(*(one.values.dtype for one in members)))
-        values[strategy] = np.broadcast_to(zero, (*first.values.shape[:2], len(space)))
+    values = dict.fromkeys(logits, empty)
     fingerprints = {member.teacher: member.fingerprint for member in teachers}
     found = ((name, _partition_of(name, members)) for name, members in logits.items())
     partitions = {name: partition for name, partition in found if partition is not None}
@@ -105,6 +93,13 @@ def _require_same_images(teachers: Sequence[TeacherLogits]) -> None:
                 f"'{member.teacher}' wrote logits for other images or views than "
                 f"'{first.teacher}': run the baseline_training and teacher_training pipelines "
                 "again",
+                name=member.teacher,
+            )
+        if first.format != member.format:
+            raise CheckpointError(
+                f"'{member.teacher}' stored its logits as {member.format}, but "
+                f"'{first.teacher}' as {first.format}: run the baseline_training and "
+                "teacher_training pipelines again",
                 name=member.teacher,
             )
 
@@ -142,21 +137,34 @@ def _columns(space: LabelSpace, members: Sequence[TeacherLogits]) -> list[int]:
 
 
 def _fill(
-    values: Mapping[str, NDArray[np.floating[Any]]],
+    values: Mapping[str, NDArray[Any]],
     space: LabelSpace,
     logits: Mapping[str, Sequence[TeacherLogits]],
 ) -> None:
-    """Write the targets into arrays, one view at a time."""
+    """Write the targets into arrays, some images at a time."""
     for strategy, members in logits.items():
         # Sums of floats depend on their order, so teachers are always taken in order of names.
         ordered = sorted(members, key=lambda member: member.teacher)
+        join = _average if strategy == FULL_LABEL else _concatenate
         for view, joined in enumerate(values[strategy]):
-            if strategy != FULL_LABEL:
-                parts = [read_rows(member.values[view]) for member in ordered]
-                joined[:, _columns(space, ordered)] = np.concatenate(parts, axis=1)
-                continue
-            # float16 would lose digits in the sum.
-            total = np.zeros(joined.shape, dtype=np.float32)
-            for member in ordered:
-                total[:, _columns(space, [member])] += read_rows(member.values[view])
-            joined[...] = round_logits(total / np.float32(len(ordered)), joined.dtype)
+            for start in range(0, len(joined), BLOCK_IMAGES):
+                images = slice(start, start + BLOCK_IMAGES)
+                parts = [(_columns(space, [one]), one.read(view, images)) for one in ordered]
+                joined[images] = encode_logits(join(parts), joined.dtype)
+
+
+def _concatenate(parts: _Parts) -> NDArray[np.floating[Any]]:
+    """Put disjoint columns together."""
+    found = np.concatenate([part for _, part in parts], axis=1)
+    joined = np.empty_like(found)
+    joined[:, [column for columns, _ in parts for column in columns]] = found
+    return joined
+
+
+def _average(parts: _Parts) -> NDArray[np.floating[Any]]:
+    """Mean over teachers that know all labels."""
+    # float16 would lose digits in the sum
+    total = np.zeros(parts[0][1].shape, dtype=np.float32)
+    for columns, part in parts:
+        total[:, columns] += part
+    return total / np.float32(len(parts))

@@ -1,8 +1,7 @@
 """Logits that teachers give the student: one for every label, view and training image.
 
 They lie in memory-mapped arrays, so that no teacher, no joining of teachers and no student ever
-has all of them in memory. Stored as float16, a logit z is off by at most |z| / 2048, which moves
-a probability by at most 1.1e-4.
+has all of them in memory. `mlic.distillation.storage` has the formats in which they are stored.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from mlic.caching.blocks import read_rows
 from mlic.caching.fingerprint import fingerprint_tree
 from mlic.caching.memmap import MemmapObject
+from mlic.distillation.storage import decode_logits
 from mlic.distillation.teacher_id import strategy_of
 from mlic.labels import LabelSpace
 
@@ -38,13 +38,15 @@ class TeacherLogits(MemmapObject):
     ids
         Image ids; shape (n,).
     values
-        Logits; shape (views, n, len(space)), float32 or float16.
+        Logits as they are stored; of shape (views, n, len(space)) before.
     views
         Everything that decides the views: augmentation options and seed.
     fingerprint
         Fingerprint of the teacher's weights.
     partition
         Fingerprint of the partition that gave the teacher its labels; None if it learnt all labels.
+    format
+        Name of the format, see `mlic.distillation.storage`.
     folder
         Folder in which the logits lie; None where they are in memory only.
     """
@@ -54,10 +56,11 @@ class TeacherLogits(MemmapObject):
     teacher: str
     space: LabelSpace
     ids: NDArray[np.str_]
-    values: NDArray[np.floating[Any]]
+    values: NDArray[Any]
     views: dict[str, Any]
     fingerprint: str
     partition: str | None = None
+    format: str = "float32"
     folder: Path | None = None
 
     @property
@@ -66,9 +69,13 @@ class TeacherLogits(MemmapObject):
         return strategy_of(self.teacher)
 
     @property
-    def array(self) -> NDArray[np.floating[Any]]:
+    def array(self) -> NDArray[Any]:
         """Logits as they lie on disk."""
         return self.values
+
+    def read(self, view: int, images: slice) -> NDArray[np.floating[Any]]:
+        """Logits of one view of some consecutive images; shape (m, len(space))."""
+        return decode_logits(read_rows(self.values[view, images]), len(self.space))
 
     def describe(self) -> dict[str, Any]:
         """Everything but the logits, as a JSON-able tree."""
@@ -78,6 +85,7 @@ class TeacherLogits(MemmapObject):
             "ids": self.ids.tolist(),
             "views": self.views,
             "fingerprint": self.fingerprint,
+            "format": self.format,
             "partition": self.partition,
         }
 
@@ -93,6 +101,7 @@ class TeacherLogits(MemmapObject):
             values=array,
             views=description["views"],
             fingerprint=description["fingerprint"],
+            format=description["format"],
             partition=description["partition"],
             folder=folder,
         )
@@ -109,8 +118,8 @@ class SoftTargets(MemmapObject):
     ids
         Image ids; shape (n,).
     values
-        Logits by strategy; each of shape (views, n, len(space)), float32 or float16. See
-        `mlic.distillation.joining`.
+        Logits by strategy as they are stored; each of shape (views, n, len(space)) before. See
+        `mlic.distillation.joining` and `mlic.distillation.storage`.
     views
         Everything that decides the views: augmentation options and seed.
     teachers
@@ -125,7 +134,7 @@ class SoftTargets(MemmapObject):
 
     space: LabelSpace
     ids: NDArray[np.str_]
-    values: dict[str, NDArray[np.floating[Any]]]
+    values: dict[str, NDArray[Any]]
     views: dict[str, Any]
     teachers: dict[str, str]
     partitions: dict[str, str] = field(default_factory=dict)
@@ -138,7 +147,7 @@ class SoftTargets(MemmapObject):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Fingerprint of labels, images, views, partitions, teachers and precision."""
+        """Fingerprint of labels, images, views, partitions, teachers and format."""
         # The teachers' weights decide the logits, so gigabytes of these need not be read.
         dtypes = {name: str(values.dtype) for name, values in self.values.items()}
         decisive = [self.space.names, self.ids.tolist(), self.views, self.teachers, self.partitions]
@@ -147,11 +156,16 @@ class SoftTargets(MemmapObject):
     def read(self, view: int, rows: NDArray[np.intp]) -> dict[str, NDArray[np.floating[Any]]]:
         """Logits of one view of some images by strategy; shape (B, len(space)) each."""
         # One view lies together on disk, so that the rows of a batch come from few pages.
-        return {name: read_rows(values[view], rows) for name, values in self.values.items()}
+        found = {name: read_rows(values[view], rows) for name, values in self.values.items()}
+        return {name: decode_logits(values, len(self.space)) for name, values in found.items()}
+
+    def read_view(self, strategy: str, view: int) -> NDArray[np.floating[Any]]:
+        """Logits of one strategy for one view of all images; shape (n, len(space))."""
+        return decode_logits(read_rows(self.values[strategy][view]), len(self.space))
 
     @property
-    def array(self) -> NDArray[np.floating[Any]]:
-        """Logits as they lie on disk; shape (strategies, views, n, len(space))."""
+    def array(self) -> NDArray[Any]:
+        """Logits as they lie on disk; the first axis are the strategies."""
         return np.stack(list(self.values.values()))
 
     def describe(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Estimate of what a run will take: trainings, minutes, megabytes."""
 
 import logging
+import math
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from kedro.pipeline import Pipeline
 from mlic.config import cost
 from mlic.config.cost import SINGLE_MODELS
 from mlic.config.parameters import Parameters
+from mlic.distillation.storage import stored_as
 from mlic.distillation.teacher_id import strategy_of
 from mlic.errors import ParameterError
 from mlic.labels.options import BASELINE, FULL_LABEL
@@ -162,12 +164,26 @@ def _count_bytes(
 ) -> float:
     images = _SHARES[parameters.data.store] * data.images * parameters.data.side**2 * 3
     checkpoints = roles.total() * weights * 4 * _COPIES
+    return images + checkpoints + _count_logit_bytes(parameters, data, roles)
+
+
+def _count_logit_bytes(parameters: Parameters, data: _DataSize, roles: Counter[str]) -> int:
+    """Bytes of the files of the teachers, and of the targets that are joined from them."""
     views = parameters.training.for_role("teacher").augmentation.views
-    # How often every label is predicted: the teachers of a partition divide the labels among them.
-    teachers = {role: number for role, number in roles.items() if role not in SINGLE_MODELS}
-    times = sum(number if role == FULL_LABEL else 1 for role, number in teachers.items())
-    times += roles[BASELINE] * (BASELINE in parameters.partition.strategies)
-    value_size = 2 if parameters.teachers.targets == "float16" else 4
-    # Twice: the teachers' files, and the joined targets of the student.
-    logits = times * views * data.train * data.labels * value_size * 2
-    return images + checkpoints + logits
+
+    def count(num_labels: int) -> int:
+        size = (views, data.train, num_labels)
+        shape, dtype = stored_as(parameters.teachers.targets, size)
+        return math.prod(shape) * dtype.itemsize
+
+    strategies = [role for role in roles if role not in SINGLE_MODELS]
+    files = 0
+    for role in strategies:
+        # The teachers of a partition divide the labels among them.
+        parts = 1 if role == FULL_LABEL else roles[role]
+        sizes = [data.labels // parts + (part < data.labels % parts) for part in range(parts)]
+        files += sum(map(count, sizes)) * roles[role] // parts
+    if roles[BASELINE] and BASELINE in parameters.partition.strategies:
+        strategies.append(BASELINE)
+        files += count(data.labels)
+    return files + len(strategies) * count(data.labels)

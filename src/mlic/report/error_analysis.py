@@ -5,7 +5,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from mlic.caching.blocks import read_rows
 from mlic.distillation.targets import SoftTargets
 from mlic.evaluation import error_analysis, label_issues
 from mlic.evaluation.predictions import Predictions
@@ -97,7 +96,11 @@ def mean_odds(
     ensembles = ensemble_logits(test, labels.in_split("test"))
     own = learning.joined(labels.space, ["student"])
     found = [(test.ids, logits) for logits in ensembles.values()] + [(learning.ids, own)]
-    found += [(targets.ids, read_rows(view)) for views in targets.values.values() for view in views]
+    found += [
+        (targets.ids, targets.read_view(strategy, view))
+        for strategy, views in targets.values.items()
+        for view in range(len(views))
+    ]
     for ids, logits in found:
         rows = [row_of[name] for name in ids.tolist()]
         total[rows] += calibration.odds(logits)

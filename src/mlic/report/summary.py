@@ -16,7 +16,8 @@ from mlic.evaluation.predictions import Predictions
 from mlic.labels import PRESENT, SPLITS, UNKNOWN, LabelMatrix
 from mlic.labels.options import BASELINE, FULL_LABEL, PartitionOptions
 from mlic.labels.partition import Partition
-from mlic.training.options import TeacherOptions, TrainingOptions
+from mlic.training.distillation_options import TeacherOptions
+from mlic.training.options import TrainingOptions
 from mlic.utils.git import git_commit
 
 __all__ = [

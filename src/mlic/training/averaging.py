@@ -20,8 +20,8 @@ from mlic.evaluation.metrics import mean_average_precision
 from mlic.training.checkpoint import Averaging, Checkpoint
 from mlic.training.data import EVAL_BATCH_FACTOR, make_sampler, read_images
 from mlic.training.device import make_fabric, memory_advice
+from mlic.training.distillation_options import MIDDLE_SHARE, AveragingOptions
 from mlic.training.job import TrainingJob
-from mlic.training.options import MIDDLE_SHARE, AveragingOptions
 from mlic.training.predict import predict_batches
 from mlic.utils.progress import progress
 from mlic.utils.seeds import derive_seed

@@ -15,8 +15,9 @@ from mlic.images.store import ImageStore
 from mlic.labels import LabelMatrix, LabelSpace
 from mlic.labels.context import LabelContext
 from mlic.models.options import ModelOptions
+from mlic.training.distillation_options import DistillationOptions
 from mlic.training.optimiser import count_batches
-from mlic.training.options import DistillationOptions, TrainingOptions
+from mlic.training.options import TrainingOptions
 
 __all__ = ["TargetReader", "TrainingJob"]
 

@@ -6,14 +6,8 @@ import torch
 
 from mlic.losses.base import Loss
 from mlic.losses.distillation.base import Distiller
-from mlic.training.options import (
-    DISTILLERS,
-    LOSSES,
-    ROLES,
-    Choice,
-    DistillationOptions,
-    TrainingOptions,
-)
+from mlic.training.distillation_options import DISTILLERS, DistillationOptions
+from mlic.training.options import LOSSES, ROLES, Choice, TrainingOptions
 from mlic.training.ranks import count_over_ranks, num_ranks
 from mlic.utils.plugins import build_plugin
 

@@ -8,28 +8,21 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from mlic.images.options import AugmentationOptions
-from mlic.models.options import BranchOptions
 from mlic.utils.plugins import refuse_unknown_plugin
 from mlic.utils.strict_model import StrictModel
 
 __all__ = [
-    "DISTILLERS",
     "LOSSES",
-    "MIDDLE_SHARE",
     "ROLES",
-    "AveragingOptions",
     "Choice",
-    "DistillationOptions",
     "LabelMaskOptions",
     "SpliceOptions",
-    "TeacherOptions",
     "TrainingOptions",
+    "known_plugin",
 ]
 
 LOSSES = "mlic.losses"
-DISTILLERS = "mlic.losses.distillation"
 ROLES = ("baseline", "teacher", "student")
-MIDDLE_SHARE = 0.5  # of an average: always evaluated, because it shows a barrier
 # options that no role may override: the student must see the views that its teachers saw
 SHARED = ("augmentation", "overrides", "teacher_epoch_factor", "student_epoch_factor")
 
@@ -41,7 +34,8 @@ class Choice(StrictModel):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-def _known(package: str, choice: Choice) -> Choice:
+def known_plugin(package: str, choice: Choice) -> Choice:
+    """Return a choice that names a plug-in of the package; another is a `ParameterError`."""
     refuse_unknown_plugin(package, choice.name)
     return choice
 
@@ -167,7 +161,9 @@ class TrainingOptions(StrictModel):
         default=0.997, ge=0, lt=1, description="decay of the exponential moving average of weights"
     )
     ema_warmup: bool = Field(default=True, description="whether the decay starts at 0 and grows")
-    loss: Annotated[Choice, AfterValidator(partial(_known, LOSSES))] = Choice(name="asymmetric")
+    loss: Annotated[Choice, AfterValidator(partial(known_plugin, LOSSES))] = Choice(
+        name="asymmetric"
+    )
     reduction: Literal["mean", "sum"] = Field(
         default="mean", description="mean over the known states, or sum over batch and labels"
     )
@@ -297,65 +293,3 @@ class TrainingOptions(StrictModel):
         # a small factor must not leave a role without training
         common["epochs"] = max(round(factors.get(role, 1) * self.epochs), 1)
         return TrainingOptions(**{**common, **self.overrides.get(role, {})})
-
-
-class TeacherOptions(StrictModel):
-    """How the teachers of a run are trained, and how their logits are stored."""
-
-    mode: Literal["separate", "joint", "frozen"] = Field(
-        default="joint",
-        description="separate: one training for each teacher; joint: one training of branches on a "
-        "shared trunk; frozen: branches on the trained baseline's layers, which are not trained",
-    )
-    branch: BranchOptions = Field(
-        default=BranchOptions(),
-        description="branches of joint and frozen teachers: where they begin, and their width",
-    )
-    targets: Literal["float16", "float32"] = Field(
-        default="float16",
-        description="precision of stored logits; float16: relative error below 1/2048",
-    )
-
-
-class DistillationOptions(StrictModel):
-    """How the student weights labels and teachers.
-
-    ``L = hard_weight · loss + Σ_s soft_weight · share_s · distiller(student, teachers of s)``
-    """
-
-    distiller: Annotated[Choice, AfterValidator(partial(_known, DISTILLERS))] = Choice(
-        name="binary_kl"
-    )
-    hard_weight: float = Field(default=0.5, ge=0, description="weight of the loss on the labels")
-    soft_weight: float = Field(default=0.5, ge=0, description="weight of all teachers together")
-    shares: dict[str, float] | None = Field(
-        default=None, description="share of soft_weight for each strategy; null: equal shares"
-    )
-    linked: bool = Field(
-        default=False,
-        description="whether the distiller compares the probabilities that the logits mean for the "
-        "loss (its link), not the logits themselves",
-    )
-    start: Literal["random", "baseline"] = Field(
-        default="random",
-        description="initial weights of the student: random ones of its own, or those that the "
-        "baseline started from, its head included",
-    )
-
-    def share(self, strategy: str, strategies: list[str]) -> float:
-        """Share of the soft weight for one strategy."""
-        return 1 / len(strategies) if self.shares is None else self.shares.get(strategy, 0.0)
-
-
-class AveragingOptions(StrictModel):
-    """How the weights of baseline and student are averaged; see `mlic.training.averaging`."""
-
-    enabled: bool = Field(default=False, description="whether the student is averaged")
-    shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
-        default=(0.25, 0.5, 0.75),
-        min_length=1,
-        description="shares of the student's weights, of which validation chooses one, or none",
-    )
-    images: int = Field(
-        default=1000, ge=2, description="training images on which batch norms are estimated anew"
-    )

@@ -19,7 +19,15 @@ from mlic.training.job import TrainingJob
 from mlic.training.options import TrainingOptions
 from mlic.utils.progress import progress
 
-__all__ = ["predict_batches", "predict_checkpoint", "predict_training_views", "predict_views"]
+__all__ = [
+    "block_starts",
+    "predict_batches",
+    "predict_checkpoint",
+    "predict_training_views",
+    "predict_views",
+]
+
+BLOCK_IMAGES = 2**14  # about as many images have their logits in memory at a time
 
 
 def predict_batches(
@@ -86,16 +94,29 @@ def predict_views(
     Yields
     ------
     numpy.ndarray
-        Logits of one view; shape (n, C), float32.
+        Logits of a block of consecutive images, first those of the first view; shape (m, C),
+        float32.
     """
     options, fabric, sampler = job.options, make_fabric(job.options), make_sampler(job)
     model, size = _place(model, fabric), options.batch_size
-    # One view at a time: the logits of all views need not fit into memory.
+    starts = block_starts(len(job.train_rows), size)
+    blocks = [(view, start) for view in range(sampler.num_views) for start in starts]
     with memory_advice(options, name):
-        for number in progress(range(sampler.num_views), what=f"{name}: logits", unit="view"):
-            view = (sampler, number)
-            batches = read_images(job.images, job.train_rows, spec, fabric, size, view)
+        for view, start in progress(blocks, what=f"{name}: logits", unit="block"):
+            rows = job.train_rows[start : start + starts.step]
+            batches = read_images(job.images, rows, spec, fabric, size, (sampler, view))
             yield predict_batches(model, batches, fabric)
+
+
+def block_starts(num_images: int, batch_size: int) -> range:
+    """First images of blocks of whole batches, which do not take much memory.
+
+    Examples
+    --------
+    >>> list(block_starts(20_000, batch_size=5_000))
+    [0, 15000]
+    """
+    return range(0, num_images, max(BLOCK_IMAGES // batch_size, 1) * batch_size)
 
 
 def _place(model: nn.Module, fabric: Fabric) -> nn.Module:

@@ -224,5 +224,6 @@ def cut_cells(maps: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
     size = [-(-side // parts) * parts for side, parts in zip(maps.shape[-2:], grid, strict=True)]
     if size != list(maps.shape[-2:]):
         maps = interpolate(maps, size=size, mode="bilinear", align_corners=False)
-    cells = maps.unflatten(3, (grid[1], -1)).unflatten(2, (grid[0], -1))
+    (images, features, height, width), (rows, columns) = maps.shape, grid
+    cells = maps.reshape(images, features, rows, height // rows, columns, width // columns)
     return cells.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)

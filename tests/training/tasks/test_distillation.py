@@ -8,7 +8,7 @@ from mlic.distillation.targets import SoftTargets
 from mlic.errors import TrainingError
 from mlic.losses.asymmetric import AsymmetricLoss
 from mlic.training.batch import Batch
-from mlic.training.options import DistillationOptions
+from mlic.training.distillation_options import DistillationOptions
 from mlic.training.tasks.classification import ClassificationTask
 from mlic.training.tasks.distillation import DistillationTask
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlic.config.cost import count_psd_passes
 from mlic.labels.options import PartitionOptions
-from mlic.training.options import TeacherOptions
+from mlic.training.distillation_options import TeacherOptions
 
 if TYPE_CHECKING:
     from mlic.distillation.targets import TeacherLogits

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlic.training.options import AveragingOptions, DistillationOptions
+from mlic.training.distillation_options import AveragingOptions, DistillationOptions
 
 if TYPE_CHECKING:
     from mlic.distillation.targets import SoftTargets, TeacherLogits

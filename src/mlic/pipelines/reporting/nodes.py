@@ -11,7 +11,8 @@ from mlic.config.parameters import EvaluationOptions
 from mlic.explain.options import ExplainOptions
 from mlic.images.options import DataOptions
 from mlic.labels.options import PartitionOptions
-from mlic.training.options import TeacherOptions, TrainingOptions
+from mlic.training.distillation_options import TeacherOptions
+from mlic.training.options import TrainingOptions
 
 if TYPE_CHECKING:
     import numpy as np

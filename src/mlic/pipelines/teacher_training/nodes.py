@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlic.distillation.teacher_id import NAMESPACE, TeacherId
 from mlic.labels.options import FULL_LABEL, PartitionOptions
-from mlic.training.options import TeacherOptions
+from mlic.training.distillation_options import TeacherOptions
 
 if TYPE_CHECKING:
     from mlic.caching.store import ArtifactStore
@@ -96,7 +96,7 @@ def train_teachers(
     return outputs
 
 
-def _train_jointly(jobs: list[TrainingJob], stores: list[ArtifactStore], dtype: str) -> Trained:
+def _train_jointly(jobs: list[TrainingJob], stores: list[ArtifactStore], format: str) -> Trained:
     """Train the branches together with their trunk."""
     from dataclasses import replace
 
@@ -117,13 +117,13 @@ def _train_jointly(jobs: list[TrainingJob], stores: list[ArtifactStore], dtype: 
         inseparable=True,
     )
     views = predict_joint_views(jobs, trained)
-    return trained, write_all_logits(jobs, trained, views, stores, dtype)
+    return trained, write_all_logits(jobs, trained, views, stores, format)
 
 
 def _train_on_frozen(
     jobs: list[TrainingJob],
     stores: list[ArtifactStore],
-    dtype: str,
+    format: str,
     baseline: Checkpoint,
     store: Path,
 ) -> Trained:
@@ -143,7 +143,7 @@ def _train_on_frozen(
             lambda missing, *how: train(FrozenBranchesTask(missing, features), *how),
         )
         logits = [
-            write_logits(job, one, predict_branch_views(job, one, features), artifacts, dtype)
+            write_logits(job, one, predict_branch_views(job, one, features), artifacts, format)
             for job, one, artifacts in zip(jobs, trained, stores, strict=True)
         ]
     return trained, logits

@@ -10,9 +10,9 @@ from mlic.models.input_spec import InputSpec
 from mlic.training.batch import Batch
 from mlic.training.checkpoint import Checkpoint
 from mlic.training.data import ImageData, TrainingData
+from mlic.training.distillation_options import DistillationOptions
 from mlic.training.job import TrainingJob
 from mlic.training.objective import build_distiller, reduce_terms
-from mlic.training.options import DistillationOptions
 from mlic.training.splicing import Splicer, Splices, cut_cells
 from mlic.training.state import TrainingState
 from mlic.training.tasks.base import TrainingTask, input_spec, make_checkpoint, to_arrays

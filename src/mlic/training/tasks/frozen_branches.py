@@ -22,7 +22,7 @@ from mlic.training.data import TrainingData
 from mlic.training.device import make_fabric
 from mlic.training.features import FeatureData, FrozenFeatures, to_device
 from mlic.training.job import TrainingJob
-from mlic.training.predict import predict_batches
+from mlic.training.predict import block_starts, predict_batches
 from mlic.training.state import TrainingState
 from mlic.training.tasks.base import TrainingTask, make_checkpoint, to_arrays
 from mlic.utils.seeds import derive_seed
@@ -92,7 +92,8 @@ def predict_branch_views(
     Yields
     ------
     numpy.ndarray
-        Logits of one view; shape (n, C), float32.
+        Logits of a block of consecutive images, first those of the first view; shape (m, C),
+        float32.
     """
     fabric = make_fabric(job.options)
     model = build_branch_head(features.trunk, job.model, job.context, load_weights=False)
@@ -100,6 +101,9 @@ def predict_branch_views(
     _, own = split_weights(checkpoint.weights)
     model.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in own.items()})
     placed = fabric.to_device(model.to(memory_format=torch.channels_last))
+    size = job.options.batch_size
     for view in features.training:
-        batches = to_device(view, fabric, job.options.batch_size)
-        yield predict_batches(placed, batches, fabric)
+        starts = block_starts(len(view), size)
+        for start in starts:
+            batches = to_device(view[start : start + starts.step], fabric, size)
+            yield predict_batches(placed, batches, fabric)

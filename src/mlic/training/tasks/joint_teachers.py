@@ -71,7 +71,8 @@ def predict_joint_views(
 ) -> Iterator[list[NDArray[np.float32]]]:
     """Predict all views of the training images with all jointly trained teachers in one pass.
 
-    Every view yields one array of logits, shape (n, C), for each teacher, in the order of training.
+    Every block of consecutive images yields one array of logits, shape (m, C), for each teacher, in
+    the order of training; see `mlic.training.predict.predict_views`.
     Teachers that do not share their trunk are a `CheckpointError`.
     """
     model = _build(jobs, load_weights=False)
