@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.figure import Figure
+
     from mlic.config.parameters import Parameters
 
-__all__ = ["RESULTS", "ROOT", "Claim", "emit", "header", "load_parameters", "table"]
+__all__ = ["RESULTS", "ROOT", "Claim", "emit", "header", "load_parameters", "save_figure", "table"]
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -59,6 +61,15 @@ def emit(script: str, rows: list[dict[str, Any]], claims: list[Claim], write: bo
         document = {"header": about, "claims": listed, "rows": rows}
         stem.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
     print(json.dumps(listed))
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as SVG; the same rows give the same file."""
+    import matplotlib as mpl
+
+    # without a date and random ids
+    with mpl.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none"}):
+        figure.savefig(path, metadata={"Date": None})
 
 
 def load_parameters(overrides: Sequence[str]) -> Parameters:

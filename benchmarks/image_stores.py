@@ -8,19 +8,22 @@ reads a second, alone and as views of a training (read, cropped, mirrored, norma
 "formats": the same encoded images kept by other libraries, as far as they are installed, and how
 many changed bits give other pixels without an error. "memory": what a process that reads random
 batches holds, for synthetic stores of more and more images. Rates are per second of processor time,
-of all threads together, so that other programs on the machine change them little.
+of all threads together, so that other programs on the machine change them little. `--write` also
+draws the table "memory" into benchmarks/results/image_stores.svg; `--draw` draws the results that
+are there, and measures nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import ROOT, Claim, emit
+from common import RESULTS, ROOT, Claim, emit, save_figure
 from image_stores_study.codecs import codec_rows
 from image_stores_study.formats import BITS, NUM_BITS, format_rows
 from image_stores_study.memory import memory_rows
@@ -45,6 +48,9 @@ Row = dict[str, Any]
 
 def main() -> None:
     options = parse()
+    if options.draw:
+        draw(json.loads((RESULTS / "image_stores.json").read_text(encoding="utf-8"))["rows"])
+        return
     with scratch() as folder:
         files = find_jpegs(options.jpegs, folder / "jpegs", options.images)
         stores = store_rows(files, folder, options)
@@ -53,6 +59,8 @@ def main() -> None:
         rows += format_rows(squares, folder / "formats", options.repeats)
         rows += memory_rows(options.sizes, folder / "memory")
     emit(__file__, align(rows), check_claims(rows), options.write)
+    if options.write:
+        draw(rows)
 
 
 def parse() -> argparse.Namespace:
@@ -64,9 +72,30 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--jpegs", type=Path, default=ROOT.parent / "shared" / "data" / "coco128")
     parser.add_argument("--quick", action="store_true", help="few images, one measurement")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results")
+    parser.add_argument("--draw", action="store_true", help="draw the results that are there")
     options = parser.parse_args()
     vars(options).update(QUICK if options.quick else {})
     return options
+
+
+def draw(rows: list[Row]) -> None:
+    """Draw the memory of a reading process against the number of images."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    measured = [row for row in rows if row["table"] == "memory"]
+    for number, store in enumerate(dict.fromkeys(row["name"] for row in measured)):
+        own = [row for row in measured if row["name"] == store]
+        for key, style in (("own MB", "-"), ("all MB", ":")):
+            points = [row["images"] for row in own], [row[key] for row in own]
+            what = "its own" if key == "own MB" else "with pages of files"
+            axes.plot(*points, style, marker="o", color=f"C{number}", label=f"{store}, {what}")
+    axes.set(xlabel="images", ylabel="memory, MB", xscale="log", ylim=(0, None))
+    axes.set_title("Memory of a process that reads random batches")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    save_figure(figure, RESULTS / "image_stores.svg")
 
 
 def find_jpegs(folder: Path, made: Path, number: int) -> list[Path]:

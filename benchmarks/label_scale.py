@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from common import ROOT, Claim, emit
+from common import ROOT, Claim, emit, save_figure
 from scipy import sparse
 
 from mlic.labels.space import LabelSpace
@@ -89,7 +89,6 @@ def check_claims(rows: list[Row]) -> list[Claim]:
 
 def draw(rows: list[Row], path: Path) -> None:
     """Draw time and memory of all rows against the number of labels; a cross is a goal."""
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), layout="constrained")
@@ -110,9 +109,7 @@ def draw(rows: list[Row], path: Path) -> None:
         axes.set(title=title, xlabel=span, xscale="log", yscale="log")
         axes.grid(alpha=0.3)
     panels[0].legend()
-    # without a date and random ids, the same rows give the same file
-    with mpl.rc_context({"svg.hashsalt": "label_scale", "svg.fonttype": "none"}):
-        figure.savefig(path, metadata={"Date": None})
+    save_figure(figure, path)
 
 
 def measure_size(folder: Path, images: int, labels: int, parts: int, seeds: list[int]) -> list[Row]:
