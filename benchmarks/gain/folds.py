@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 
 from gain.claims import DEFAULT, OURS
-from gain.comparison import BASELINE, Ingredient, Setting, difference, gain_claim, settings
+from gain.comparison import BASELINE, LONGER, Ingredient, Setting, difference, gain_claim, settings
 from gain.datasets import CACHE, FEWEST, StudyData, read_corel, score
 from gain.finetune import BASE, ENSEMBLES, EVERY, PARTS, STUDENTS, TRAINING
 from gain.harness import RowStore, Study, training_folder
@@ -38,7 +39,7 @@ FOLDS, SEEDS, SCREENED = 5, 11, 3  # seeds of a complete study; seeds that compa
 LEARNING = {"train": 7 / 8, "validation": 1 / 8}  # 3,150 and 450 of the 3,600 not in the fold
 SIZES = (64, 96, 128)  # pixels, of a teacher of growing images
 PROGRESSIVE = "growing images × 1"
-CONFIRMED = ("linked",)  # candidates that are measured with every seed
+CONFIRMED = ("linked", "controls")  # candidates that are measured with every seed
 # Of baseline or student, as in SpliceMix. On seed 0, consistency took away points of validation
 # mAP: 1.9 with the weight 0.1, and 19 with the weight 1.
 SPLICE = {"share": 0.25}
@@ -60,9 +61,14 @@ SAME_START: Setting = ("student: full-label × 1, from the baseline's start", 0,
 SOUP: Setting = ("student: soup of full-label × 1", 0, "binary_kl")
 GROWING: Setting = (f"student: {PROGRESSIVE}", 0, "binary_kl")
 SPLICED_BASELINE: Setting = ("baseline: spliced images", 0, "")
+MATCHED: dict[Setting, Setting] = {  # baselines of the whole budget of a student
+    (LONGER, 0, ""): (PLAIN[0], 0, LINK),
+    (LONGER, PARTS, ""): STANDING["full-label + CGP + DGP"],
+}
 SPLICED: dict[str, Setting] = {  # students of full-label × 1
     name: ("student: full-label × 1, spliced images", 0, name) for name in ("binary_kl", LINK)
 }
+LARGER: Setting = ("baseline: larger images", 0, "")
 GROWN_TEACHER: Setting = (f"ensemble: {PROGRESSIVE}", 0, "")
 
 
@@ -166,12 +172,25 @@ def _grow(one: Measurement) -> None:
     one.ensemble(PROGRESSIVE, (Team("full_label"),), (GROWING, KL), sizes)
 
 
+def _control(one: Measurement) -> None:
+    """Baselines that have what a student has more: larger images, or its whole budget."""
+    if one.store.lacks(LARGER, one.seed):
+        made = [one.trainings.with_image_size(SIZES[-1]).baseline]
+        one.keep(LARGER, made, one.cost(made))
+    for matched, student in MATCHED.items():
+        if one.store.lacks(matched, one.seed):
+            epochs = ceil(one.spent(student) * one.trainings.epochs)
+            made = [one.trainings.with_epochs(epochs).baseline]
+            one.keep(matched, made, one.cost(made))
+
+
 CANDIDATES: dict[str, Callable[[Measurement], None]] = {
     "linked": _link,
     "linked otherwise": _link_more,
     "soup": _average,
     "progressive": _grow,
     "spliced": _splice,
+    "controls": _control,
 }
 
 
@@ -227,6 +246,11 @@ def claims(rows: DataFrame) -> list[Claim]:
     confirmed = [
         ("linked_above_baseline", (PLAIN[0], 0, LINK), BASELINE, 2.0),
         ("linked_above_raw", (PLAIN[0], 0, LINK), PLAIN, 0.0),
+        ("linked_above_larger_images", (PLAIN[0], 0, LINK), LARGER, 0.0),
+        *(
+            (f"{name}_above_budget_matched_baseline", student, matched, 0.0)
+            for name, (matched, student) in zip(("linked", "default"), MATCHED.items(), strict=True)
+        ),
     ]
     linked: list[Setting] = [(PLAIN[0], 0, name) for name in LINKED]
     default = STANDING["full-label + CGP + DGP"]
@@ -270,6 +294,7 @@ def ingredients(rows: DataFrame) -> list[Ingredient]:
         ("DGP and CGP in addition", STANDING["full-label + CGP + DGP"], PLAIN),
         ("groups instead of the full-label teacher", STANDING["CGP + DGP"], PLAIN),
         ("what the logits mean instead of the logits", link, PLAIN),
+        ("larger images for the baseline", LARGER, BASELINE),
         ("the start of the baseline instead of another", SAME_START, PLAIN),
         ("the average with the baseline", SOUP, SAME_START),
         ("a teacher of growing images instead of the baseline", GROWING, PLAIN),

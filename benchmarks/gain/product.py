@@ -65,6 +65,13 @@ class Trainings:
         folder = self.folder / f"{epochs}_epochs"
         return replace(self, inputs={**self.inputs, "training": training}, folder=folder)
 
+    def with_image_size(self, size: int) -> Trainings:
+        """The same trainings with larger images, kept in a folder inside this one."""
+        data = self.inputs["data"].model_copy(update={"image_size": size})
+        return replace(
+            self, inputs={**self.inputs, "data": data}, folder=self.folder / f"{size}_px"
+        )
+
     def with_sizes(self, sizes: tuple[int, ...]) -> Trainings:
         """The same trainings with teachers whose images grow, kept in a folder inside this one."""
         own = {"overrides": {"teacher": {"sizes": sizes}}}
