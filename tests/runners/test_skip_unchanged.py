@@ -307,6 +307,22 @@ def test_input_that_changes_while_its_node_runs_is_noticed(project):
     assert NodeCache(project.catalog()).why_stale(pipeline.nodes[0]) == "a changed"
 
 
+def test_moved_project_is_up_to_date_and_its_data_are_as_written(tmp_path):
+    first, moved = Project(tmp_path / "there"), Project(tmp_path / "moved" / "here")
+    first.folder.mkdir()
+    first.write(a=100, e=1000)
+    assert first.run() == ALL
+    shutil.copytree(first.folder, moved.folder)
+    shutil.rmtree(first.folder)
+    assert moved.stale() == moved.run() == []
+    moved.write(e=70)
+    # of the last node alone, the inputs must be recognised
+    assert moved.run(CHAIN.filter(node_names=["third"])) == ["third"]
+    moved.write(c=99)
+    with pytest.raises(DataError):
+        moved.run(CHAIN.filter(node_names=["third"]))
+
+
 def test_code_change_counts(project, monkeypatch):
     project.run()
     monkeypatch.setattr(

@@ -64,6 +64,8 @@ class ContentState:
 
     description: str  # what is known without the files: a value, or how the files are read
     files: tuple[FileState, ...] | None = ()  # the files behind it; None if one is missing
+    # Paths count as they are seen from this folder: a project may be moved with its data.
+    folder: str = "/"
 
     @property
     def state(self) -> str | None:
@@ -71,12 +73,14 @@ class ContentState:
         if self.files is None:
             return None
         # The separator appears in no description, so nothing can move from one part to the other.
-        return fingerprint_parts(self.description, "\x1e", repr(self.files))
+        named = [(os.path.relpath(path, self.folder), *state) for path, *state in self.files]
+        return fingerprint_parts(self.description, "\x1e", repr(named))
 
     def sign(self) -> Signature:
         """Return state and content; the files are read."""
-        content = None if self.files is None else _fingerprint(self.description, self.files)
-        return Signature(self.state, content)
+        if self.files is None:
+            return Signature(self.state, None)
+        return Signature(self.state, _fingerprint(self.description, self.files, self.folder))
 
     def matches(self, recorded: Signature) -> bool:
         """Whether this is what was signed; files are read only if their state has changed."""
@@ -86,10 +90,10 @@ class ContentState:
 
 
 @cache  # files that keep their state are read once a process
-def _fingerprint(description: str, files: tuple[FileState, ...]) -> str | None:
+def _fingerprint(description: str, files: tuple[FileState, ...], folder: str) -> str | None:
     if sum(size for _, size, _ in files) > MAX_CONTENT_BYTES:
         return None
-    contents = (f"\x1e{path}\x1f{_content(path)}" for path, _, _ in files)
+    contents = (f"\x1e{os.path.relpath(path, folder)}\x1f{_content(path)}" for path, _, _ in files)
     return fingerprint_parts(description, *contents)
 
 

@@ -11,6 +11,7 @@ new versions are not noticed. Trainings have their own store below this, see
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -177,7 +178,12 @@ class NodeCache:
         scans = [self._scan(path) for path in paths]
         missing = not parts and any(files is None for files in scans)
         files = None if missing else tuple(file for files in scans for file in files or ())
-        return ContentState(entry.description, files and files + self._listed(entry))
+        # Paths count as they are seen from the records, so that a moved project stays up to date.
+        description, folder = entry.description, str(self._folder or "/")
+        for path in map(str, entry.paths if not is_parameter(name) else ()):
+            seen = json.dumps(os.path.relpath(path, folder))
+            description = description.replace(json.dumps(path), seen)
+        return ContentState(description, files and files + self._listed(entry), folder)
 
     def _listed(self, entry: Entry) -> tuple[FileState, ...]:
         """States of the files that an entry's lists name; a missing one has a state too."""
