@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from kedro.config import OmegaConfigLoader
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 from rich.console import Console
 
@@ -83,6 +83,14 @@ def full_disk(folder):
     raise OSError(errno.ENOSPC, "No space left on device", str(folder))
 
 
+def full_disk_of_another_dataset(folder):
+    class Full(MemoryDataset):
+        def save(self, data):
+            full_disk(folder)
+
+    Full().save("report")
+
+
 def full_memory(folder):
     raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
@@ -101,6 +109,7 @@ def wrong_yaml(folder):
         (wrong_yaml, ["catalog.yml", "line 1"]),
         (lambda _: Pipeline([]).filter(node_names=["trian"]), ["trian"]),
         (full_disk, ["No space left", "free space"]),
+        (full_disk_of_another_dataset, ["No space left", "free space"]),
         (full_memory, ["can't allocate memory", "raise the limit"]),
     ],
 )
@@ -112,6 +121,7 @@ def test_mistakes_that_kedro_finds_are_printed_without_a_traceback(
     PlainExcepthook(lambda *_: pytest.fail("a traceback"))(caught.type, caught.value, None)
     printed = capsys.readouterr().err
     assert printed.startswith("error: ") and all(word in printed for word in words), printed
+    assert mistake not in (full_disk, full_disk_of_another_dataset) or printed.count("\n") == 1
 
 
 def test_suppressed_cause_is_not_searched():

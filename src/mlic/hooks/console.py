@@ -139,18 +139,30 @@ def find_mlic_error(error: BaseException | None) -> MlicError | None:
     ...     find_mlic_error(error)
     MlicError("label 'cat' is unknown")
     """
-    # Python's own rule of which cause a traceback shows: `from None` hides the context.
-    while error is not None and not isinstance(error, MlicError):
+    return next((one for one in _causes(error) if isinstance(one, MlicError)), None)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The exception, its cause, the cause of that, and so on."""
+    while error is not None:
+        yield error
+        # Python's own rule of which cause a traceback shows: `from None` hides the context.
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return error
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether the system refused to write or to read: the disk is full, or access is denied."""
+    return isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS
 
 
 def _plain_message(error: BaseException) -> str | None:
     """Return the message of an exception that needs no traceback; None if it needs one."""
     if known := find_mlic_error(error):
         return str(known)
-    if isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS:
-        return f"{error}: free space on the disk, or allow access to it; {_RESUME}"
+    # Datasets of other packages raise an error of Kedro, which names the file.
+    if any(map(_is_refusal, _causes(error))):
+        reason = " ".join(str(error).split()).rstrip(".")
+        return f"{reason}: free space on the disk, or allow access to it; {_RESUME}"
     if is_out_of_memory(error):
         reason = one_line(error) or type(error).__name__
         return (
