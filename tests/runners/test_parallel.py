@@ -173,9 +173,12 @@ def test_number_of_workers_follows_the_cores(catalog, monkeypatch):
         ({"threads": 2, "devices": 3}, 2),
         ({"threads": 1, **student}, 6),
     ]:
-        entries["params:training"] = TrainingOptions(**common, **options)
-        devices, threads = parallel._demand(entries)
-        assert parallel._workers_on_cpu(devices * threads) == workers
+        given = common | options
+        # as options, or as Kedro has read them where no node declares their type
+        for value in (TrainingOptions(**given), given):
+            entries["params:training"] = value
+            devices, threads = parallel._demand(entries)
+            assert parallel._workers_on_cpu(devices * threads) == workers
 
 
 @pytest.mark.parametrize(

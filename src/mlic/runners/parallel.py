@@ -141,9 +141,10 @@ def _demand(catalog: SharedMemoryCatalogProtocol) -> tuple[int, int]:
     entry = catalog.get("params:training")
     if entry is None:
         return 1, 1
-    from mlic.training.options import ROLES  # pydantic is slow to load
+    from mlic.training.options import ROLES, TrainingOptions  # pydantic is slow to load
 
-    training = entry.load()
+    # Kedro makes options of it only where a node of the selected pipelines declares their type.
+    training = TrainingOptions.model_validate(entry.load())
     devices = max(training.for_role(role).devices for role in ROLES)
     return devices, training.threads
 
