@@ -26,6 +26,7 @@ RESULTS_PAGE = ROOT / "docs" / "results.md"
 COST_PAGE = ROOT / "docs" / "cost.md"
 KNOWN_PAGE = ROOT / "docs" / "known_labels.md"
 STORES_PAGE = ROOT / "docs" / "storing_images.md"
+STOPPED_PAGE = ROOT / "docs" / "stopped_runs.md"
 USING_PAGE = ROOT / "docs" / "using_a_model.md"
 
 STUDIES = {  # of psd_gain.py, and the images of each
@@ -126,6 +127,10 @@ def pages() -> dict[Path, list[str]]:
                 for name in ("stores", "codecs", "formats", "memory")
             ),
             mark("claims", render_claims(("image_stores",))),
+        ],
+        STOPPED_PAGE: [
+            mark("kills", render_rows(read("kill_resume")["rows"])),
+            mark("claims", render_claims(("kill_resume", "robustness"))),
         ],
         COST_PAGE: [mark("whole cost", cost), mark("speed", render_claims(SCRIPTS))],
     }
