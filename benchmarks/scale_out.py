@@ -11,9 +11,10 @@ does almost nothing. "images": seconds of the same teachers with more and more i
 cost model of `scale_study/model.py` predicts from the first size alone. "stages": what the same
 model says of a large run.
 
-Measured constants of the large run are those of `results/image_stores.json` (what a core decodes
-and reads, bytes of an image). Speed of the accelerators and of the disk are assumptions, given by
-arguments: operations of the backbone at the share of the peak that `gpu_throughput.py` asks for.
+The speed of joining logits is measured. What a core decodes and reads, and the bytes of an image,
+are those of `results/image_stores.json`. Speed of the accelerators and of the disk are assumptions,
+given by arguments: operations of the backbone at the share of the peak that `gpu_throughput.py`
+asks for.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import statistics
 import time
 from typing import Any
 
+import numpy as np
 import torch
 from common import RESULTS, Claim, emit
 from scale_study.model import Machine, Run, Stage, predict_stages, predict_teachers
@@ -32,8 +34,11 @@ from scale_study.workers import PARTS, measure_images, measure_overhead, measure
 from torch.utils.flop_counter import FlopCounterMode
 from trainings import Bench, load, median_ratio, scratch
 
-from mlic.distillation.storage import stored_as
+from mlic.distillation.joining import assemble_targets
+from mlic.distillation.storage import encode_logits, stored_as
+from mlic.distillation.targets import TeacherLogits
 from mlic.images.store import ImageStore
+from mlic.labels import LabelSpace
 from mlic.training.train import make_task, train
 
 DEVICES_GOAL, THREADS_GOAL = 1.5, 1.25
@@ -127,7 +132,8 @@ def add_predictions(measured: list[Row], rows: list[Row], epochs: int) -> list[R
     passes = epochs + VIEWS / 3
     work = first["run s"] - first["teachers"] * node
     rate = first["teachers"] * first["images"] * passes / work
-    machine = Machine(rate, 3 * rate, float("inf"), float("inf"), float("inf"))
+    free = float("inf")
+    machine = Machine(rate, 3 * rate, free, free, free, free)
     for row in measured:
         run = Run(row["images"], 1, epochs, VIEWS, PARTS["few"], 0, 0)
         row["predicted s"] = predict_teachers(run, machine, node)
@@ -145,7 +151,8 @@ def list_stages(options: argparse.Namespace) -> list[Row]:
     shape, dtype = stored_as(options.targets, size)
     logit = dtype.itemsize * torch.Size(shape).numel() / options.large_labels
     decoded, viewed = store["written/s a core"], store["views/s a core"]
-    machine = Machine(trained, 3 * trained, decoded, viewed, options.read)
+    joined = measure_joining(options)
+    machine = Machine(trained, 3 * trained, decoded, viewed, joined, options.read)
     machine = Machine(**{**vars(machine), "devices": options.devices, "cores": options.cores})
     run = Run(
         options.large_images,
@@ -160,6 +167,24 @@ def list_stages(options: argparse.Namespace) -> list[Row]:
     whole = {"table": "stages", "stage": "all", "hours": sum(one.seconds for one in stages) / 3600}
     written = sum(one.written for one in stages) / 1e9
     return [*map(_describe, stages), {**whole, "binds": "", "GB": written}]
+
+
+def measure_joining(options: argparse.Namespace) -> float:
+    """Bytes of logits, read and written, that one core joins in a second."""
+    rng, number = np.random.default_rng(0), 2000 if options.quick else 20_000
+    space = LabelSpace(tuple(f"label {i}" for i in range(options.large_labels)))
+    ids, logits, moved = np.arange(number).astype(np.str_), [], 0
+    for part, labels in enumerate(np.array_split(np.array(space.names), options.large_parts)):
+        size = (1, number, len(labels))
+        _, dtype = stored_as(options.targets, size)
+        values = encode_logits(rng.normal(-3, 2, size).astype(np.float32), dtype)
+        own, name = LabelSpace(tuple(labels.tolist())), f"teachers.cgp_{part}"
+        logits.append(TeacherLogits(name, own, ids, values, {}, "f", format=options.targets))
+        moved += values.nbytes
+    start = time.process_time()
+    targets = assemble_targets(space, {"cgp": logits})
+    seconds = time.process_time() - start
+    return (moved + targets.array.nbytes) / seconds
 
 
 def _describe(stage: Stage) -> Row:

@@ -8,17 +8,19 @@ on one machine.
 ==========  =============================  ====================  =================================
 stage       accelerators, seconds          cores, seconds        bytes
 ==========  =============================  ====================  =================================
-decoding    none                           n / (D · machines)    n · stored / machines
+decoding    none                           n / D                 n · stored
 statistics  none                           none                  n · C
 baseline    e · n / T                      e · n / V             e · n · stored
 teachers    r · (e · n / T + v · n / P)    r · (e + v) · n / V   r · (e + v) · n · stored
-joining     none                           none                  2 · s · v · n · C · logit
+joining     none                           2 · s v n C logit / J 2 · s · v · n · C · logit
 student     e · n / T                      e · n / V             e · n · (stored + s · C · logit)
 ==========  =============================  ====================  =================================
 
 n images, C labels, e epochs, v views, s strategies of K teachers each, r = ⌈s K / machines⌉ rounds.
 A machine decodes D images a second, reads and augments V, and trains T on all its devices together.
-It predicts P logits a second on one device, as mlic does it.
+As mlic does it, one device predicts the logits of P images a second, one core joins J bytes a
+second, and all images are decoded by one machine. Logits and joined targets are stored twice: with
+the training, and as an entry of the catalog.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ class Machine:
     predicted: float  # images a second of a prediction on one device
     decoded: float  # images a second that one core decodes and stores
     viewed: float  # stored images a second that one core reads and augments
+    joined: float  # bytes of logits a second that one core joins
     read: float  # bytes a second from disk or network
     devices: int = 1
     cores: int = 1
@@ -83,9 +86,9 @@ def predict_stages(run: Run, machine: Machine, machines: int) -> list[Stage]:
     Examples
     --------
     >>> run = Run(images=1000, labels=10, epochs=2, views=1, parts=2, stored=100, logit=2)
-    >>> machine = Machine(trained=10, predicted=50, decoded=100, viewed=1000, read=1e6)
+    >>> machine = Machine(trained=10, predicted=50, decoded=100, viewed=1000, joined=1e6, read=1e6)
     >>> [round(stage.seconds) for stage in predict_stages(run, machine, machines=4)]
-    [2, 0, 200, 220, 0, 200]
+    [10, 0, 200, 220, 0, 200]
     """
     n, passes = run.images, run.epochs * run.images
     trained, viewed = machine.trained * machine.devices, machine.viewed * machine.cores
@@ -93,15 +96,15 @@ def predict_stages(run: Run, machine: Machine, machines: int) -> list[Stage]:
     rounds = ceil(run.strategies * run.parts / machines)
     seen = rounds * (run.epochs + run.views)
     predicting = run.views * n / machine.predicted
-    decoding = n / (machine.decoded * machine.cores * machines)
+    decoding = n / (machine.decoded * machine.cores)
     soft = passes * run.strategies * run.labels * run.logit
     stages = [  # seconds of accelerators and cores; bytes moved and written
-        ("decoding", 0, decoding, images / machines, images),
+        ("decoding", 0, decoding, images, images),
         ("statistics", 0, 0, n * run.labels, 0),
         ("baseline", passes / trained, passes / viewed, run.epochs * images, 0),
         ("teachers", rounds * (passes / trained + predicting), seen * n / viewed, seen * images,
-         logits),
-        ("joining", 0, 0, 2 * logits, logits),
+         2 * logits),
+        ("joining", 0, 2 * logits / machine.joined, 2 * logits, 2 * logits),
         ("student", passes / trained, passes / viewed, run.epochs * images + soft, 0),
     ]  # fmt: skip
     return [

@@ -29,17 +29,19 @@ def run(model):
 @pytest.fixture
 def machine(model):
     return model.Machine(
-        trained=10, predicted=30, decoded=20, viewed=1e9, read=1e12, devices=2, cores=5
+        trained=10, predicted=30, decoded=20, viewed=1e9, joined=1e5, read=1e12, devices=2, cores=5
     )
 
 
 def test_stages_are_those_computed_by_hand(model, run, machine):
     stages = {one.name: one for one in model.predict_stages(run, machine, machines=4)}
-    assert stages["decoding"].seconds == 6000 / (20 * 5 * 4)
+    assert stages["decoding"].seconds == 6000 / (20 * 5)
     assert stages["baseline"].seconds == stages["student"].seconds == 3 * 6000 / (10 * 2)
     # six teachers on four machines are two rounds; one device predicts 12,000 views
     assert stages["teachers"].seconds == 2 * (900 + 400)
-    assert stages["teachers"].written == stages["joining"].written == 2 * 2 * 6000 * 50 * 2
+    logits = 2 * 2 * 6000 * 50 * 2
+    assert stages["teachers"].written == stages["joining"].written == 2 * logits
+    assert stages["joining"].seconds == 2 * logits / 1e5  # one core reads and writes them
     assert all(one.binds == "accelerators" for name, one in stages.items() if name[0] in "bt")
 
 

@@ -6,8 +6,8 @@ format     bytes                   error
 float32    4 a label               none
 float16    2 a label               of a logit z at most |z| / 2048: at most 1.1e-4 of a probability
 uint8      1 a label               at most 2.5e-5 nat of the divergence from stored to true
-top_32     4 a stored label, and   the other labels of an image all have the logit of their mean
-           2 an image              probability
+top_32     4 a stored label (3 of  the other labels of an image all have the logit of their mean
+           up to 256), 2 an image  probability
 =========  ======================  ==============================================================
 
 ``uint8`` divides the angle φ = 2 arcsin √p = 2 arctan exp(z / 2) of the probability p = σ(z) into
@@ -54,7 +54,7 @@ def stored_as(
     ((4, 1000, 80), dtype('uint8'))
     >>> shape, dtype = stored_as("top_8", (4, 1000, 80))
     >>> shape, dtype.itemsize
-    ((4, 1000), 34)
+    ((4, 1000), 26)
     """
     if not name.startswith(TOP):
         return shape, np.dtype(name)
