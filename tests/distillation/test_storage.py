@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -34,6 +35,13 @@ def test_a_byte_keeps_its_bound_for_every_logit():
     assert divergence(values, back).max() < 2.5e-5
     assert np.abs(expit(values) - expit(back)).max() < np.pi / 1024 + 1e-6
     assert (np.diff(back.ravel()) >= 0).all() and np.abs(back).max() == LEVELS[-1] < 11.7
+
+
+def test_a_byte_is_much_finer_than_an_eight_bit_floating_point_number():
+    values = np.linspace(-8, 8, 40_001, dtype=np.float32)[:, None, None]
+    floats = torch.from_numpy(values).to(torch.float8_e4m3fn).float().numpy()
+    ours = decode_logits(store(values, "uint8"), 1)
+    assert 10 * divergence(values, ours).max() < divergence(values, floats).max()
 
 
 def test_a_level_is_stored_as_itself():

@@ -31,6 +31,19 @@ def test_training_views_are_predicted_as_the_model_predicts_single_images(job):
     assert np.abs(predicted[0] - predicted[1]).max() > 1e-4
 
 
+def test_blocks_together_are_the_views(job, monkeypatch):
+    (checkpoint,) = train(make_task(job))
+    whole = list(predict_training_views(job, checkpoint))
+    size = job.options.batch_size
+    monkeypatch.setattr("mlic.training.predict.BLOCK_IMAGES", 2 * size - 1)
+    blocks = list(predict_training_views(job, checkpoint))
+    assert [len(block) for block in blocks] == 2 * [
+        min(size, 24 - start) for start in range(0, 24, size)
+    ]
+    # the batches are the same, so that the logits are too, to the last bit
+    assert len(whole) == 2 and np.array_equal(np.concatenate(blocks), np.concatenate(whole))
+
+
 def test_whole_images_in_any_batches(job):
     (checkpoint,) = train(make_task(job))
     rows = np.array([8, 0, 17, 3, 3])
