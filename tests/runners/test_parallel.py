@@ -104,12 +104,12 @@ from mlic.runners import ParallelRunner
 
 def compute(_):
     import torch
-    pathlib.Path(f"{os.getpid()}.worker").touch()
+    pathlib.Path(f"{os.getpid()}.compute").touch()
     while True:
         torch.ones(300, 300) @ torch.ones(300, 300)
 
 def count(_):
-    pathlib.Path(f"{os.getpid()}.worker").touch()
+    pathlib.Path(f"{os.getpid()}.count").touch()
     while True:
         pass
 
@@ -131,11 +131,14 @@ def endless(tmp_path):
         [sys.executable, "endless.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("*.worker"))) < 2 and time.monotonic() < deadline:
+    workers = {}
+    while len(workers) < 2 and time.monotonic() < deadline:
+        found = [*tmp_path.glob("*.compute"), *tmp_path.glob("*.count")]
+        workers = {path.suffix[1:]: int(path.stem) for path in found}
         assert program.poll() is None, program.stderr.read()
         time.sleep(0.1)
     started = psutil.Process(program.pid).children(recursive=True)
-    yield program, started, [int(path.stem) for path in tmp_path.glob("*.worker")]
+    yield program, started, workers
     for process in [program, *started]:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
@@ -151,9 +154,10 @@ def test_no_process_outlives_a_parent_that_is_killed(endless):
 
 
 @pytest.mark.slow
-def test_no_process_outlives_a_worker_that_is_killed(endless):
+@pytest.mark.parametrize("node", ["compute", "count"])
+def test_no_process_outlives_a_worker_that_is_killed(endless, node):
     program, started, workers = endless
-    os.kill(workers[0], signal.SIGKILL)
+    os.kill(workers[node], signal.SIGKILL)
     assert program.wait(timeout=30) == 1
     assert "TrainingError: a worker process was killed" in program.stderr.read()
     _, alive = psutil.wait_procs(started, timeout=5)

@@ -107,6 +107,10 @@ class _Pool(ProcessPoolExecutor):
     def submit(self, task: Task) -> Future[Node]:  # type: ignore[override]
         if self._has_to_run(task.node, NodeCache(task.catalog)):
             self._given[task.node.name] = super().submit(_run_recorded, task)
+            # Python's pool may have begun to wait before it started the worker of this task. Then
+            # it would not see that this worker is killed until another one has ended its task.
+            with self._shutdown_lock:
+                self._executor_manager_thread_wakeup.wakeup()
             return self._given[task.node.name]
         done: Future[Node] = Future()
         done.set_result(task.node)
