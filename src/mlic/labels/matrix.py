@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,12 +11,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlic.errors import LabelError
+from mlic.labels.matrix_digest import MatrixDigest
 from mlic.labels.space import LabelSpace
 
-__all__ = ["ABSENT", "PRESENT", "SPLITS", "UNKNOWN", "LabelMatrix", "require_states"]
+__all__ = [
+    "ABSENT",
+    "PRESENT",
+    "SPLITS",
+    "UNKNOWN",
+    "LabelMatrix",
+    "block_length",
+    "require_splits",
+    "require_states",
+    "require_unique",
+]
 
 PRESENT, ABSENT, UNKNOWN = 1, 0, -1
 SPLITS = ("train", "validation", "test")
+# States in one block. Parquet decodes a block in memory of about 80 times its size, and below a
+# million states the time grows.
+BLOCK_STATES = 1 << 20
+
+
+def block_length(space: LabelSpace) -> int:
+    """Return the number of images in one block."""
+    return max(BLOCK_STATES // len(space), 1)
+
+
+def require_unique(ids: NDArray[np.str_]) -> None:
+    """Raise a `LabelError` if an image id occurs twice."""
+    # rows are joined by image id everywhere, so that a repeated id would join wrong rows
+    unique, counts = np.unique(ids, return_counts=True)
+    if len(unique) != len(ids):
+        repeated = unique[counts > 1]
+        raise LabelError(
+            f"image id '{repeated[0]}' occurs {counts[counts > 1][0]} times, the first of "
+            f"{len(repeated)} repeated ids: give every image one row and a unique id",
+            name=str(repeated[0]),
+        )
+
+
+def require_splits(split: NDArray[np.str_]) -> None:
+    """Raise a `LabelError` if a split is neither known nor empty."""
+    wrong = set(np.unique(split).tolist()) - {*SPLITS, ""}
+    if wrong:
+        raise LabelError(
+            f"split '{min(wrong)}' is not one of {', '.join(SPLITS)}: rename it",
+            name=min(wrong),
+        )
 
 
 def require_states(states: NDArray[Any]) -> None:
@@ -81,22 +122,9 @@ class LabelMatrix:
                 found=self.states.shape,
                 expected=expected,
             )
-        # rows are joined by image id everywhere, so that a repeated id would join wrong rows
-        unique, counts = np.unique(self.ids, return_counts=True)
-        if len(unique) != len(self.ids):
-            repeated = unique[counts > 1]
-            raise LabelError(
-                f"image id '{repeated[0]}' occurs {counts[counts > 1][0]} times, the first of "
-                f"{len(repeated)} repeated ids: give every image one row and a unique id",
-                name=str(repeated[0]),
-            )
+        require_unique(self.ids)
         require_states(self.states)
-        wrong = set(np.unique(self.split).tolist()) - {*SPLITS, ""}
-        if wrong:
-            raise LabelError(
-                f"split '{min(wrong)}' is not one of {', '.join(SPLITS)}: rename it",
-                name=min(wrong),
-            )
+        require_splits(self.split)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -104,12 +132,20 @@ class LabelMatrix:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hex digits that change with labels, ids, states or splits."""
-        digest = hashlib.sha256(self.space.fingerprint.encode())
-        # the unit separator \x1f keeps ("a", "bc") and ("ab", "c") apart
-        digest.update("\x1f".join(self.ids.tolist()).encode())
-        digest.update(np.ascontiguousarray(self.states).tobytes())
-        digest.update("\x1f".join(self.split.tolist()).encode())
-        return digest.hexdigest()[:16]
+        digest = MatrixDigest(self.space)
+        digest.add_texts([self.ids.tolist()])
+        digest.add_states(self.states)
+        digest.add_texts([self.split.tolist()])
+        return digest.fingerprint
+
+    def blocks(self) -> Iterator[tuple[NDArray[np.int8], NDArray[np.str_]]]:
+        """Yield states, shape (m, C), and splits, shape (m,), of consecutive images.
+
+        Read to the end, so that a matrix that is stored in a file can check what it has read.
+        """
+        length = block_length(self.space)
+        for start in range(0, len(self), length):
+            yield self.states[start : start + length], self.split[start : start + length]
 
     def rows(self, split: str) -> NDArray[np.intp]:
         """Return the row numbers of one split, ascending."""
@@ -132,4 +168,4 @@ class LabelMatrix:
 
     def with_split(self, split: NDArray[np.str_]) -> LabelMatrix:
         """Return the same matrix with other splits; shape (n,)."""
-        return replace(self, split=split)
+        return LabelMatrix(self.space, self.ids, self.states, split)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from mlic.errors import DataError, LabelError
-from mlic.labels.co_occurrence import States, count_pairs, count_states
-from mlic.labels.matrix import PRESENT, UNKNOWN
+from mlic.labels.co_occurrence import States, count_states
 from mlic.labels.space import LabelSpace
 
-__all__ = ["LabelStatistics", "count_labels"]
+__all__ = ["LabelStatistics", "count_blocks", "count_labels"]
 
 PAIRS = ("together", "hidden", "unknown")  # fields of LabelStatistics with a count for each pair
 CSR_ARRAYS = ("data", "indices", "indptr")
@@ -160,7 +159,7 @@ def count_labels(states: States, space: LabelSpace) -> LabelStatistics:
 
     ML-GCN [1]_ uses conditional probabilities like those of the result. Excluding unknown states
     keeps them unbiased if labels are missing at random. See
-    `mlic.labels.co_occurrence.count_pairs` for time and memory.
+    `mlic.labels.co_occurrence.count_states` for time and memory.
 
     Parameters
     ----------
@@ -187,23 +186,48 @@ def count_labels(states: States, space: LabelSpace) -> LabelStatistics:
     >>> statistics.counts.tolist(), statistics.conditional[1, 0]  # P(dog | cat): 1 of 2 known
     ([3, 1], np.float64(0.5))
     """
-    if states.ndim != 2 or states.shape[1] != len(space):
-        raise LabelError(
-            f"label states of shape {states.shape} do not fit {len(space)} labels: "
-            "give one row for each image and one column for each label",
-            found=states.shape,
-            expected=len(space),
-        )
-    counts, unknown = count_states(states)
-    together = count_pairs(states, PRESENT, PRESENT)
-    hidden = both = sparse.csr_array(together.shape, dtype=np.int32)
-    if unknown.any():  # without unknown states two thirds of the work are saved
-        hidden = count_pairs(states, UNKNOWN, PRESENT)
-        both = count_pairs(states, UNKNOWN, UNKNOWN)
-        # `count_pairs` leaves the diagonal empty; `known` needs it
-        both = sparse.csr_array(both + sparse.diags_array(unknown, dtype=np.int32))
-        both.eliminate_zeros()
-    return LabelStatistics(space, int(states.shape[0]), counts, together, hidden, both)
+    return count_blocks([states], space)
+
+
+def count_blocks(blocks: Iterable[States], space: LabelSpace) -> LabelStatistics:
+    """Count as `count_labels` does, over images that are given in blocks.
+
+    The result does not depend on the division into blocks, so that a label matrix of any length can
+    be counted while it is read.
+
+    Parameters
+    ----------
+    blocks
+        States of different images, each as in `count_labels`.
+    space
+        The labels, in column order.
+
+    Examples
+    --------
+    >>> blocks = (np.array([states], dtype=np.int8) for states in ([1, 1], [1, 0], [1, -1]))
+    >>> count_blocks(blocks, LabelSpace(("cat", "dog"))).counts.tolist()
+    [3, 1]
+    """
+    counted = count_states(_checked_shapes(blocks, space), len(space))
+    # `count_states` leaves the diagonal empty; `known` needs it
+    alone = sparse.diags_array(counted.unknown, dtype=np.int32)
+    unknown = sparse.csr_array(counted.both_unknown + alone)
+    unknown.eliminate_zeros()
+    return LabelStatistics(
+        space, counted.num_images, counted.present, counted.together, counted.hidden, unknown
+    )
+
+
+def _checked_shapes(blocks: Iterable[States], space: LabelSpace) -> Iterator[States]:
+    for states in blocks:
+        if states.ndim != 2 or states.shape[1] != len(space):
+            raise LabelError(
+                f"label states of shape {states.shape} do not fit {len(space)} labels: "
+                "give one row for each image and one column for each label",
+                found=states.shape,
+                expected=len(space),
+            )
+        yield states
 
 
 def _dense(pairs: sparse.csr_array) -> NDArray[np.int64]:

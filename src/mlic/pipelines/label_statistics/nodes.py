@@ -18,11 +18,11 @@ __all__ = ["count_training_labels", "embed_training_labels", "tabulate_labels"]
 
 def count_training_labels(labels: LabelMatrix) -> LabelStatistics:
     """Count labels and pairs of labels in the training split."""
-    from mlic.labels.statistics import count_labels
+    from mlic.labels.statistics import count_blocks
 
     # Selection and graphs must never see the test split.
-    train = labels.in_split("train")
-    return count_labels(train.states, train.space)
+    train = (states[split == "train"] for states, split in labels.blocks())
+    return count_blocks(train, labels.space)
 
 
 def embed_training_labels(statistics: LabelStatistics, model: ModelOptions) -> LabelEmbeddings:
@@ -34,12 +34,15 @@ def embed_training_labels(statistics: LabelStatistics, model: ModelOptions) -> L
 
 def tabulate_labels(labels: LabelMatrix) -> DataFrame:
     """Count the images with each label by split, and the images where its state is unknown."""
+    import numpy as np
     import pandas as pd
 
     from mlic.labels import PRESENT, SPLITS, UNKNOWN
 
-    parts = {split: labels.in_split(split).states for split in SPLITS}
-    columns = {split: (states == PRESENT).sum(axis=0) for split, states in parts.items()}
     # Unknown states count as neither present nor absent: readers must see how many there are.
-    unknown = (labels.states == UNKNOWN).sum(axis=0)
-    return pd.DataFrame({"label": labels.space.names, **columns, "unknown": unknown})
+    counts = {name: np.zeros(len(labels.space), np.int64) for name in (*SPLITS, "unknown")}
+    for states, split in labels.blocks():
+        for name in SPLITS:
+            counts[name] += (states[split == name] == PRESENT).sum(axis=0)
+        counts["unknown"] += (states == UNKNOWN).sum(axis=0)
+    return pd.DataFrame({"label": labels.space.names, **counts})
