@@ -12,6 +12,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import yaml
 
 import mlic.datasets as ds
@@ -29,7 +30,7 @@ from mlic.inference.listing import list_images
 from mlic.labels import LabelMatrix, LabelSpace
 from mlic.labels.partition import Partition
 from mlic.labels.partition.cover import user_partition
-from mlic.labels.statistics import count_labels
+from mlic.labels.statistics import count_blocks, count_labels
 from mlic.labels.word_vectors import read_glove
 from mlic.tracking.settings import read_settings
 from robustness_study.odd import mutate_bytes, mutate_json, mutate_text, mutate_tree
@@ -242,6 +243,17 @@ def _matrix() -> LabelMatrix:
     return LabelMatrix(SPACE, np.asarray(IDS), STATES, np.asarray(SPLITS))
 
 
+def _row_groups(folder: Path) -> Path:
+    file = _saved(ds.LabelMatrixDataset, "l.parquet", _matrix())(folder)
+    pq.write_table(pq.read_table(file), file, row_group_size=2)
+    return file
+
+
+def _count_stored(file: Path) -> Any:
+    labels = ds.LabelMatrixDataset(str(file)).load()
+    return count_blocks((states for states, _ in labels.blocks()), labels.space)
+
+
 def _resigned(read: Callable[[Path], Any]) -> Callable[[Path], Any]:
     """Sign an odd safetensors content, so that the digest does not notice it first."""
 
@@ -449,6 +461,7 @@ READERS = [
            _load(ds.TableDataset, text=["label"]), _text),
     Reader("label matrix", _saved(ds.LabelMatrixDataset, "l.parquet", _matrix()),
            _load(ds.LabelMatrixDataset), mutate_bytes),
+    Reader("label matrix, row groups", _row_groups, _count_stored, mutate_bytes),
     Reader("safetensors", _store, load_tensors, mutate_bytes),
     Reader("store", _store, _find, mutate_bytes),
     Reader("statistics, signed", _tensors(lambda: count_labels(STATES, SPACE)),

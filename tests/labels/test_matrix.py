@@ -3,6 +3,7 @@ import pytest
 
 from mlic.errors import LabelError
 from mlic.labels import LabelMatrix, LabelSpace
+from mlic.labels import matrix as module
 
 SPACE = LabelSpace(("cat", "dog", "cow"))
 
@@ -59,3 +60,13 @@ def test_fingerprint_depends_on_ids_states_splits_and_labels():
         {"space": LabelSpace(("cat", "dog", "calf"))},
     ]
     assert len({base, *(matrix(**change).fingerprint for change in changes)}) == 5
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 10**6])
+def test_blocks_give_all_images_in_their_order(monkeypatch, size):
+    monkeypatch.setattr(module, "BLOCK_STATES", size)
+    made = matrix()
+    blocks = list(made.blocks())
+    assert len(blocks) == {1: 3, 3: 3, 7: 2}.get(size, 1)
+    assert np.concatenate([states for states, _ in blocks]).tolist() == made.states.tolist()
+    assert np.concatenate([split for _, split in blocks]).tolist() == made.split.tolist()

@@ -10,7 +10,7 @@ from scipy import sparse
 from mlic.errors import DataError, LabelError
 from mlic.labels import LabelSpace
 from mlic.labels import statistics as module
-from mlic.labels.statistics import LabelStatistics, count_labels
+from mlic.labels.statistics import LabelStatistics, count_blocks, count_labels
 
 STATES = hnp.arrays(
     np.int8,
@@ -39,6 +39,19 @@ def test_counts_equal_loops_over_images(states, as_sparse):
             assert counted.support[i, j] == base
             share = both / base if base and i != j else 0.0
             assert counted.conditional[i, j] == share
+
+
+@given(STATES, st.lists(st.integers(0, 7), max_size=4))
+@settings(max_examples=60)
+def test_statistics_of_blocks_are_those_of_the_whole_matrix_to_the_bit(states, cuts):
+    space = space_of(states)
+    parts = [np.split(states, sorted(cuts)), list(map(sparse.csr_array, np.vsplit(states, 1)))]
+    whole, about = count_labels(states, space).to_tensors()
+    for blocks in parts:
+        tensors, metadata = count_blocks(iter(blocks), space).to_tensors()
+        assert metadata == about and tensors.keys() == whole.keys()
+        for name, tensor in tensors.items():
+            assert tensor.dtype == whole[name].dtype and np.array_equal(tensor, whole[name])
 
 
 def test_pairs_are_sparse_sorted_and_without_zeros(scenes):
@@ -79,6 +92,9 @@ def test_bad_states_are_refused():
     with pytest.raises(LabelError) as error:
         count_labels(np.array([[2, 0]]), LabelSpace(("a", "b")))
     assert error.value.fields == {"found": 2}
+    with pytest.raises(LabelError) as error:  # in a later block
+        count_blocks([np.ones((1, 2), np.int8), np.ones((2, 3), np.int8)], LabelSpace(("a", "b")))
+    assert error.value.fields == {"found": (2, 3), "expected": 2}
 
 
 def test_statistics_from_tensors_equal_the_original(scenes):

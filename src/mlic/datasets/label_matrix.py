@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING
 from mlic.caching.atomic import atomic_write
 from mlic.datasets.base import FileDataset, label_table, preview_labels, wrap_errors
 from mlic.datasets.stored_labels import StoredLabelMatrix, matrix_from_table, read_matrix
+from mlic.labels.matrix import block_length
 
 if TYPE_CHECKING:
     from kedro_datasets._typing import TablePreview
 
-    from mlic.labels import LabelMatrix
+    from mlic.labels import LabelMatrix, LabelSpace
 
-__all__ = ["GROUP_STATES", "LabelMatrixDataset"]
+__all__ = ["LabelMatrixDataset", "group_length"]
 
-GROUP_STATES = 1 << 24  # label states of one row group, of one byte each before compression
+GROUP_BLOCKS = 16  # blocks in one row group: 16 MB of label states, before they are compressed
+
+
+def group_length(space: LabelSpace) -> int:
+    """Return the number of images in one row group."""
+    return GROUP_BLOCKS * block_length(space)
 
 
 class LabelMatrixDataset(FileDataset):
@@ -47,8 +53,8 @@ class LabelMatrixDataset(FileDataset):
             table = label_table(data)
             # The fingerprint shows when the table was edited, or written by another program.
             known = table.schema.metadata | {"fingerprint": data.fingerprint}
-            length = max(GROUP_STATES // len(data.space), 1)
-            pq.write_table(table.replace_schema_metadata(known), partial, row_group_size=length)
+            table = table.replace_schema_metadata(known)
+            pq.write_table(table, partial, row_group_size=group_length(data.space))
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """Return the first rows, for Kedro-Viz."""

@@ -87,7 +87,7 @@ class StoredLabelMatrix(LabelMatrix):
         with wrap_errors(self._path), pq.ParquetFile(self._path) as file:
             digest, length = MatrixDigest(self.space), block_length(self.space)
             digest.add_texts(_unique_ids(file, length))
-            for batch in file.iter_batches(length, columns=["split", "labels"]):
+            for batch in _batches(file, ["split", "labels"], length):
                 states, split = _states(batch["labels"], self.space), _texts(batch["split"])
                 require_states(states)
                 require_splits(split)
@@ -135,8 +135,16 @@ def _texts(column: pa.Array | pa.ChunkedArray) -> NDArray[np.str_]:
     return np.asarray(column.to_pylist(), dtype=np.str_)
 
 
+def _batches(file: pq.ParquetFile, columns: list[str], length: int) -> Iterator[pa.RecordBatch]:
+    """Read some columns of consecutive images."""
+    # Arrow keeps what it has read until its reader is closed: one reader for each row group keeps
+    # little. One thread needs less memory than several, and decodes one column as fast.
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(length, [group], columns, use_threads=False)
+
+
 def _lists(file: pq.ParquetFile, column: str, length: int) -> Iterator[list[str]]:
-    for batch in file.iter_batches(length, columns=[column]):
+    for batch in _batches(file, [column], length):
         yield batch[column].to_pylist()
 
 

@@ -177,7 +177,7 @@ def _pieces(blocks: Iterable[States]) -> Iterator[sparse.csr_array]:
         for images in _blocks(rows):
             held.append(_checked(rows[images]))
             work += int(_work(held[-1]).sum())
-            if work >= BLOCK_PAIRS:
+            if 2 * work >= BLOCK_PAIRS:  # the parts of a large block are a little below the limit
                 yield sparse.vstack(held, format="csr")
                 held, work = [], 0
     if held:
