@@ -37,13 +37,14 @@ def rows_of(script, images, above, counts="a"):
 
 def test_claims_compare_memory_and_counts(script):
     one, ten = (dict.fromkeys(script.WORKS, above) for above in (100, 120))
-    ten[script.TABLE] = 140
-    ten[script.WHOLE] = 1200
-    rows = rows_of(script, 10, one) + rows_of(script, 100, ten, "b")
+    ten |= {script.TABLE: 140, script.WHOLE: 1200}
+    many = {script.STATISTICS: 210, script.TABLE: 150}
+    rows = rows_of(script, 100_000, one) + rows_of(script, 1_000_000, ten, "b")
+    rows += rows_of(script, 10_000_000, many, "c")
     claims = script.check_claims(rows)
-    assert [claim.value for claim in claims] == [1.2, 1.4, 10.0, 0, 0]
-    assert [claim.holds for claim in claims] == [True, False, True, True, True]
-    rows[-1]["all counts"] = "c"
+    assert [claim.value for claim in claims] == [1.2, 10.0, 1.4, 10 / 9, 10.0, 0, 0]
+    assert [claim.holds for claim in claims] == [True, False, False, True, True, True, True]
+    rows[2]["all counts"] = "d"
     assert [claim.holds for claim in script.check_claims(rows)][-2:] == [True, False]
 
 
