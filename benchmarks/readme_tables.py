@@ -26,6 +26,7 @@ RESULTS_PAGE = ROOT / "docs" / "results.md"
 COST_PAGE = ROOT / "docs" / "cost.md"
 KNOWN_PAGE = ROOT / "docs" / "known_labels.md"
 STORES_PAGE = ROOT / "docs" / "storing_images.md"
+SCALING_PAGE = ROOT / "docs" / "scaling.md"
 STOPPED_PAGE = ROOT / "docs" / "stopped_runs.md"
 USING_PAGE = ROOT / "docs" / "using_a_model.md"
 
@@ -128,6 +129,7 @@ def pages() -> dict[Path, list[str]]:
             ),
             mark("claims", render_claims(("image_stores",))),
         ],
+        SCALING_PAGE: [mark("label table", render_claims(("label_table",)))],
         STOPPED_PAGE: [
             mark("kills", render_rows(read("kill_resume")["rows"])),
             mark("claims", render_claims(("kill_resume", "robustness"))),
